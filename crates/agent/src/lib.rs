@@ -1,0 +1,1 @@
+//! The Rust SDK: write skills, delegate work, speak only IPC to a sidecar.

@@ -1,0 +1,1 @@
+//! Typed client of the registry's HTTP and WebSocket API.

@@ -1,0 +1,1 @@
+//! Starts real seamesh processes for tests: temp dir, port 0, readiness line, kill, pause, restart, logs kept on failure.

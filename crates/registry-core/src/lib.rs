@@ -1,0 +1,1 @@
+//! Pure rules of the registry: agents, health, tasks, leases, pairing, relay.

@@ -1,0 +1,1 @@
+//! The registry's shell: HTTP, WebSocket, store, event stream, embedded hub.

@@ -1,0 +1,1 @@
+//! Pure rules of the sidecar: peers, glare, backoff, requests, dedup, queues.

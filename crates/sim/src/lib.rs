@@ -1,0 +1,1 @@
+//! Drives the registry's and the sidecars' cores together in virtual time.

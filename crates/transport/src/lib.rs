@@ -1,1 +1,165 @@
-//! WebRTC DataChannel links over one UDP socket, sans-IO: datagrams, commands and time in; datagrams, events and deadlines out.
+//! WebRTC DataChannel links for one sidecar over one UDP socket, sans-IO.
+//!
+//! **Contract: after every mutation (a command, [`Transport::receive`], [`Transport::handle_timeout`]),
+//! drain [`Transport::poll_transmit`] and [`Transport::poll_event`] until both are empty, then sleep
+//! until [`Transport::next_deadline`] or the next datagram or command, whichever comes first.**
+//!
+//! The crate opens no socket of its own accord, reads no clock and spawns nothing: datagrams, commands
+//! and time come in, datagrams, events and a deadline go out. [`UdpIo`] is the one piece of IO, a thin
+//! non-blocking socket with segmentation offload for whoever drives a [`Transport`].
+//!
+//! A link is one ICE + DTLS + SCTP connection (RFC 8445, RFC 8261) that carries one ordered, reliable
+//! data channel labelled [`CHANNEL_LABEL`] (RFC 8831, RFC 8832). All links share the socket, the
+//! certificate and the receive buffers. Who dials whom, redials, glare and chunking of large messages
+//! are the caller's matter.
+
+mod interfaces;
+mod rtc_transport;
+mod socket;
+mod types;
+
+pub use interfaces::{Loopback, host_addresses};
+pub use rtc_transport::RtcTransport;
+pub use socket::{ReceiveBuffer, SOCKET_BUFFER_BYTES, UdpIo};
+pub use types::{
+    CloseReason, Config, Datagram, DeadlineReason, DescriptionKind, Event, Fingerprint,
+    IceCandidate, LinkError, LinkId, Payload, PeerClass, SendError, SetupError, Transmit,
+};
+
+use std::time::{Duration, Instant};
+
+/// Label of the one data channel that a link carries; its protocol field is empty.
+pub const CHANNEL_LABEL: &str = "mesh";
+
+/// Largest message that [`Transport::send`] takes, in bytes: 16 KiB, so that a large transfer does not
+/// keep a small message waiting (one SCTP association does not interleave messages). Chunk above it.
+pub const MAX_SEND_BYTES: usize = 16 * 1024;
+
+/// Largest message that is received, in bytes: 256 KiB, the `a=max-message-size` we announce
+/// (RFC 8841 section 6).
+pub const MAX_RECEIVE_BYTES: usize = 256 * 1024;
+
+/// Bytes that may wait, sent but unacknowledged, towards a peer of our own kind: 1 MiB keeps a
+/// 100 MB/s path of 10 ms full.
+pub const NATIVE_SEND_BUFFER_BYTES: usize = 1024 * 1024;
+
+/// The same towards an old peer, whose 208 KiB socket buffers overflow under larger bursts (every lost
+/// tail costs it a retransmission timeout of 1 s).
+pub const LEGACY_SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Datagrams fed to a connection before its output is drained: acknowledgements leave in time, and no
+/// queue inside the stack grows with the length of a burst.
+pub const FEED_BATCH: usize = 16;
+
+/// Links that one transport holds at the same time, over which `offer` and `accept` fail: a peer that
+/// floods us with offers costs a bounded amount of memory.
+pub const MAX_LINKS: usize = 4096;
+
+/// Remote candidates kept for a link that has no remote description yet, over which `candidate` fails:
+/// an honest peer has one per interface and server, some tens at most.
+pub const MAX_EARLY_CANDIDATES: usize = 64;
+
+/// A link that is open ends with [`CloseReason::TimedOut`] when its peer has not been heard of for this long.
+/// Consent checks (RFC 7675) go out every second, so several in a row must be lost.
+pub const PEER_SILENCE_LIMIT: Duration = Duration::from_secs(5);
+
+/// A link that has not opened this long after it was given both descriptions ends with
+/// [`CloseReason::NotOpened`]: long enough for a lost DTLS flight or two (1 s, then 2 s each).
+pub const OPEN_LIMIT: Duration = Duration::from_secs(15);
+
+/// Many WebRTC links over one UDP socket.
+///
+/// The implementation is [`RtcTransport`]; the trait exists so that another stack can take its place
+/// and so that tests can drive a sidecar without one. Every method is cheap and none blocks.
+///
+/// A command that fails with [`LinkError`] or [`SendError`] concerns that link alone; no input
+/// whatsoever, from the signaling channel or the network, may panic.
+pub trait Transport {
+    /// Starts a link as the dialing side. [`Event::LocalDescription`] with an offer and
+    /// [`Event::LocalCandidate`]s follow.
+    ///
+    /// # Errors
+    /// [`LinkError::InUse`] when `link` was seen before and is still held, [`LinkError::TooManyLinks`]
+    /// at [`MAX_LINKS`]. The link does not exist then and no event follows.
+    fn offer(&mut self, link: LinkId, now: Instant) -> Result<(), LinkError>;
+
+    /// Starts a link as the called side, from the peer's offer (SDP, RFC 8866). The answer and local
+    /// candidates follow as events.
+    ///
+    /// # Errors
+    /// As [`offer`](Self::offer), and [`LinkError::MalformedDescription`] when `remote_offer` is not an
+    /// offer of one data channel with ICE credentials and a SHA-256 fingerprint. The link does not exist then
+    /// and no event follows.
+    fn accept(&mut self, link: LinkId, remote_offer: &str, now: Instant) -> Result<(), LinkError>;
+
+    /// Gives a link that offered the peer's answer.
+    ///
+    /// # Errors
+    /// [`LinkError::UnknownLink`], [`LinkError::WrongState`] when the link waits for no answer, and
+    /// [`LinkError::MalformedDescription`], after which the link cannot open any more: it also ends
+    /// with [`Event::Closed`] for [`CloseReason::MalformedDescription`].
+    fn answer(&mut self, link: LinkId, remote_answer: &str, now: Instant) -> Result<(), LinkError>;
+
+    /// Gives a link one of the peer's candidates (trickle ICE, RFC 8838). Those that come before the
+    /// remote description are kept and applied with it; an empty candidate string (end of candidates)
+    /// and candidates of a kind that cannot work here (TCP, mDNS names) are ignored.
+    ///
+    /// # Errors
+    /// [`LinkError::UnknownLink`], [`LinkError::MalformedCandidate`] and
+    /// [`LinkError::TooManyCandidates`]; the link itself is left as it was.
+    fn candidate(
+        &mut self,
+        link: LinkId,
+        candidate: &IceCandidate,
+        now: Instant,
+    ) -> Result<(), LinkError>;
+
+    /// Says what kind of peer is at the other end, which bounds the bytes in flight. Links start as
+    /// [`PeerClass::Native`]. Unknown links are ignored.
+    fn set_peer_class(&mut self, link: LinkId, class: PeerClass);
+
+    /// Sends one message.
+    ///
+    /// # Errors
+    /// See [`SendError`]. After [`SendError::Full`] exactly one [`Event::Writable`] follows, when at
+    /// least half the send buffer is free again. Nothing of a refused message is sent.
+    fn send(&mut self, link: LinkId, payload: Payload, now: Instant) -> Result<(), SendError>;
+
+    /// Bytes that [`send`](Self::send) takes now: what is left of the send buffer; 0 when the link is
+    /// not open. Asking and getting less than [`MAX_SEND_BYTES`] counts as being refused: an
+    /// [`Event::Writable`] follows.
+    fn capacity(&mut self, link: LinkId) -> usize;
+
+    /// Stops or resumes handing out this link's messages. While paused, received bytes stay in the
+    /// SCTP receive buffer, the advertised window shrinks, and in the end the peer's sender stops; nothing is lost.
+    /// Unknown links are ignored.
+    fn pause_reading(&mut self, link: LinkId, paused: bool, now: Instant);
+
+    /// Ends a link and tells the peer, at once and best effort: messages not yet acknowledged may be
+    /// lost. [`Event::Closed`] for [`CloseReason::Local`] follows, then nothing more for this link.
+    /// Unknown and closed links are ignored.
+    fn close(&mut self, link: LinkId, now: Instant);
+
+    /// Takes datagrams that arrived on the socket, in order of arrival, of any source and content.
+    fn receive(&mut self, batch: &[Datagram<'_>], now: Instant);
+
+    /// The next datagram, or run of equal-sized datagrams to one destination, to send.
+    fn poll_transmit(&mut self) -> Option<Transmit>;
+
+    /// The next thing that happened, in order per link.
+    fn poll_event(&mut self) -> Option<Event>;
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due next, and what for (so that a loop which
+    /// spins can name its cause). `None` when nothing is pending.
+    fn next_deadline(&self) -> Option<(Instant, DeadlineReason)>;
+
+    /// Runs every timer that is due at `now`. Early and repeated calls do no harm.
+    fn handle_timeout(&mut self, now: Instant);
+
+    /// SHA-256 fingerprint of the certificate that every link of this transport presents (RFC 8122).
+    fn local_fingerprint(&self) -> Fingerprint;
+
+    /// SHA-256 fingerprint that the peer's description announced; DTLS has checked the peer's certificate
+    /// against it once [`Event::Opened`] was seen. `None` before the remote description and for unknown links.
+    fn remote_fingerprint(&self, link: LinkId) -> Option<Fingerprint>;
+}

@@ -1,0 +1,163 @@
+//! What is known about an agent.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::{AgentId, PeerId};
+
+/// How fresh an agent's heartbeat is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Health {
+    /// It beat lately.
+    #[default]
+    Active,
+    /// Its beat is overdue.
+    Stale,
+    /// It is gone, or its sidecar said that it is away.
+    Offline,
+}
+
+/// One skill that an agent offers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SkillInfo {
+    /// The name others ask for.
+    pub name: String,
+    /// What it does, for people and models.
+    #[serde(default)]
+    pub description: String,
+    /// JSON Schema of its arguments (an object); `{}` or absent when it takes anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input_schema: Option<Value>,
+}
+
+/// What an agent says of itself when it starts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentProfile {
+    /// Its name.
+    pub agent_id: AgentId,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+    /// Its skills, at most [`MAX_SKILLS`](crate::limits::MAX_SKILLS).
+    #[serde(default)]
+    pub skills: Vec<SkillInfo>,
+    /// The machine it runs on.
+    #[serde(default)]
+    pub hostname: String,
+    /// Free-form mode, as existing clients send it (`interactive`).
+    #[serde(default)]
+    pub mode: String,
+    /// Version of the agent or its SDK, for the dashboard.
+    #[serde(default)]
+    pub version: String,
+    /// Tasks it takes at once; 0 means the default ([`DEFAULT_MAX_CONCURRENT`](crate::limits::DEFAULT_MAX_CONCURRENT)).
+    #[serde(default)]
+    pub max_concurrent: u32,
+}
+
+/// What existing clients call an agent's capabilities.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Capabilities {
+    /// Names of its skills.
+    pub skills: Vec<String>,
+    /// Names of its MCP servers.
+    pub mcp_servers: Vec<String>,
+    /// Number of goals it follows.
+    pub goals_count: u32,
+    /// Free-form mode.
+    pub mode: String,
+}
+
+/// An agent as it registers: the body of `POST /api/registry/agents` and of the signaling message `agent_register`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentInfo {
+    /// Its name.
+    pub agent_id: AgentId,
+    /// The machine it runs on.
+    pub hostname: String,
+    /// The address it gives; informative only.
+    #[serde(default)]
+    pub ip: String,
+    /// The port it gives; informative only.
+    #[serde(default = "default_port")]
+    pub port: u16,
+    /// Its sidecar on the network. Replaced by the credential's own peer id when an agent registers.
+    #[serde(default)]
+    pub sidecar_peer_id: String,
+    /// What it can do, by name.
+    #[serde(default)]
+    pub capabilities: Capabilities,
+    /// Free-form status.
+    #[serde(default)]
+    pub status: String,
+    /// Free-form mode.
+    #[serde(default)]
+    pub mode: String,
+    /// What it is for.
+    #[serde(default)]
+    pub description: String,
+    /// Its skills with their schemas. When it is empty, `capabilities.skills` names them.
+    #[serde(default)]
+    pub skills: Vec<SkillInfo>,
+    /// Version of the agent or its SDK.
+    #[serde(default)]
+    pub version: String,
+    /// Tasks it takes at once; 0 means the default.
+    #[serde(default)]
+    pub max_concurrent: u32,
+}
+
+/// The port existing clients assume.
+pub fn default_port() -> u16 {
+    8000
+}
+
+impl AgentInfo {
+    /// The registration of an agent behind a sidecar.
+    pub fn from_profile(profile: &AgentProfile, peer: &PeerId) -> Self {
+        Self {
+            agent_id: profile.agent_id.clone(),
+            hostname: profile.hostname.clone(),
+            ip: String::new(),
+            port: default_port(),
+            sidecar_peer_id: peer.to_string(),
+            capabilities: Capabilities {
+                skills: profile.skills.iter().map(|s| s.name.clone()).collect(),
+                mode: profile.mode.clone(),
+                ..Capabilities::default()
+            },
+            status: String::new(),
+            mode: profile.mode.clone(),
+            description: profile.description.clone(),
+            skills: profile.skills.clone(),
+            version: profile.version.clone(),
+            max_concurrent: profile.max_concurrent,
+        }
+    }
+
+    /// Whether it offers `skill`.
+    pub fn offers(&self, skill: &str) -> bool {
+        self.capabilities.skills.iter().any(|s| s == skill)
+            || self.skills.iter().any(|s| s.name == skill)
+    }
+}
+
+/// An agent as the registry knows it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentRecord {
+    /// What it registered.
+    #[serde(flatten)]
+    pub info: AgentInfo,
+    /// How fresh its heartbeat is.
+    pub health: Health,
+    /// When it registered, RFC 3339.
+    pub registered_at: String,
+    /// When it beat last, RFC 3339.
+    pub last_heartbeat: String,
+    /// Tasks it holds now, on both paths as far as the registry knows.
+    #[serde(default)]
+    pub tasks_in_flight: u32,
+}

@@ -1,0 +1,62 @@
+//! The event stream: everything that changed, numbered, as server-sent events (`GET /api/events`).
+//!
+//! Each event's SSE `id` is its number and its `data` is one [`EventRecord`]. A watcher resumes with `Last-Event-ID`
+//! or `?after=N` and misses nothing; `events_gone` tells it that N is older than what is kept.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{AgentRecord, Health};
+use crate::ids::{AgentId, PeerId};
+use crate::rest::OnboardingEntry;
+use crate::signaling::AgentRef;
+use crate::task::Task;
+
+/// One numbered event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct EventRecord {
+    /// Its number: grows by at least one from event to event.
+    pub seq: u64,
+    /// When it happened, Unix milliseconds.
+    pub at_ms: u64,
+    /// What happened.
+    pub event: MeshEvent,
+}
+
+messages! {
+    /// What happened in the mesh.
+    pub enum MeshEvent on EventStream from [Registry] to [Hub, Cli] {
+        /// An agent registered, or changed what it offers.
+        "agent_registered" => AgentRegistered(Box<AgentRecord>),
+        /// An agent was removed.
+        "agent_removed" => AgentRemoved(AgentRef),
+        /// An agent's health changed.
+        "agent_health" => AgentHealth(AgentHealth),
+        /// A task was accepted, assigned or ended. `payload` and `result` are left out: ask for the task to see them.
+        "task_changed" => TaskChanged(Box<Task>),
+        /// A link opened, as one of its ends reported.
+        "link_up" => LinkUp(LinkChange),
+        /// A link went down: neither end reports it any more.
+        "link_down" => LinkDown(LinkChange),
+        /// A newcomer asked to join, or was decided on.
+        "pairing_changed" => PairingChanged(OnboardingEntry),
+    }
+}
+
+/// Body of `agent_health`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentHealth {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// Its health now.
+    pub health: Health,
+}
+
+/// Body of `link_up` and `link_down`. The two ends stand in alphabetical order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkChange {
+    /// One end.
+    pub from_peer: PeerId,
+    /// The other.
+    pub to_peer: PeerId,
+}

@@ -1,0 +1,120 @@
+//! Every limit of the wire, named with its unit and its reason. Over a limit the producer gets an error; nothing is
+//! dropped in silence.
+
+/// Longest id, in bytes. Long enough for a UUID with a prefix; short enough for a log line and an index.
+pub const MAX_ID_BYTES: usize = 128;
+
+/// Longest skill name, in bytes.
+pub const MAX_SKILL_BYTES: usize = 128;
+
+/// Most skills one agent offers: the directory of a mesh of 1,000 agents stays within tens of megabytes.
+pub const MAX_SKILLS: usize = 256;
+
+/// Largest HTTP body, in bytes (2 MiB, the limit existing clients know).
+pub const MAX_HTTP_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Largest signaling frame, in bytes. A task payload of [`MAX_PAYLOAD_BYTES`] fits with its envelope.
+pub const MAX_SIGNAL_BYTES: usize = 2 * 1024 * 1024;
+
+/// Largest task payload or result, in bytes of JSON. Larger data goes as an artifact or over the link in parts.
+pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
+
+/// Longest IPC line, in bytes, newline included. Also the largest message on a native link.
+pub const MAX_LINE_BYTES: usize = 16 * 1024 * 1024;
+
+/// Largest message to a peer that speaks the old dialect, in bytes: its stack breaks at 65,536.
+pub const MAX_OLD_PEER_MESSAGE_BYTES: usize = 65_535;
+
+/// Native links carry JSON lines in DataChannel messages of at most this many bytes, so that a long line never blocks
+/// a short one for longer than one piece takes.
+pub const LINK_PIECE_BYTES: usize = 16 * 1024;
+
+/// Deepest delegation chain (A asks B asks C …). Stops runaway loops.
+pub const MAX_DEPTH: u32 = 16;
+
+/// Deepest nesting of JSON that is read (serde_json's own limit).
+pub const MAX_JSON_DEPTH: usize = 128;
+
+/// Seconds a task may wait and run in total when its submitter names no TTL.
+pub const DEFAULT_TTL_S: u64 = 300;
+
+/// Longest TTL, in seconds (30 days).
+pub const MAX_TTL_S: u64 = 30 * 24 * 3600;
+
+/// How often a task is handed out at most when its submitter does not say.
+pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
+
+/// Most attempts a submitter may ask for.
+pub const MAX_ATTEMPTS: u32 = 100;
+
+/// Milliseconds a sidecar's lease lives without renewal. A vanished machine's work moves on after this long.
+pub const LEASE_TTL_MS: u64 = 15_000;
+
+/// Milliseconds between a sidecar's heartbeats, each of which renews its leases: three fit into [`LEASE_TTL_MS`].
+pub const HEARTBEAT_MS: u64 = 5_000;
+
+/// Milliseconds a lease lives when its holder beats over REST every 15 s: it may miss three beats.
+pub const HTTP_LEASE_TTL_MS: u64 = 60_000;
+
+/// Milliseconds a lease survives its holder's closed signaling socket, so that a reconnect keeps the work.
+pub const RECONNECT_GRACE_MS: u64 = 500;
+
+/// Milliseconds without a heartbeat after which an agent is `stale`.
+pub const STALE_AFTER_MS: u64 = 90_000;
+
+/// Milliseconds without a heartbeat after which an agent is `offline`.
+pub const OFFLINE_AFTER_MS: u64 = 270_000;
+
+/// Most tasks one agent holds at once when its profile does not say.
+pub const DEFAULT_MAX_CONCURRENT: u32 = 64;
+
+/// Most tasks waiting or running in the registry. Over it, submits are refused with `overloaded`.
+pub const MAX_LIVE_TASKS: usize = 1_000_000;
+
+/// Requests one agent may have open at once.
+pub const MAX_OPEN_REQUESTS: usize = 4_096;
+
+/// Milliseconds a request waits for its answer when the caller does not say.
+pub const DEFAULT_REQUEST_TIMEOUT_MS: u64 = 120_000;
+
+/// (task, attempt) pairs a sidecar remembers, to run each at most once.
+pub const DEDUP_WINDOW: usize = 16_384;
+
+/// ICE candidates kept for a link whose description has not arrived.
+pub const MAX_EARLY_CANDIDATES: usize = 64;
+
+/// Frames queued towards one signaling socket before it is cut as too slow.
+pub const MAX_SIGNAL_QUEUE: usize = 8_192;
+
+/// Bytes queued towards one link or one agent before its producer is paused.
+pub const MAX_QUEUED_BYTES: usize = 4 * 1024 * 1024;
+
+/// Page size of a list when the caller does not say.
+pub const DEFAULT_PAGE: usize = 100;
+
+/// Largest page of a list.
+pub const MAX_PAGE: usize = 1_000;
+
+/// Seconds a token lives.
+pub const TOKEN_TTL_S: u64 = 300;
+
+/// Seconds of clock difference tolerated when a token's expiry is checked.
+pub const TOKEN_LEEWAY_S: u64 = 60;
+
+/// Seconds a hub session lives.
+pub const SESSION_TTL_S: u64 = 12 * 3600;
+
+/// Seconds a one-time login link lives.
+pub const LOGIN_LINK_TTL_S: u64 = 15 * 60;
+
+/// Seconds an invite (pairing code) lives.
+pub const INVITE_TTL_S: u64 = 300;
+
+/// Pairing attempts per address within [`PAIR_WINDOW_S`].
+pub const MAX_PAIR_ATTEMPTS: usize = 5;
+
+/// Seconds of the pairing attempts' window.
+pub const PAIR_WINDOW_S: u64 = 60;
+
+/// Seconds a TURN credential lives.
+pub const TURN_TTL_S: u64 = 24 * 3600;

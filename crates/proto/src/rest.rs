@@ -1,0 +1,410 @@
+//! Bodies and queries of the REST API. Which route takes and answers what stands in [`routes`](crate::routes).
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::agent::{AgentRecord, Health};
+use crate::ids::{AgentId, PeerId, TaskId};
+use crate::task::{Task, TaskState};
+
+/// What a credential may do.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Acts as one agent, and only as that.
+    Agent,
+    /// Sees everything, changes nothing.
+    Viewer,
+    /// Viewer, and submits, cancels and steers work.
+    Operator,
+    /// Operator, and decides who is in: keys, invites, approvals.
+    Admin,
+}
+
+/// A plain success.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Ok {
+    /// `ok`.
+    pub status: String,
+}
+
+impl Default for Ok {
+    fn default() -> Self {
+        Self {
+            status: "ok".to_owned(),
+        }
+    }
+}
+
+/// Answer of `POST /api/token`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenAnswer {
+    /// JWT (HS256; claims `sub`, `role`, `iat`, `exp`), good for [`TOKEN_TTL_S`](crate::limits::TOKEN_TTL_S).
+    pub token: String,
+    /// Whom it names.
+    pub peer_id: PeerId,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// Claims of the JWT.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Claims {
+    /// The peer.
+    pub sub: PeerId,
+    /// Its role.
+    pub role: Role,
+    /// Issued at, Unix seconds.
+    pub iat: u64,
+    /// Expires at, Unix seconds.
+    pub exp: u64,
+}
+
+/// Query of `GET /api/registry/route`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RouteQuery {
+    /// The skill wanted.
+    pub skill: String,
+}
+
+/// Body of `POST /api/hub/heartbeat`. A field that is absent leaves the record as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HeartbeatBody {
+    /// The agent that lives.
+    pub agent_id: AgentId,
+    /// The machine it runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// The address it gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ip: Option<String>,
+    /// The port it gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// Free-form status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Free-form mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<String>,
+    /// Goals it follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub goals_count: Option<u32>,
+    /// Names of its skills: also those it takes queued work for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skill_names: Option<Vec<String>>,
+    /// Its sidecar, as existing clients guess it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sidecar_peer_id: Option<String>,
+    /// Most tasks to hand out in this answer; absent: as many as the agent may hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_tasks: Option<u32>,
+}
+
+/// Answer of `POST /api/hub/heartbeat`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HeartbeatAnswer {
+    /// `ok`.
+    pub status: String,
+    /// Work that is this agent's from now on: run each and post its result.
+    pub pending_tasks: Vec<Task>,
+}
+
+/// Answer of `POST /api/hub/tasks`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SubmitAnswer {
+    /// The task. It is durable when this answer leaves.
+    pub task_id: TaskId,
+}
+
+/// Body of `POST /api/hub/tasks/{task_id}`: how an attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskUpdate {
+    /// `completed` or `failed`; `assigned` renews the lease; `pending` hands the work back.
+    pub state: TaskState,
+    /// The result: any JSON; text from existing clients.
+    #[serde(default)]
+    pub result: serde_json::Value,
+    /// The error text.
+    #[serde(default)]
+    pub error: String,
+    /// The lease the work was done under. Absent: the agent's live one, as existing clients mean it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<u64>,
+}
+
+/// Query of `GET /api/hub/tasks` and `GET /api/hub/tasks/all`.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct TaskQuery {
+    /// Only tasks in this state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<TaskState>,
+    /// Only tasks for this skill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skill: Option<String>,
+    /// Only tasks this agent has, had last, or asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentId>,
+    /// Only the tree under this task, the task itself included.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root: Option<TaskId>,
+    /// Page size, 1 to [`MAX_PAGE`](crate::limits::MAX_PAGE); absent: [`DEFAULT_PAGE`](crate::limits::DEFAULT_PAGE).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// Answer of `GET /api/hub/tasks`: newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskPage {
+    /// The tasks.
+    pub tasks: Vec<Task>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}
+
+/// Query of `GET /api/hub/tasks/{task_id}/wait`.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct WaitQuery {
+    /// Milliseconds to wait at most, up to 60,000; absent: 30,000. Then the task is answered as it stands.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// Answer of `GET /api/hub/network/topology`.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct Topology {
+    /// The agents.
+    pub nodes: Vec<TopologyNode>,
+    /// The open links, each once, as sidecars report them.
+    pub mesh_edges: Vec<MeshEdge>,
+}
+
+/// One agent in the topology.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TopologyNode {
+    /// The agent.
+    pub agent_id: AgentId,
+    /// The address it gives.
+    pub ip: String,
+    /// The port it gives.
+    pub port: u16,
+    /// The machine it runs on.
+    pub hostname: String,
+    /// Its sidecar; empty for an agent without one.
+    pub sidecar_peer_id: String,
+    /// Free-form mode.
+    pub mode: String,
+    /// Number of its skills.
+    pub skills_count: u32,
+    /// How fresh its heartbeat is.
+    pub health: Health,
+    /// Sidecars it is linked with.
+    pub mesh_peers: Vec<PeerId>,
+}
+
+/// One open link. The ends stand in alphabetical order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MeshEdge {
+    /// One end.
+    pub from_peer: PeerId,
+    /// The other.
+    pub to_peer: PeerId,
+}
+
+/// Answer of `GET /api/config`.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+pub struct IceConfig {
+    /// STUN and TURN servers (W3C `RTCIceServer`).
+    #[serde(rename = "iceServers")]
+    pub ice_servers: Vec<IceServer>,
+}
+
+/// One STUN or TURN server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct IceServer {
+    /// `stun:host:port` or `turn:host:port`.
+    pub urls: Vec<String>,
+    /// TURN user, `<expiry>:<peer>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// TURN password: HMAC-SHA1 of the user under the shared secret, base64.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+}
+
+/// Query of `GET /api/events`.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct EventsQuery {
+    /// Number of the last event seen; the stream begins after it. Absent: from now on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+}
+
+/// Answer of `GET /api/hub/state`: all that a dashboard shows, and the event number it is true at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct HubState {
+    /// Watch the event stream after this number to stay true.
+    pub seq: u64,
+    /// Every agent.
+    pub agents: Vec<AgentRecord>,
+    /// The newest tasks, without payload and result.
+    pub tasks: Vec<Task>,
+    /// The open links.
+    pub links: Vec<MeshEdge>,
+}
+
+/// Body of `POST /api/session`: one of the two.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SessionBody {
+    /// The code of a one-time login link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// An API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_key: Option<String>,
+}
+
+/// Who is logged in. The session itself is an HttpOnly cookie.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionAnswer {
+    /// Whom the session names.
+    pub peer_id: PeerId,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// Answer of `POST /api/session/link`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LoginLink {
+    /// The page's path with the one-time code in its fragment, which no server and no log sees.
+    pub path: String,
+    /// Seconds it lives.
+    pub expires_in: u64,
+}
+
+/// Body of `POST /api/keys`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyBody {
+    /// Whom the key names.
+    pub peer_id: PeerId,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// Answer of `POST /api/keys`: the only time the secret is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyAnswer {
+    /// Names the key in lists and logs.
+    pub key_id: String,
+    /// The secret.
+    pub api_key: String,
+    /// Whom it names.
+    pub peer_id: PeerId,
+    /// What it may do.
+    pub role: Role,
+}
+
+/// One API key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct KeyRecord {
+    /// Names the key.
+    pub key_id: String,
+    /// Whom it names.
+    pub peer_id: PeerId,
+    /// What it may do.
+    pub role: Role,
+    /// When it was made, Unix milliseconds.
+    pub created_ms: u64,
+}
+
+/// Answer of `POST /api/pairing/generate-code`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InviteAnswer {
+    /// Single-use code.
+    pub code: String,
+    /// Seconds it lives.
+    pub expires_in: u64,
+}
+
+/// Body of `POST /api/pairing/pair`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PairBody {
+    /// The invite's code.
+    pub code: String,
+    /// The newcomer's name, for whoever approves.
+    pub agent_name: String,
+}
+
+/// Answer of `POST /api/pairing/pair`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PairAnswer {
+    /// The onboarding entry.
+    pub id: String,
+    /// `pending_approval`.
+    pub status: PairingStatus,
+    /// The peer id the newcomer will have.
+    pub peer_id: PeerId,
+}
+
+/// Where a newcomer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PairingStatus {
+    /// Waits for an admin.
+    PendingApproval,
+    /// In.
+    Approved,
+    /// Refused.
+    Rejected,
+    /// Was in.
+    Revoked,
+}
+
+/// A newcomer. The device token is never listed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct OnboardingEntry {
+    /// The entry.
+    pub id: String,
+    /// The name it gave.
+    pub agent_name: String,
+    /// Its peer id.
+    pub peer_id: PeerId,
+    /// Where it stands.
+    pub status: PairingStatus,
+    /// When it asked, Unix seconds.
+    pub created_at: f64,
+    /// When it changed last, Unix seconds.
+    pub updated_at: f64,
+}
+
+/// Answer of `POST /api/pairing/{id}/approve`: the only time the device token is shown.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ApproveAnswer {
+    /// The entry.
+    pub id: String,
+    /// `approved`.
+    pub status: PairingStatus,
+    /// Its peer id.
+    pub peer_id: PeerId,
+    /// The newcomer's credential for `POST /api/token` (header `x-device-token`).
+    pub device_token: String,
+}
+
+/// Answer of `GET /healthz`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct HealthAnswer {
+    /// `ok`.
+    pub status: String,
+    /// The registry's version.
+    pub version: String,
+}

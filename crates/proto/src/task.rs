@@ -1,0 +1,269 @@
+//! Units of work.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::ids::{AgentId, TaskId};
+use crate::limits::{DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_S};
+use crate::payload::Payload;
+use crate::problem::Code;
+
+/// Where a task stands. The last three are terminal and never change.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskState {
+    /// Waiting for an agent.
+    Pending,
+    /// An agent holds its lease.
+    Assigned,
+    /// Its handler waits for an answer of a person or its caller.
+    InputRequired,
+    /// Done, with a result.
+    Completed,
+    /// Ended without a result; the error says why.
+    Failed,
+    /// Ended because somebody asked for it.
+    Canceled,
+}
+
+impl TaskState {
+    /// Whether the state never changes again.
+    pub fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Failed | Self::Canceled)
+    }
+
+    /// The state as it stands on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Assigned => "assigned",
+            Self::InputRequired => "input_required",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Canceled => "canceled",
+        }
+    }
+}
+
+/// How a task reached its agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Path {
+    /// Over a link, sidecar to sidecar.
+    Direct,
+    /// Through the registry's durable queue.
+    #[default]
+    Queue,
+}
+
+/// Why a task failed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskError {
+    /// The stable code.
+    pub code: Code,
+    /// What happened, for a person.
+    pub message: String,
+}
+
+impl TaskError {
+    /// An error with its code.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+        }
+    }
+}
+
+/// How one attempt ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Outcome {
+    /// `completed`, `failed` or `canceled`.
+    pub state: TaskState,
+    /// The skill's result when it completed: any JSON.
+    #[serde(default)]
+    pub result: Value,
+    /// Why it did not complete.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<TaskError>,
+}
+
+impl Outcome {
+    /// It completed with a result.
+    pub fn completed(result: Value) -> Self {
+        Self {
+            state: TaskState::Completed,
+            result,
+            error: None,
+        }
+    }
+
+    /// It failed.
+    pub fn failed(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            state: TaskState::Failed,
+            result: Value::Null,
+            error: Some(TaskError::new(code, message)),
+        }
+    }
+
+    /// It was canceled.
+    pub fn canceled(message: impl Into<String>) -> Self {
+        Self {
+            state: TaskState::Canceled,
+            result: Value::Null,
+            error: Some(TaskError::new(Code::Canceled, message)),
+        }
+    }
+}
+
+/// A task's place in its delegation tree.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct Lineage {
+    /// The task whose handler asked for this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent_id: Option<TaskId>,
+    /// The first task of the tree; absent on the first task itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub root_id: Option<TaskId>,
+    /// Hops from the root; 0 at the root, at most [`MAX_DEPTH`](crate::limits::MAX_DEPTH).
+    pub depth: u32,
+}
+
+/// A direct attempt that was made before the work came to the queue.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DirectAttempt {
+    /// The agent that may have run it.
+    pub agent_id: AgentId,
+    /// The attempt's number: handed to the same agent again it keeps this number, so that agent does not run it twice.
+    pub attempt: u32,
+}
+
+/// The body of `POST /api/hub/tasks` and of the signaling message `task_submit`. Every field may be absent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct SubmitTask {
+    /// The skill to run; with no target any healthy agent that offers it may get the task.
+    pub skill: String,
+    /// The agent to run it, and no other. Empty: any.
+    pub target_agent_id: String,
+    /// The agent that asks. An agent's credential overrides it with its own name.
+    pub source_agent_id: String,
+    /// The skill's arguments.
+    pub payload: Payload,
+    /// Seconds until the task ends as `failed` with code `expired`, at most [`MAX_TTL_S`](crate::limits::MAX_TTL_S).
+    pub ttl: u64,
+    /// The id, when the submitter brings one (the direct path's). The same id with the same content is the same task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task_id: Option<TaskId>,
+    /// Times it may be handed out, 1 to [`MAX_ATTEMPTS`](crate::limits::MAX_ATTEMPTS).
+    pub max_attempts: u32,
+    /// Its place in the delegation tree.
+    #[serde(flatten)]
+    pub lineage: Lineage,
+    /// The direct attempt that was made before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub direct_attempt: Option<DirectAttempt>,
+}
+
+impl Default for SubmitTask {
+    fn default() -> Self {
+        Self {
+            skill: String::new(),
+            target_agent_id: String::new(),
+            source_agent_id: String::new(),
+            payload: Payload::EMPTY,
+            ttl: DEFAULT_TTL_S,
+            task_id: None,
+            max_attempts: DEFAULT_MAX_ATTEMPTS,
+            lineage: Lineage::default(),
+            direct_attempt: None,
+        }
+    }
+}
+
+/// A task as the registry tells it. The first twelve fields are those existing clients know.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Task {
+    /// Its id.
+    pub id: TaskId,
+    /// The skill it asks for.
+    pub skill: String,
+    /// The only agent that may run it; empty: any.
+    pub target_agent_id: String,
+    /// The agent that asked; empty: a person or a program outside the mesh.
+    pub source_agent_id: String,
+    /// The agent that has it or had it last; empty: none yet.
+    pub assigned_agent_id: String,
+    /// The arguments.
+    #[serde(default)]
+    pub payload: Payload,
+    /// Where it stands.
+    pub state: TaskState,
+    /// The result; `""` while there is none.
+    #[serde(default = "empty_text")]
+    pub result: Value,
+    /// The error text; `""` while there is none.
+    #[serde(default)]
+    pub error: String,
+    /// When it was accepted, Unix seconds.
+    pub created_at: f64,
+    /// When it changed last, Unix seconds.
+    pub updated_at: f64,
+    /// Its time to live, seconds.
+    pub ttl: u64,
+    /// The stable code of `error`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<Code>,
+    /// How it reached its agent.
+    #[serde(default)]
+    pub path: Path,
+    /// Number of the present or last attempt; 0 before the first.
+    #[serde(default)]
+    pub attempt: u32,
+    /// Attempts allowed.
+    #[serde(default = "default_max_attempts")]
+    pub max_attempts: u32,
+    /// Number of the live lease (the fencing token); absent without one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<u64>,
+    /// When the present or last attempt began, Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<f64>,
+    /// Its place in the delegation tree.
+    #[serde(flatten)]
+    pub lineage: Lineage,
+}
+
+fn empty_text() -> Value {
+    Value::String(String::new())
+}
+
+fn default_max_attempts() -> u32 {
+    DEFAULT_MAX_ATTEMPTS
+}
+
+impl Task {
+    /// How it ended; `None` while it lives.
+    pub fn outcome(&self) -> Option<Outcome> {
+        let error = || {
+            TaskError::new(
+                self.error_code.unwrap_or(Code::SkillFailed),
+                self.error.clone(),
+            )
+        };
+        match self.state {
+            TaskState::Completed => Some(Outcome::completed(self.result.clone())),
+            TaskState::Failed | TaskState::Canceled => Some(Outcome {
+                state: self.state,
+                result: Value::Null,
+                error: Some(error()),
+            }),
+            _ => None,
+        }
+    }
+}

@@ -13,9 +13,18 @@
 //! certificate and the receive buffers. Who dials whom, redials, glare and chunking of large messages
 //! are the caller's matter.
 
+mod candidate;
+mod demux;
+mod description;
+mod dtls;
+mod gathering;
 mod interfaces;
+mod link;
+mod outbox;
 mod rtc_transport;
 mod socket;
+mod stack;
+mod stun;
 mod types;
 
 pub use interfaces::{Loopback, host_addresses};
@@ -55,16 +64,16 @@ pub const FEED_BATCH: usize = 16;
 /// floods us with offers costs a bounded amount of memory.
 pub const MAX_LINKS: usize = 4096;
 
-/// Remote candidates kept for a link that has no remote description yet, over which `candidate` fails:
+/// Remote candidates that a link takes, early ones included, over which `candidate` fails:
 /// an honest peer has one per interface and server, some tens at most.
-pub const MAX_EARLY_CANDIDATES: usize = 64;
+pub const MAX_REMOTE_CANDIDATES: usize = 64;
 
 /// A link that is open ends with [`CloseReason::TimedOut`] when its peer has not been heard of for this long.
 /// Consent checks (RFC 7675) go out every second, so several in a row must be lost.
 pub const PEER_SILENCE_LIMIT: Duration = Duration::from_secs(5);
 
-/// A link that has not opened this long after it was given both descriptions ends with
-/// [`CloseReason::NotOpened`]: long enough for a lost DTLS flight or two (1 s, then 2 s each).
+/// A link that has not opened this long after `offer`, `answer` or `accept`, whichever was last, ends
+/// with [`CloseReason::NotOpened`]: long enough for signaling and a lost DTLS flight or two (1 s, 2 s).
 pub const OPEN_LIMIT: Duration = Duration::from_secs(15);
 
 /// Many WebRTC links over one UDP socket.
@@ -144,6 +153,9 @@ pub trait Transport {
     fn receive(&mut self, batch: &[Datagram<'_>], now: Instant);
 
     /// The next datagram, or run of equal-sized datagrams to one destination, to send.
+    ///
+    /// Messages handed to [`send`](Self::send) since the last drain are put into packets here, together
+    /// where they are small.
     fn poll_transmit(&mut self) -> Option<Transmit>;
 
     /// The next thing that happened, in order per link.

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -18,13 +17,30 @@ impl fmt::Display for LinkId {
 }
 
 /// What a transport needs to know before its first link.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Config {
     /// Addresses under which the socket can be reached, one host candidate each: the bound address, or
     /// for a wildcard bind one per interface (see [`host_addresses`](crate::host_addresses)).
     pub local_addresses: Vec<SocketAddr>,
     /// STUN servers (RFC 8489) to ask for server-reflexive candidates, already resolved. Empty: none.
     pub stun_servers: Vec<SocketAddr>,
+    /// Largest message received, in bytes; at most, and by default, [`MAX_RECEIVE_BYTES`](crate::MAX_RECEIVE_BYTES).
+    /// The stack keeps a buffer of this size per link.
+    pub max_receive_bytes: u32,
+    /// Signal host candidates one by one, as events, instead of inside the description. Slower; for
+    /// peers and tests that insist on trickling (RFC 8838). Default: false.
+    pub trickle_hosts: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            local_addresses: Vec::new(),
+            stun_servers: Vec::new(),
+            max_receive_bytes: crate::MAX_RECEIVE_BYTES as u32,
+            trickle_hosts: false,
+        }
+    }
 }
 
 /// A message on a link. WebRTC carries the kind as an SCTP payload protocol id (RFC 8831 section 8).
@@ -165,7 +181,7 @@ pub enum CloseReason {
     Remote,
     /// It was open, and then the peer went silent for [`PEER_SILENCE_LIMIT`](crate::PEER_SILENCE_LIMIT).
     TimedOut,
-    /// It did not open within [`OPEN_LIMIT`](crate::OPEN_LIMIT) of the moment both descriptions were there.
+    /// It did not open within [`OPEN_LIMIT`](crate::OPEN_LIMIT).
     NotOpened,
     /// No pair of candidates worked.
     IceFailed,
@@ -257,8 +273,8 @@ pub enum LinkError {
     /// The peer's candidate cannot be used: the peer's fault; others may work.
     #[error("malformed candidate: {0}")]
     MalformedCandidate(&'static str),
-    /// More early candidates than [`MAX_EARLY_CANDIDATES`](crate::MAX_EARLY_CANDIDATES).
-    #[error("too many candidates before the description")]
+    /// More candidates than [`MAX_REMOTE_CANDIDATES`](crate::MAX_REMOTE_CANDIDATES).
+    #[error("too many candidates")]
     TooManyCandidates,
     /// The stack below failed; the log says how.
     #[error("internal error of the WebRTC stack")]
@@ -274,6 +290,9 @@ pub enum SendError {
     /// Longer than [`MAX_SEND_BYTES`](crate::MAX_SEND_BYTES): the caller has to chunk it.
     #[error("the message is too large")]
     TooLarge,
+    /// A text payload is not UTF-8: send it as binary.
+    #[error("the text is not UTF-8")]
+    NotText,
     /// The send buffer is full: wait for [`Event::Writable`].
     #[error("the send buffer is full")]
     Full,

@@ -1,0 +1,507 @@
+//! One link: a peer connection of the stack, its data channel, and what the stack does not keep.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use rtc::data_channel::RTCDataChannelId;
+use rtc::peer_connection::RTCPeerConnection;
+use rtc::peer_connection::event::{RTCDataChannelEvent, RTCPeerConnectionEvent};
+use rtc::peer_connection::message::{RTCMessage, TaggedRTCMessage};
+use rtc::peer_connection::sdp::RTCSessionDescription;
+use rtc::peer_connection::state::{RTCIceConnectionState, RTCPeerConnectionState};
+use rtc::peer_connection::transport::RTCIceCandidateInit;
+use rtc::sansio::Protocol;
+use rtc::shared::error::Error as StackError;
+use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
+
+use crate::candidate::Candidate;
+use crate::description::{Description, attribute};
+use crate::dtls;
+use crate::stack::Stack;
+use crate::{
+    CHANNEL_LABEL, CloseReason, Fingerprint, LEGACY_SEND_BUFFER_BYTES, LinkError,
+    MAX_REMOTE_CANDIDATES, MAX_SEND_BYTES, NATIVE_SEND_BUFFER_BYTES, OPEN_LIMIT,
+    PEER_SILENCE_LIMIT, Payload, PeerClass, SendError,
+};
+
+/// DTLS datagrams kept while a link cannot take or send them yet: more than the longest flight of a
+/// handshake. They would be lost otherwise, and a lost flight costs 1 s.
+const WAITING_DATAGRAMS: usize = 16;
+
+/// A quiet link's timers run on a common beat of this length, so that an idle sidecar wakes once for
+/// all its links. The only timer that a quiet link has is the consent check, due every second; the stack would
+/// look at it every 200 ms, link by link.
+const QUIET_BEAT: Duration = Duration::from_secs(1);
+
+/// A link is quiet when it moved no data for this long and none is unacknowledged: beyond the 200 ms
+/// that SCTP may delay an acknowledgement.
+const QUIET_AFTER: Duration = Duration::from_millis(300);
+
+/// Least time between two runs of a link's timers, so that no bug of a timer can spin the loop.
+const LEAST_TICK: Duration = Duration::from_millis(1);
+
+/// What draining a link brings to light, in order.
+#[derive(Debug)]
+pub(crate) enum Output {
+    Datagram(Outgoing),
+    Opened,
+    Message(Payload),
+    Writable,
+    Ended(CloseReason),
+}
+
+/// A datagram on its way out.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) contents: BytesMut,
+}
+
+/// One connection attempt and, if it succeeds, the open link.
+pub(crate) struct Link {
+    pc: RTCPeerConnection,
+    local_ufrag: String,
+    remote: Option<Remote>,
+    /// Kept until there is a remote description to apply them to.
+    early_candidates: Vec<Candidate>,
+    candidate_count: usize,
+    /// Arrived before ICE chose a pair: the stack would drop them.
+    early_datagrams: VecDeque<TaggedBytesMut>,
+    /// Not to be sent while another handshake runs between the same two addresses.
+    held_datagrams: VecDeque<Outgoing>,
+    ice_connected: bool,
+    channel: Option<RTCDataChannelId>,
+    opened: bool,
+    class: PeerClass,
+    paused: bool,
+    wants_writable: bool,
+    /// Until then it must have opened.
+    open_by: Instant,
+    /// When the peer last proved to be there.
+    heard: Instant,
+    last_data: Instant,
+    last_tick: Instant,
+    origin: Instant,
+    ending: Option<CloseReason>,
+}
+
+/// What the peer's description told.
+struct Remote {
+    ufrag: String,
+    fingerprint: Fingerprint,
+}
+
+impl Link {
+    /// The dialing side, and its offer.
+    pub(crate) fn offer(stack: &Stack, now: Instant) -> Result<(Self, String), StackError> {
+        let mut pc = stack.connection(now)?;
+        pc.create_data_channel(CHANNEL_LABEL, None)?;
+        let offer = pc.create_offer(None)?;
+        let sdp = offer.sdp.clone();
+        pc.set_local_description(now, offer)?;
+        Ok((Self::new(stack, pc, &sdp, now), sdp))
+    }
+
+    /// The called side, and its answer.
+    pub(crate) fn accept(
+        stack: &Stack,
+        remote: &Description,
+        now: Instant,
+    ) -> Result<(Self, String), StackError> {
+        let mut pc = stack.connection(now)?;
+        pc.set_remote_description(now, RTCSessionDescription::offer(remote.to_sdp())?)?;
+        let answer = pc.create_answer(None)?;
+        let sdp = answer.sdp.clone();
+        pc.set_local_description(now, answer)?;
+        let mut link = Self::new(stack, pc, &sdp, now);
+        link.note_remote(remote);
+        Ok((link, sdp))
+    }
+
+    fn new(stack: &Stack, pc: RTCPeerConnection, local_sdp: &str, now: Instant) -> Self {
+        Self {
+            pc,
+            local_ufrag: attribute(local_sdp, "ice-ufrag")
+                .unwrap_or_default()
+                .to_owned(),
+            remote: None,
+            early_candidates: Vec::new(),
+            candidate_count: 0,
+            early_datagrams: VecDeque::new(),
+            held_datagrams: VecDeque::new(),
+            ice_connected: false,
+            channel: None,
+            opened: false,
+            class: PeerClass::default(),
+            paused: false,
+            wants_writable: false,
+            open_by: now + OPEN_LIMIT,
+            heard: now,
+            last_data: now,
+            last_tick: now,
+            origin: stack.origin(),
+            ending: None,
+        }
+    }
+
+    /// Applies the answer to our offer, and the candidates that came before it.
+    pub(crate) fn answer(&mut self, remote: &Description, now: Instant) -> Result<(), StackError> {
+        let description = RTCSessionDescription::answer(remote.to_sdp())?;
+        self.pc.set_remote_description(now, description)?;
+        self.note_remote(remote);
+        self.open_by = now + OPEN_LIMIT;
+        for candidate in std::mem::take(&mut self.early_candidates) {
+            self.add_remote(&candidate)?;
+        }
+        Ok(())
+    }
+
+    fn note_remote(&mut self, remote: &Description) {
+        self.candidate_count += remote.candidate_count();
+        self.remote = Some(Remote {
+            ufrag: remote.ufrag().to_owned(),
+            fingerprint: remote.fingerprint(),
+        });
+    }
+
+    /// Takes one of the peer's candidates, now or once there is a description.
+    pub(crate) fn candidate(&mut self, candidate: Candidate) -> Result<(), LinkError> {
+        if self.candidate_count >= MAX_REMOTE_CANDIDATES {
+            return Err(LinkError::TooManyCandidates);
+        }
+        self.candidate_count += 1;
+        if self.remote.is_none() {
+            self.early_candidates.push(candidate);
+            return Ok(());
+        }
+        self.add_remote(&candidate).map_err(|error| {
+            tracing::debug!(%error, "the stack refuses a candidate");
+            LinkError::MalformedCandidate("refused by the stack")
+        })
+    }
+
+    fn add_remote(&mut self, candidate: &Candidate) -> Result<(), StackError> {
+        self.pc.add_remote_candidate(init(candidate))
+    }
+
+    /// Adds one of our own addresses that became known late.
+    pub(crate) fn add_local(&mut self, candidate: &Candidate) {
+        if let Err(error) = self.pc.add_local_candidate(init(candidate)) {
+            tracing::debug!(%error, "the stack refuses a local candidate");
+        }
+    }
+
+    pub(crate) fn awaits_answer(&self) -> bool {
+        self.remote.is_none()
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.opened
+    }
+
+    pub(crate) fn local_ufrag(&self) -> &str {
+        &self.local_ufrag
+    }
+
+    pub(crate) fn remote_fingerprint(&self) -> Option<Fingerprint> {
+        self.remote.as_ref().map(|remote| remote.fingerprint)
+    }
+
+    /// The same at both ends of a link: handshakes that share an address pair take turns in its order.
+    pub(crate) fn turn(&self) -> (&str, &str) {
+        let local = self.local_ufrag.as_str();
+        let remote = self
+            .remote
+            .as_ref()
+            .map_or("", |remote| remote.ufrag.as_str());
+        (local.min(remote), local.max(remote))
+    }
+
+    pub(crate) fn set_class(&mut self, class: PeerClass) {
+        self.class = class;
+    }
+
+    pub(crate) fn pause_reading(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    /// The peer proved to be there.
+    pub(crate) fn heard(&mut self, now: Instant) {
+        self.heard = self.heard.max(now);
+    }
+
+    /// Ends the link at the next drain, with what the stack has to say to the peer before it.
+    pub(crate) fn end(&mut self, reason: CloseReason) {
+        self.ending.get_or_insert(reason);
+    }
+
+    pub(crate) fn send(&mut self, payload: Payload, now: Instant) -> Result<(), SendError> {
+        let room = self.room().ok_or(SendError::NotOpen)?;
+        if payload.len() > MAX_SEND_BYTES {
+            return Err(SendError::TooLarge);
+        }
+        if payload.len() > room {
+            self.wants_writable = true;
+            return Err(SendError::Full);
+        }
+        let mut channel = self
+            .channel
+            .and_then(|id| self.pc.data_channel(id))
+            .ok_or(SendError::NotOpen)?;
+        let sent = match payload {
+            Payload::Text(bytes) => {
+                let text = std::str::from_utf8(&bytes).map_err(|_| SendError::NotText)?;
+                channel.send_text(now, text)
+            }
+            Payload::Binary(bytes) => channel.send(now, BytesMut::from(bytes)),
+        };
+        self.last_data = now;
+        sent.map_err(|error| match error {
+            StackError::ErrOutboundPacketTooLarge => SendError::TooLarge,
+            _ => SendError::NotOpen,
+        })
+    }
+
+    /// Bytes that may be sent now. Less than a whole message counts as a refusal.
+    pub(crate) fn capacity(&mut self) -> usize {
+        let room = self.room().unwrap_or(0);
+        self.wants_writable |= self.opened && room < MAX_SEND_BYTES;
+        room
+    }
+
+    /// What is left of the send buffer; `None` when not open.
+    fn room(&mut self) -> Option<usize> {
+        if !self.opened || self.ending.is_some() {
+            return None;
+        }
+        let outstanding = self.outstanding();
+        Some(self.send_buffer_bytes().saturating_sub(outstanding))
+    }
+
+    fn send_buffer_bytes(&self) -> usize {
+        match self.class {
+            PeerClass::Native => NATIVE_SEND_BUFFER_BYTES,
+            PeerClass::Legacy => LEGACY_SEND_BUFFER_BYTES,
+        }
+    }
+
+    fn outstanding(&mut self) -> usize {
+        let channel = self.channel.and_then(|id| self.pc.data_channel(id));
+        channel.map_or(0, |channel| channel.outstanding_bytes())
+    }
+
+    /// Takes a datagram that is for this link.
+    pub(crate) fn receive(
+        &mut self,
+        local: SocketAddr,
+        remote: SocketAddr,
+        contents: &[u8],
+        now: Instant,
+    ) {
+        let datagram = TaggedBytesMut {
+            now,
+            transport: TransportContext {
+                local_addr: local,
+                peer_addr: remote,
+                ecn: None,
+                transport_protocol: TransportProtocol::UDP,
+            },
+            message: BytesMut::from(contents),
+        };
+        if !dtls::is_dtls(contents) {
+            return self.feed(datagram);
+        }
+        self.last_data = now;
+        if !self.ice_connected {
+            if self.early_datagrams.len() < WAITING_DATAGRAMS {
+                self.early_datagrams.push_back(datagram);
+            }
+            return;
+        }
+        if !self.opened && dtls::is_plain_fatal_alert(contents) {
+            self.end(CloseReason::DtlsFailed);
+        }
+        self.feed(datagram);
+    }
+
+    fn feed(&mut self, datagram: TaggedBytesMut) {
+        if let Err(error) = self.pc.handle_read(datagram) {
+            tracing::trace!(%error, "the stack drops a datagram");
+        }
+    }
+
+    /// Keeps an outgoing datagram back until [`release`](Self::release).
+    pub(crate) fn hold(&mut self, datagram: Outgoing) {
+        if self.held_datagrams.len() < WAITING_DATAGRAMS {
+            self.held_datagrams.push_back(datagram);
+        }
+    }
+
+    /// What was held back, to be sent now.
+    pub(crate) fn release(&mut self) -> VecDeque<Outgoing> {
+        std::mem::take(&mut self.held_datagrams)
+    }
+
+    /// When its timers, and its liveness, are due: (stack, liveness).
+    pub(crate) fn deadlines(&mut self, now: Instant) -> (Option<Instant>, Instant) {
+        let liveness = if self.opened {
+            self.heard + PEER_SILENCE_LIMIT
+        } else {
+            self.open_by
+        };
+        let Some(due) = self.pc.poll_timeout() else {
+            return (None, liveness);
+        };
+        let is_quiet = self.opened
+            && now.saturating_duration_since(self.last_data) > QUIET_AFTER
+            && self.outstanding() == 0;
+        let earliest = if is_quiet {
+            self.next_beat()
+        } else {
+            self.last_tick + LEAST_TICK
+        };
+        (Some(due.max(earliest)), liveness)
+    }
+
+    fn next_beat(&self) -> Instant {
+        let elapsed = self.last_tick.saturating_duration_since(self.origin);
+        self.origin + QUIET_BEAT * (elapsed.as_secs() as u32).saturating_add(1)
+    }
+
+    /// Runs the timers that are due.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        let (stack, liveness) = self.deadlines(now);
+        if liveness <= now {
+            let silent = if self.opened {
+                CloseReason::TimedOut
+            } else {
+                CloseReason::NotOpened
+            };
+            return self.end(silent);
+        }
+        if stack.is_none_or(|due| due > now) {
+            return;
+        }
+        self.last_tick = now;
+        if let Err(error) = self.pc.handle_timeout(now) {
+            tracing::debug!(%error, "a timer of the stack fails");
+            let failed = if self.opened {
+                CloseReason::Internal
+            } else {
+                CloseReason::DtlsFailed
+            };
+            self.end(failed);
+        }
+    }
+
+    /// Brings out everything the stack has to say. After [`Output::Ended`] the link is spent.
+    pub(crate) fn drain(&mut self, now: Instant, outputs: &mut Vec<Output>) {
+        while self.drain_once(now, outputs) {}
+        if self.opened && self.wants_writable && self.is_half_free() {
+            self.wants_writable = false;
+            outputs.push(Output::Writable);
+        }
+        if let Some(reason) = self.ending {
+            if let Err(error) = self.pc.close() {
+                tracing::debug!(%error, "the stack closes with an error");
+            }
+            self.drain_datagrams(outputs);
+            outputs.push(Output::Ended(reason));
+        }
+    }
+
+    fn is_half_free(&mut self) -> bool {
+        let half = self.send_buffer_bytes() / 2;
+        self.room().is_some_and(|room| room >= half)
+    }
+
+    /// One round; whether there was anything.
+    fn drain_once(&mut self, now: Instant, outputs: &mut Vec<Output>) -> bool {
+        let mut progress = self.drain_datagrams(outputs);
+        while let Some(event) = self.pc.poll_event() {
+            progress = true;
+            self.note_event(event, outputs);
+        }
+        if self.ice_connected {
+            for datagram in std::mem::take(&mut self.early_datagrams) {
+                progress = true;
+                self.feed(datagram);
+            }
+        }
+        while !self.paused
+            && self.opened
+            && let Some(TaggedRTCMessage { message, .. }) = self.pc.poll_read()
+        {
+            progress = true;
+            if let RTCMessage::DataChannelMessage(_, message) = message {
+                self.heard(now);
+                let bytes = Bytes::from(message.data);
+                outputs.push(Output::Message(match message.is_string {
+                    true => Payload::Text(bytes),
+                    false => Payload::Binary(bytes),
+                }));
+            }
+        }
+        progress
+    }
+
+    fn drain_datagrams(&mut self, outputs: &mut Vec<Output>) -> bool {
+        let before = outputs.len();
+        while let Some(datagram) = self.pc.poll_write() {
+            if !self.opened && dtls::is_plain_fatal_alert(&datagram.message) {
+                self.end(CloseReason::DtlsFailed);
+            }
+            outputs.push(Output::Datagram(Outgoing {
+                local: datagram.transport.local_addr,
+                remote: datagram.transport.peer_addr,
+                contents: datagram.message,
+            }));
+        }
+        outputs.len() > before
+    }
+
+    fn note_event(&mut self, event: RTCPeerConnectionEvent, outputs: &mut Vec<Output>) {
+        use RTCDataChannelEvent::{OnClose, OnOpen};
+        use RTCPeerConnectionEvent::{
+            OnConnectionStateChangeEvent, OnDataChannel, OnIceConnectionStateChangeEvent,
+        };
+        match event {
+            // The peer may open several; the last one wins.
+            OnDataChannel(OnOpen(id)) => {
+                self.channel = Some(id);
+                if !std::mem::replace(&mut self.opened, true) {
+                    outputs.push(Output::Opened);
+                }
+            }
+            OnDataChannel(OnClose(id)) if self.channel.is_none_or(|channel| channel == id) => {
+                self.end(CloseReason::Remote);
+            }
+            OnIceConnectionStateChangeEvent(state) => match state {
+                RTCIceConnectionState::Connected | RTCIceConnectionState::Completed => {
+                    self.ice_connected = true;
+                }
+                RTCIceConnectionState::Failed if self.opened => self.end(CloseReason::TimedOut),
+                RTCIceConnectionState::Failed => self.end(CloseReason::IceFailed),
+                _ => {}
+            },
+            OnConnectionStateChangeEvent(RTCPeerConnectionState::Closed) => {
+                self.end(CloseReason::Remote);
+            }
+            OnConnectionStateChangeEvent(RTCPeerConnectionState::Failed) => {
+                self.end(CloseReason::DtlsFailed);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// In the stack's shape.
+pub(crate) fn init(candidate: &Candidate) -> RTCIceCandidateInit {
+    RTCIceCandidateInit {
+        candidate: candidate.to_string(),
+        ..RTCIceCandidateInit::default()
+    }
+}

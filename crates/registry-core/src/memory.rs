@@ -1,0 +1,132 @@
+//! A store in memory that holds the store contract: for tests and the simulator.
+
+use std::collections::BTreeMap;
+
+use seamesh_proto::events::EventRecord;
+use seamesh_proto::{AgentId, TaskId};
+
+use crate::store::{
+    Batch, Conflict, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, Write,
+};
+
+/// A store in memory. What is in it is what a disk would hold: keep it across a simulated crash.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryStore {
+    tasks: BTreeMap<TaskId, StoredTask>,
+    agents: BTreeMap<AgentId, StoredAgent>,
+    invites: BTreeMap<String, StoredInvite>,
+    newcomers: BTreeMap<String, StoredNewcomer>,
+    events: Vec<EventRecord>,
+}
+
+impl MemoryStore {
+    /// An empty store.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Every live entity.
+    pub fn load(&self) -> Loaded {
+        Loaded {
+            tasks: self
+                .tasks
+                .values()
+                .filter(|t| !t.state.is_terminal())
+                .cloned()
+                .collect(),
+            agents: self.agents.values().cloned().collect(),
+            invites: self.invites.values().cloned().collect(),
+            newcomers: self.newcomers.values().cloned().collect(),
+        }
+    }
+
+    /// Writes a batch, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Conflict`] when a write was decided on another version than the stored one.
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), Conflict> {
+        for write in &batch.writes {
+            let stored = self.version(write);
+            if stored != write.expected() {
+                let (kind, key) = write.key();
+                return Err(Conflict {
+                    kind: kind.to_owned(),
+                    key: key.to_owned(),
+                    expected: write.expected(),
+                    stored,
+                });
+            }
+        }
+        for write in &batch.writes {
+            self.apply(write.clone());
+        }
+        for event in &batch.events {
+            self.events.push(EventRecord {
+                seq: self.events.len() as u64 + 1,
+                at_ms: batch.at.0,
+                event: event.clone(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Tasks by id, live or ended.
+    pub fn find(&self, ids: &[TaskId]) -> Vec<StoredTask> {
+        ids.iter()
+            .filter_map(|id| self.tasks.get(id).cloned())
+            .collect()
+    }
+
+    /// Every task ever committed, by id.
+    pub fn tasks(&self) -> impl Iterator<Item = &StoredTask> {
+        self.tasks.values()
+    }
+
+    /// Events numbered above `after`.
+    pub fn events_after(&self, after: u64) -> Vec<EventRecord> {
+        self.events
+            .iter()
+            .filter(|e| e.seq > after)
+            .cloned()
+            .collect()
+    }
+
+    fn version(&self, write: &Write) -> u64 {
+        let version = match write {
+            Write::PutTask { task, .. } => self.tasks.get(&task.spec.id).map(|t| t.version),
+            Write::PutAgent { agent, .. } => {
+                self.agents.get(&agent.info.agent_id).map(|a| a.version)
+            }
+            Write::DeleteAgent { agent_id, .. } => self.agents.get(agent_id).map(|a| a.version),
+            Write::PutInvite { invite, .. } => self.invites.get(&invite.code).map(|i| i.version),
+            Write::DeleteInvite { code, .. } => self.invites.get(code).map(|i| i.version),
+            Write::PutNewcomer { newcomer, .. } => {
+                self.newcomers.get(&newcomer.id).map(|n| n.version)
+            }
+        };
+        version.unwrap_or(0)
+    }
+
+    fn apply(&mut self, write: Write) {
+        match write {
+            Write::PutTask { task, .. } => {
+                self.tasks.insert(task.spec.id.clone(), *task);
+            }
+            Write::PutAgent { agent, .. } => {
+                self.agents.insert(agent.info.agent_id.clone(), *agent);
+            }
+            Write::DeleteAgent { agent_id, .. } => {
+                self.agents.remove(&agent_id);
+            }
+            Write::PutInvite { invite, .. } => {
+                self.invites.insert(invite.code.clone(), invite);
+            }
+            Write::DeleteInvite { code, .. } => {
+                self.invites.remove(&code);
+            }
+            Write::PutNewcomer { newcomer, .. } => {
+                self.newcomers.insert(newcomer.id.clone(), newcomer);
+            }
+        }
+    }
+}

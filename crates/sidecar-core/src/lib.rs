@@ -1,1 +1,16 @@
-//! Pure rules of the sidecar: peers, glare, backoff, requests, dedup, queues.
+//! Pure rules of the sidecar: links with peers, requests of the agent and work for it, signaling, back-pressure.
+//!
+//! **Contract: after every [`handle`](Sidecar::handle) (or [`handle_line`](Sidecar::handle_line)) drain
+//! [`poll`](Sidecar::poll) until it is empty, doing what each output says; then sleep until
+//! [`next_deadline`](Sidecar::next_deadline) or the next input, whichever comes first.** What waits to go out on a link
+//! is pulled with [`take_piece`](Sidecar::take_piece), as fast as the transport takes it.
+//!
+//! The crate opens no socket, reads no clock and draws no randomness of its own: a seed comes in with [`Config`].
+
+mod input;
+mod sidecar;
+mod timers;
+
+pub use input::{ClientId, CloseReason, DescriptionKind, Input, LinkId, Note, Output, Piece};
+pub use sidecar::{Config, Sidecar};
+pub use timers::Reason;

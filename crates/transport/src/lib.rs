@@ -21,6 +21,7 @@ mod gathering;
 mod interfaces;
 mod link;
 mod outbox;
+mod reading;
 mod rtc_transport;
 mod socket;
 mod stack;
@@ -141,7 +142,10 @@ pub trait Transport {
 
     /// Stops or resumes handing out this link's messages. While paused, received bytes stay in the
     /// SCTP receive buffer, the advertised window shrinks, and in the end the peer's sender stops; nothing is lost.
-    /// Unknown links are ignored.
+    /// Events already queued are still handed out. Unknown links are ignored.
+    ///
+    /// After a resume the peer may take some seconds to find out. A pause of several minutes in which the
+    /// peer sends on ends the link with [`CloseReason::ReaderStalled`].
     fn pause_reading(&mut self, link: LinkId, paused: bool, now: Instant);
 
     /// Ends a link and tells the peer, at once and best effort: messages not yet acknowledged may be

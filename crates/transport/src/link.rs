@@ -19,6 +19,7 @@ use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 use crate::candidate::Candidate;
 use crate::description::{Description, attribute};
 use crate::dtls;
+use crate::reading::Reading;
 use crate::stack::Stack;
 use crate::{
     CHANNEL_LABEL, CloseReason, Fingerprint, LEGACY_SEND_BUFFER_BYTES, LinkError,
@@ -76,7 +77,7 @@ pub(crate) struct Link {
     channel: Option<RTCDataChannelId>,
     opened: bool,
     class: PeerClass,
-    paused: bool,
+    reading: Reading,
     wants_writable: bool,
     /// Until then it must have opened.
     open_by: Instant,
@@ -136,7 +137,7 @@ impl Link {
             channel: None,
             opened: false,
             class: PeerClass::default(),
-            paused: false,
+            reading: Reading::new(now),
             wants_writable: false,
             open_by: now + OPEN_LIMIT,
             heard: now,
@@ -224,8 +225,8 @@ impl Link {
         self.class = class;
     }
 
-    pub(crate) fn pause_reading(&mut self, paused: bool) {
-        self.paused = paused;
+    pub(crate) fn pause_reading(&mut self, paused: bool, now: Instant) {
+        self.reading.pause(paused, now);
     }
 
     /// The peer proved to be there.
@@ -315,6 +316,7 @@ impl Link {
             return self.feed(datagram);
         }
         self.last_data = now;
+        self.reading.arrived(contents.len());
         if !self.ice_connected {
             if self.early_datagrams.len() < WAITING_DATAGRAMS {
                 self.early_datagrams.push_back(datagram);
@@ -352,8 +354,9 @@ impl Link {
         } else {
             self.open_by
         };
+        let trickle = self.reading.trickle_due();
         let Some(due) = self.pc.poll_timeout() else {
-            return (None, liveness);
+            return (trickle, liveness);
         };
         let is_quiet = self.opened
             && now.saturating_duration_since(self.last_data) > QUIET_AFTER
@@ -363,7 +366,11 @@ impl Link {
         } else {
             self.last_tick + LEAST_TICK
         };
-        (Some(due.max(earliest)), liveness)
+        let due = due.max(earliest);
+        (
+            Some(trickle.map_or(due, |trickle| trickle.min(due))),
+            liveness,
+        )
     }
 
     fn next_beat(&self) -> Instant {
@@ -385,6 +392,7 @@ impl Link {
         if stack.is_none_or(|due| due > now) {
             return;
         }
+        self.trickle(now);
         self.last_tick = now;
         if let Err(error) = self.pc.handle_timeout(now) {
             tracing::debug!(%error, "a timer of the stack fails");
@@ -431,21 +439,45 @@ impl Link {
                 self.feed(datagram);
             }
         }
-        while !self.paused
-            && self.opened
-            && let Some(TaggedRTCMessage { message, .. }) = self.pc.poll_read()
-        {
+        while let Some(payload) = self.next_message() {
             progress = true;
-            if let RTCMessage::DataChannelMessage(_, message) = message {
-                self.heard(now);
-                let bytes = Bytes::from(message.data);
-                outputs.push(Output::Message(match message.is_string {
-                    true => Payload::Text(bytes),
-                    false => Payload::Binary(bytes),
-                }));
-            }
+            self.heard(now);
+            outputs.push(Output::Message(payload));
         }
         progress
+    }
+
+    /// The next message for the consumer, unless it has paused.
+    fn next_message(&mut self) -> Option<Payload> {
+        if !self.opened || self.reading.is_paused() {
+            return None;
+        }
+        self.reading.next_parked().or_else(|| self.read())
+    }
+
+    /// Takes a message out of the stack, which makes room in the window.
+    fn read(&mut self) -> Option<Payload> {
+        loop {
+            let TaggedRTCMessage { message, .. } = self.pc.poll_read()?;
+            if let RTCMessage::DataChannelMessage(_, message) = message {
+                let bytes = Bytes::from(message.data);
+                return Some(if message.is_string {
+                    Payload::Text(bytes)
+                } else {
+                    Payload::Binary(bytes)
+                });
+            }
+        }
+    }
+
+    /// Keeps the peer's sender alive while our consumer has stopped.
+    fn trickle(&mut self, now: Instant) {
+        if self.reading.trickles(now)
+            && let Some(payload) = self.read()
+            && self.reading.park(payload).is_err()
+        {
+            self.end(CloseReason::ReaderStalled);
+        }
     }
 
     fn drain_datagrams(&mut self, outputs: &mut Vec<Output>) -> bool {

@@ -403,7 +403,7 @@ impl Transport for RtcTransport {
 
     fn pause_reading(&mut self, link: LinkId, paused: bool, now: Instant) {
         if let Some(entry) = self.links.get_mut(&link) {
-            entry.link.pause_reading(paused);
+            entry.link.pause_reading(paused, now);
             self.drain(link, now);
         }
     }

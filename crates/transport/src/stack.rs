@@ -18,6 +18,7 @@ use rtc::shared::error::Error as StackError;
 use crate::candidate::Candidate;
 use crate::description::parse_fingerprint;
 use crate::link::init;
+use crate::reading::SCTP_RECEIVE_BUFFER_BYTES;
 use crate::stun::TransactionId;
 use crate::{Config, Fingerprint, OPEN_LIMIT, SetupError};
 
@@ -39,9 +40,6 @@ const REFLEXIVE_PATIENCE: Duration = Duration::from_millis(100);
 
 /// SCTP packet, in bytes: with the 37 of DTLS and 48 of UDP and IPv6 under the 1,280 that every path carries.
 const SCTP_MTU_BYTES: u32 = 1_188;
-
-/// Received and not yet taken, per link, at most: 4 MiB. Only a link whose reader has stopped uses it.
-const SCTP_RECEIVE_BUFFER_BYTES: u32 = 4 * 1024 * 1024;
 
 /// What the links of one transport have in common.
 pub(crate) struct Stack {

@@ -187,6 +187,8 @@ pub enum CloseReason {
     IceFailed,
     /// The DTLS handshake failed: a certificate that is not the announced one, or no common ground.
     DtlsFailed,
+    /// Reading was paused for so long, minutes, that nothing more could be kept.
+    ReaderStalled,
     /// The peer's answer could not be used.
     MalformedDescription,
     /// The stack below failed in a way that has no better name; the log says how.
@@ -203,6 +205,7 @@ impl CloseReason {
             Self::NotOpened => "not_opened",
             Self::IceFailed => "ice_failed",
             Self::DtlsFailed => "dtls_failed",
+            Self::ReaderStalled => "reader_stalled",
             Self::MalformedDescription => "malformed_description",
             Self::Internal => "internal",
         }

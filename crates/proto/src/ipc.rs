@@ -78,6 +78,18 @@ pub struct Hello {
     pub version: u32,
     /// Who it is and what it can do.
     pub agent: AgentProfile,
+    /// Work it still runs from before it lost this socket. Unfinished work that is not named here fails over at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub running: Vec<RunRef>,
+}
+
+/// One attempt at one task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RunRef {
+    /// The task.
+    pub task_id: TaskId,
+    /// The attempt, as the `task` event named it.
+    pub attempt: u32,
 }
 
 /// Body of `welcome`.

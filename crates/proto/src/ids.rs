@@ -22,6 +22,9 @@ pub enum IdError {
     BadCharacter,
 }
 
+/// What [`check`] allows, as a regular expression for schemas and generated types.
+const ID_PATTERN: &str = "^[A-Za-z0-9._:@+~*=-]+$";
+
 fn check(text: &str) -> Result<(), IdError> {
     let allowed = |b: u8| b.is_ascii_alphanumeric() || b"._-:@+~*=".contains(&b);
     if text.is_empty() {
@@ -99,7 +102,12 @@ macro_rules! id {
             }
 
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-                schemars::json_schema!({ "type": "string", "minLength": 1, "maxLength": MAX_ID_BYTES })
+                schemars::json_schema!({
+                    "type": "string",
+                    "minLength": 1,
+                    "maxLength": MAX_ID_BYTES,
+                    "pattern": ID_PATTERN,
+                })
             }
         }
     };

@@ -87,15 +87,15 @@ macro_rules! parties {
 /// A message kind cannot be declared without its body type and without its ledger row: both are part of the syntax.
 macro_rules! messages {
     (
-        $(#[$meta:meta])*
+        $(#[doc = $doc:literal])+
         $vis:vis enum $name:ident on $channel:ident from $producers:tt to $consumers:tt {
-            $( $(#[$vmeta:meta])* $kind:literal => $variant:ident($body:ty), )+
+            $( $(#[doc = $vdoc:literal])+ $kind:literal => $variant:ident($body:ty), )+
         }
     ) => {
-        $(#[$meta])*
+        $(#[doc = $doc])+
         #[derive(Clone, Debug, PartialEq)]
         $vis enum $name {
-            $( $(#[$vmeta])* $variant($body), )+
+            $( $(#[doc = $vdoc])+ $variant($body), )+
         }
 
         impl $name {
@@ -186,6 +186,7 @@ macro_rules! messages {
                     schemars::json_schema!({
                         "type": "object",
                         "title": stringify!($variant),
+                        "description": concat!($($vdoc),+).trim(),
                         "properties": {
                             "type": { "const": $kind },
                             "payload": payload,
@@ -193,7 +194,7 @@ macro_rules! messages {
                         "required": ["type"],
                     })
                 }),+];
-                schemars::json_schema!({ "oneOf": variants })
+                schemars::json_schema!({ "description": concat!($($doc),+).trim(), "oneOf": variants })
             }
         }
     };

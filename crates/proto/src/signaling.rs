@@ -304,7 +304,9 @@ pub struct TaskWatch {
 }
 
 /// Body of `task_cancel`.
+// IPC has a `TaskCancel` of its own; in the schemas each has its own name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SubmittedTaskCancel")]
 pub struct TaskCancel {
     /// The task.
     pub task_id: TaskId,

@@ -1,0 +1,463 @@
+"""One agent at work: the protocol core, the skills, and whatever carries the bytes.
+
+The session outlives connections. A transport calls `connection_made`, `data_received` and `connection_lost`; the
+session writes to the `Sink` it was given.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+
+from seamesh import _wire
+from seamesh._inbox import Inbox
+from seamesh._protocol import AgentProtocol, Event, Key, Malformed
+from seamesh._threads import WorkerThreads
+from seamesh.context import Context, Mesh, Work
+from seamesh.errors import (
+    Overloaded,
+    SeameshError,
+    SidecarUnavailable,
+    Timeout,
+    error_of,
+    outcome_error,
+)
+from seamesh.message import Message
+from seamesh.runner import canceled, run_skill
+
+if TYPE_CHECKING:
+    from seamesh.agent import Agent
+
+_log = logging.getLogger("seamesh")
+
+COALESCE_BYTES = 64 * 1024
+"""Output is written at the end of the loop's turn, or as soon as this many bytes wait."""
+
+ANSWER_GRACE_S = 5.0
+"""Seconds past a request's deadline that the sidecar, which keeps it, has to say so."""
+
+CONNECT_WAIT_S = 5.0
+"""Seconds that work waits for a sidecar that is restarting before it fails."""
+
+
+class Sink(Protocol):
+    """Where a session's bytes go."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def get_write_buffer_size(self) -> int: ...
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+
+class _Asked:
+    """A request that waits for its last word."""
+
+    __slots__ = ("done", "wait")
+
+    def __init__(self, done: asyncio.Future[Any], *, wait: bool) -> None:
+        self.done = done
+        self.wait = wait
+
+
+class _Running:
+    """A task at work."""
+
+    __slots__ = ("context", "handle", "skill")
+
+    def __init__(self, handle: asyncio.Task[_wire.Outcome], context: Context, skill: str) -> None:
+        self.handle = handle
+        self.context = context
+        self.skill = skill
+
+
+class _Drained:
+    """Awaits the room to write more; nothing happens when nobody awaits it."""
+
+    __slots__ = ("_wait",)
+
+    def __init__(self, wait: Callable[[], asyncio.Future[None] | None]) -> None:
+        self._wait = wait
+
+    def __await__(self) -> Generator[Any, None, None]:
+        room = self._wait()
+        if room is not None:
+            yield from asyncio.shield(room).__await__()
+
+
+class Session:
+    """An agent's life with its sidecar. Also the `Port <seamesh.context.Port>` of its skills."""
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        self._protocol = AgentProtocol(agent.profile())
+        self._threads = WorkerThreads(agent.max_concurrent or _wire.DEFAULT_MAX_CONCURRENT, agent.name)
+        self._sink: Sink | None = None
+        self._flush_due = False
+        self._dispatching = False
+        self._room: asyncio.Future[None] | None = None
+        self._asked: dict[str, _Asked] = {}
+        self._asked_count = 0
+        self._peer_lists: deque[asyncio.Future[list[str]]] = deque()
+        self._running: dict[Key, _Running] = {}
+        self._draining = False
+        self._peer_id: str | None = None
+        self._registry_connected = False
+        self.was_welcomed = False
+        self._hooks: set[asyncio.Future[Any]] = set()
+        self.mesh = Mesh(self, agent.name)
+        self.welcome = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
+        self._inbox = Inbox(agent.message_handler, self.mesh, self._hold_reading)
+
+    # What a transport says.
+
+    def connection_made(self, sink: Sink) -> None:
+        """A connection to the sidecar is open."""
+        self._sink = sink
+        self.was_welcomed = False
+        self._protocol.connected()
+        self._flush()
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes of the sidecar."""
+        self._dispatching = True
+        try:
+            for event in self._protocol.receive(data):
+                if type(event) is _wire.MessageFrame:
+                    body = event.payload
+                    self._inbox.put(Message(body.from_peer, body.message))
+                else:
+                    self._dispatch(event)
+        finally:
+            self._dispatching = False
+            self._flush()
+
+    def connection_lost(self) -> None:
+        """The connection is gone; another may come."""
+        self._sink = None
+        self.welcome.clear()
+        self.writable()
+        lost = SidecarUnavailable("the sidecar went away before it answered; the work may still run")
+        for request_id in self._protocol.disconnected():
+            self._settle(request_id, error=lost)
+        while self._peer_lists:
+            _fail(self._peer_lists.popleft(), lost)
+
+    def unwritable(self) -> None:
+        """The transport holds enough bytes: whoever awaits a `send` waits."""
+        if self._room is None:
+            self._room = self._loop.create_future()
+
+    def writable(self) -> None:
+        """The transport has room again."""
+        if self._room is not None:
+            self._room.set_result(None)
+            self._room = None
+
+    # What the sidecar says.
+
+    def _dispatch(self, event: Event) -> None:
+        match event:
+            case _wire.TaskFrame(payload=task):
+                self._start(task)
+            case _wire.TaskCancelFrame(payload=cancel):
+                self._stop((cancel.task_id, cancel.attempt), cancel.code)
+            case _wire.ResponseFrame(payload=response):
+                self._settle(response.request_id, response.outcome.result, error=outcome_error(response.outcome))
+            case _wire.AcceptedFrame(payload=accepted):
+                asked = self._asked.get(accepted.request_id)
+                if asked is not None and not asked.wait:
+                    self._protocol.accepted(accepted.request_id)
+                    self._settle(accepted.request_id, accepted.task_id)
+            case _wire.AgentsFrame(payload=answer):
+                self._settle(answer.request_id, answer.agents)
+            case _wire.PeerListFrame(payload=listed):
+                if self._peer_lists:
+                    _give(self._peer_lists.popleft(), listed.peers)
+            case _wire.WelcomeFrame(payload=welcome):
+                self._welcomed(welcome)
+            case _wire.RegistryFrame(payload=state):
+                self._registry_connected = state.connected
+                self._call(self._agent.registry_handler, state.connected)
+            case _wire.PeerConnectedFrame(payload=peer):
+                self._call(self._agent.peer_handler, peer.peer_id, True)
+            case _wire.PeerDisconnectedFrame(payload=peer):
+                self._call(self._agent.peer_handler, peer.peer_id, False)
+            case _wire.ErrorFrame(payload=problem):
+                self._refused(problem)
+            case Malformed(code=code, detail=detail):
+                _log.warning("the sidecar sent a line that was skipped: %s: %s", code, detail)
+            case _:
+                pass
+
+    def _welcomed(self, welcome: _wire.Welcome) -> None:
+        self._registry_connected = welcome.registry_connected
+        self._peer_id = welcome.peer_id or self._peer_id
+        if welcome.version != _wire.PROTOCOL_VERSION:
+            _log.warning("the sidecar speaks version %d, this agent %d", welcome.version, _wire.PROTOCOL_VERSION)
+        _log.info("agent %s serves %d skills", self._agent.name, len(self._agent.skills))
+        self.was_welcomed = True
+        self.welcome.set()
+
+    def _refused(self, problem: _wire.Problem) -> None:
+        error = error_of(problem.code, problem.detail, fault=problem.fault, retry=problem.retry)
+        if problem.request_id is not None:
+            self._settle(problem.request_id, error=error)
+            return
+        _log.warning("the sidecar refused: %s", error)
+        self._call(self._agent.error_handler, error)
+
+    def _call(self, handler: Callable[..., Any] | None, *arguments: Any) -> None:
+        """Calls a hook of the user, which may be async and may fail."""
+        if handler is None:
+            return
+        try:
+            result = handler(*arguments)
+            if isinstance(result, Awaitable):
+                hook = asyncio.ensure_future(result)
+                self._hooks.add(hook)
+                hook.add_done_callback(self._hook_ended)
+        except Exception:
+            _log.exception("a hook of agent %s failed", self._agent.name)
+
+    def _hook_ended(self, hook: asyncio.Future[Any]) -> None:
+        self._hooks.discard(hook)
+        if not hook.cancelled() and hook.exception() is not None:
+            _log.error("a hook of agent %s failed", self._agent.name, exc_info=hook.exception())
+
+    # Tasks.
+
+    def _start(self, task: _wire.TaskEvent) -> None:
+        if self._draining:
+            return  # `goodbye` hands it back
+        key = (task.task_id, task.attempt)
+        context = Context(self, self._agent.name, task)
+        work = run_skill(self._agent.skills, task, context, self._threads)
+        handle = self._loop.create_task(work)
+        self._running[key] = _Running(handle, context, task.skill)
+        self.idle.clear()
+        # A callback and not a wrapper: it also runs for a task that was canceled before its first step.
+        handle.add_done_callback(partial(self._ended, key))
+
+    def _ended(self, key: Key, handle: asyncio.Task[_wire.Outcome]) -> None:
+        context = self._running.pop(key).context
+        if not self._running:
+            self.idle.set()
+        if context.canceled:
+            outcome = canceled("canceled")
+        elif handle.cancelled():
+            return  # this process ends: `goodbye` handed the work back
+        else:
+            outcome = handle.result()
+        self._protocol.respond(key, outcome)
+        self._output()
+
+    def _stop(self, key: Key, code: str) -> None:
+        running = self._running.get(key)
+        if running is None:
+            return
+        _log.debug("task %s is over: %s", key[0], code)
+        running.context.mark_canceled()
+        skill = self._agent.skills.get(running.skill)
+        # A thread cannot be interrupted: it keeps its place until it ends, or looks at `ctx.canceled`.
+        if skill is None or skill.is_async:
+            running.handle.cancel()
+
+    # The port of the skills.
+
+    @property
+    def peer_id(self) -> str | None:
+        """The sidecar's name on the network."""
+        return self._peer_id
+
+    @property
+    def registry_connected(self) -> bool:
+        """Whether the registry is reachable, as told last."""
+        return self._registry_connected
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The event loop the session lives on."""
+        return self._loop
+
+    async def request(self, work: Work) -> Any:
+        """Delegates, and gives the result or (without waiting) the task's id."""
+        timeout_ms = work.timeout_ms or _wire.DEFAULT_REQUEST_TIMEOUT_MS
+        deadline = self._loop.time() + timeout_ms / 1000
+        await self._connected(deadline)
+        left_ms = max(1, int((deadline - self._loop.time()) * 1000))
+        request = _wire.Request(
+            request_id=self._next_id(),
+            skill=work.skill,
+            to=work.to,
+            payload=work.payload,
+            timeout_ms=left_ms if work.timeout_ms else None,
+            wait=work.wait,
+            via=work.via,
+            parent=work.parent.task_id if work.parent else None,
+        )
+        self._protocol.request(request)
+        return await self._answer(request.request_id, left_ms / 1000 + ANSWER_GRACE_S, wait=work.wait)
+
+    async def agents(self, skill: str | None) -> list[_wire.AgentRecord]:
+        """The agents of the mesh."""
+        await self._connected(self._loop.time() + CONNECT_WAIT_S)
+        request_id = self._next_id()
+        self._protocol.agents(_wire.AgentsQuery(request_id, skill))
+        agents: list[_wire.AgentRecord] = await self._answer(request_id, ANSWER_GRACE_S, wait=True)
+        return agents
+
+    async def peers(self) -> list[str]:
+        """The peers with an open link."""
+        await self._connected(self._loop.time() + CONNECT_WAIT_S)
+        answer: asyncio.Future[list[str]] = self._loop.create_future()
+        self._protocol.list_peers()
+        self._peer_lists.append(answer)
+        self._inbox.let_read()
+        self._output()
+        try:
+            async with asyncio.timeout(ANSWER_GRACE_S):
+                return await asyncio.shield(answer)
+        except TimeoutError:
+            raise Timeout("the sidecar did not answer in time") from None
+
+    def send(self, peer: str, message: msgspec.Raw) -> Awaitable[None]:
+        """Sends to a peer."""
+        return self._emit(partial(self._protocol.send, peer, message))
+
+    def broadcast(self, message: msgspec.Raw) -> Awaitable[None]:
+        """Sends to every linked peer."""
+        return self._emit(partial(self._protocol.broadcast, message))
+
+    def connect_peer(self, peer: str) -> Awaitable[None]:
+        """Asks for a link."""
+        return self._emit(partial(self._protocol.connect_peer, peer))
+
+    async def _connected(self, deadline: float) -> None:
+        if self.welcome.is_set():
+            return
+        left = min(CONNECT_WAIT_S, deadline - self._loop.time())
+        try:
+            async with asyncio.timeout(left):
+                await self.welcome.wait()
+        except TimeoutError:
+            raise SidecarUnavailable(f"no connection to the sidecar within {left:.1f} s") from None
+
+    async def _answer(self, request_id: str, patience: float, *, wait: bool) -> Any:
+        done: asyncio.Future[Any] = self._loop.create_future()
+        self._asked[request_id] = _Asked(done, wait=wait)
+        self._inbox.let_read()
+        self._output()
+        try:
+            async with asyncio.timeout(patience):
+                return await done
+        except TimeoutError:
+            raise Timeout("the sidecar did not answer in time") from None
+        finally:
+            # Nothing is left to give up once the last word came; after a cancellation or a timeout there is.
+            if self._asked.pop(request_id, None) is not None:
+                self._protocol.cancel(request_id)
+                self._output()
+
+    def _settle(self, request_id: str, value: Any = None, *, error: SeameshError | None = None) -> None:
+        asked = self._asked.pop(request_id, None)
+        if asked is None:
+            return
+        if error is None:
+            _give(asked.done, value)
+        else:
+            _fail(asked.done, error)
+
+    def _next_id(self) -> str:
+        self._asked_count += 1
+        return f"r{self._asked_count}"
+
+    # Output.
+
+    def _emit(self, command: Callable[[], None]) -> Awaitable[None]:
+        if threading.get_ident() != self._thread:
+            self._loop.call_soon_threadsafe(self._emit_late, command)
+            return _Drained(lambda: None)
+        sink = self._sink
+        if sink is not None and sink.get_write_buffer_size() > _wire.MAX_QUEUED_BYTES:
+            raise Overloaded(f"{_wire.MAX_QUEUED_BYTES} bytes wait already; await what you send")
+        command()
+        self._output()
+        return _Drained(lambda: self._room)
+
+    def _emit_late(self, command: Callable[[], None]) -> None:
+        try:
+            self._emit(command)
+        except SeameshError as error:
+            _log.warning("a message was not sent: %s", error)
+            self._call(self._agent.error_handler, error)
+
+    def _output(self) -> None:
+        """There is something to write: at the end of this turn, or now when it is much."""
+        if self._protocol.queued >= COALESCE_BYTES:
+            self._flush()
+        elif not (self._dispatching or self._flush_due):
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._sink is not None and self._protocol.queued:
+            self._sink.write(self._protocol.take())
+
+    def _hold_reading(self, hold: bool) -> bool:
+        """Slows the sidecar down while messages wait for their handler. Not while an answer is awaited: it could be
+        the handler that awaits it."""
+        if self._sink is None or (hold and self._asked):
+            return False
+        if hold:
+            self._sink.pause_reading()
+        else:
+            self._sink.resume_reading()
+        return True
+
+    # The end.
+
+    async def drain(self, grace: float) -> None:
+        """Takes no more work, gives what runs ``grace`` seconds to end, and says ``goodbye``, which hands the rest
+        back."""
+        self._draining = True
+        try:
+            async with asyncio.timeout(grace):
+                await self.idle.wait()
+        except TimeoutError:
+            _log.warning("%d tasks did not end in %.1f s and are handed back", len(self._running), grace)
+        self._protocol.goodbye()
+        self._flush()
+
+    async def close(self) -> None:
+        """Ends everything that still runs here."""
+        leftovers: list[asyncio.Future[Any]] = [*self._hooks, *self._inbox.close()]
+        leftovers += [running.handle for running in self._running.values()]
+        for handle in leftovers:
+            handle.cancel()
+        await asyncio.gather(*leftovers, return_exceptions=True)
+        self._threads.shutdown()
+
+
+def _give(future: asyncio.Future[Any], value: Any) -> None:
+    if not future.done():
+        future.set_result(value)
+
+
+def _fail(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -1,0 +1,280 @@
+"""What a skill sees of the mesh."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Coroutine, Mapping
+from concurrent.futures import CancelledError as FutureCanceled
+from concurrent.futures import Future
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from seamesh import _wire
+from seamesh.errors import BadArguments, Canceled, NoAgent, Timeout
+from seamesh.message import encode_message
+
+T = TypeVar("T")
+
+_encoder = msgspec.json.Encoder()
+
+
+class Work(msgspec.Struct, frozen=True):
+    """Work to delegate, as a `Port` takes it."""
+
+    skill: str
+    payload: msgspec.Raw
+    to: str | None = None
+    wait: bool = True
+    via: _wire.Via = "auto"
+    timeout_ms: int | None = None
+    parent: _wire.TaskEvent | None = None
+
+
+class Port(Protocol):
+    """The way from an agent into the mesh: a sidecar's socket, or the registry's REST interface."""
+
+    @property
+    def peer_id(self) -> str | None: ...
+
+    @property
+    def registry_connected(self) -> bool: ...
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop: ...
+
+    async def request(self, work: Work) -> Any: ...
+
+    async def agents(self, skill: str | None) -> list[_wire.AgentRecord]: ...
+
+    async def peers(self) -> list[str]: ...
+
+    def send(self, peer: str, message: msgspec.Raw) -> Awaitable[None]: ...
+
+    def broadcast(self, message: msgspec.Raw) -> Awaitable[None]: ...
+
+    def connect_peer(self, peer: str) -> Awaitable[None]: ...
+
+
+class Mesh:
+    """The mesh as an agent sees it, outside of any task."""
+
+    __slots__ = ("_agent_id", "_port")
+
+    def __init__(self, port: Port, agent_id: str) -> None:
+        self._port = port
+        self._agent_id = agent_id
+
+    @property
+    def agent_id(self) -> str:
+        """The agent's own name."""
+        return self._agent_id
+
+    @property
+    def peer_id(self) -> str | None:
+        """The sidecar's name on the network; ``None`` while it has none."""
+        return self._port.peer_id
+
+    @property
+    def registry_connected(self) -> bool:
+        """Whether the registry is reachable now, as the sidecar told last."""
+        return self._port.registry_connected
+
+    async def delegate(
+        self,
+        skill: str,
+        *,
+        to: str | None = None,
+        wait: bool = True,
+        timeout: float | None = None,  # noqa: ASYNC109 -- the deadline travels with the work
+        via: _wire.Via = "auto",
+        payload: Any = msgspec.UNSET,
+        **args: Any,
+    ) -> Any:
+        """Asks an agent to run ``skill`` and gives its result, or with ``wait=False`` the task's id.
+
+        Args:
+            skill: the skill to run.
+            to: the agent to ask, and no other; ``None``: any that offers the skill.
+            wait: whether to wait for the result. Without it the work goes to the durable queue.
+            timeout: seconds until the work is given up; ``None``: what is left of the task at hand, else 120.
+            via: ``auto`` (directly when linked, else the queue), ``direct`` or ``queue``.
+            payload: the arguments when they are not an object, or when their names collide with those above.
+            args: the arguments.
+
+        Raises:
+            SkillError: the skill failed.
+            BadArguments: the arguments do not fit the skill.
+            NoAgent: nobody offers the skill.
+            Timeout: no answer came in time.
+            Canceled: somebody canceled the task.
+            SidecarUnavailable: the connection went away before the answer came; the work may still run.
+            SeameshError: anything else, with its code.
+        """
+        work = Work(
+            skill=skill,
+            payload=_encode_payload(payload, args),
+            to=to,
+            wait=wait,
+            via=via,
+            timeout_ms=self._timeout_ms(timeout, wait=wait),
+            parent=self._parent(),
+        )
+        return await self._port.request(work)
+
+    def send(self, peer: str, message: str | Mapping[str, Any]) -> Awaitable[None]:
+        """Sends a message to a peer over its link, at once and in order. Await it to be slowed to the link's speed.
+
+        Args:
+            peer: the receiving sidecar's peer id.
+            message: a text (an ``agent_prompt``), or a whole message with its ``type``.
+
+        Raises:
+            BadArguments: the message has no ``type``, or is not JSON.
+            SidecarUnavailable: there is no connection to the sidecar now.
+            Overloaded: too many bytes wait already: await what you send.
+            TooLarge: the message is longer than a line may be.
+        """
+        return self._port.send(peer, encode_message(message, self._agent_id, broadcast=False))
+
+    def broadcast(self, message: str | Mapping[str, Any]) -> Awaitable[None]:
+        """Sends a message to every linked peer; otherwise like `send`."""
+        return self._port.broadcast(encode_message(message, self._agent_id, broadcast=True))
+
+    def connect(self, peer: str) -> Awaitable[None]:
+        """Asks for a link to a peer, if there is none; `Agent.on_peer` tells when it is open."""
+        return self._port.connect_peer(peer)
+
+    async def agents(self, skill: str | None = None) -> list[_wire.AgentRecord]:
+        """The agents of the mesh, by id; with ``skill`` only those that offer it."""
+        return await self._port.agents(skill)
+
+    async def find(self, skill: str) -> _wire.AgentRecord:
+        """The agent to ask for a skill: healthy, with the fewest tasks.
+
+        Raises:
+            NoAgent: no healthy agent offers it.
+        """
+        able = [a for a in await self.agents(skill) if a.health == "active" and a.offers(skill)]
+        if not able:
+            raise NoAgent(f"no healthy agent offers {skill!r}; `seamesh agents` shows who is there")
+        return min(able, key=lambda agent: (agent.tasks_in_flight, agent.agent_id))
+
+    async def peers(self) -> list[str]:
+        """The peers with an open link."""
+        return await self._port.peers()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Waits for one of the calls above from a skill that is not async: ``ctx.run(ctx.delegate("search", q="x"))``.
+
+        Raises:
+            RuntimeError: called on the event loop, where ``await`` is the way.
+        """
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            return self._wait_for(asyncio.run_coroutine_threadsafe(work, self._port.loop))
+        work.close()
+        raise RuntimeError("use await here: run() is for skills that are not async")
+
+    def _wait_for(self, answer: Future[T]) -> T:
+        return answer.result()
+
+    def _timeout_ms(self, timeout: float | None, *, wait: bool) -> int | None:
+        if timeout is None:
+            return None
+        if timeout <= 0:
+            raise Timeout("the deadline has passed already")
+        return max(1, int(timeout * 1000))
+
+    def _parent(self) -> _wire.TaskEvent | None:
+        return None
+
+
+class Context(Mesh):
+    """The task at hand, and the mesh around it. A skill gets it as its first parameter ``ctx``."""
+
+    __slots__ = ("_awaited", "_canceled", "_deadline", "_task")
+
+    def __init__(self, port: Port, agent_id: str, task: _wire.TaskEvent) -> None:
+        super().__init__(port, agent_id)
+        self._task = task
+        self._deadline = port.loop.time() + task.timeout_ms / 1000
+        self._canceled = False
+        self._awaited: set[Future[Any]] = set()
+
+    @property
+    def task_id(self) -> str:
+        """The task's id."""
+        return self._task.task_id
+
+    @property
+    def attempt(self) -> int:
+        """Which attempt at the task this is, from 1."""
+        return self._task.attempt
+
+    @property
+    def from_agent(self) -> str:
+        """The agent that asked; empty: somebody outside the mesh."""
+        return self._task.from_agent
+
+    @property
+    def path(self) -> _wire.Path:
+        """How the task came: ``direct`` or ``queue``."""
+        return self._task.path
+
+    @property
+    def parent_id(self) -> str | None:
+        """The task whose skill asked for this one."""
+        return self._task.parent_id
+
+    @property
+    def deadline(self) -> float:
+        """When nobody waits for the result any more, in the event loop's time (`time.monotonic` seconds)."""
+        return self._deadline
+
+    @property
+    def remaining(self) -> float:
+        """Seconds until the deadline; 0 when it has passed."""
+        return max(0.0, self._deadline - self._port.loop.time())
+
+    @property
+    def canceled(self) -> bool:
+        """Whether the work was canceled: for skills that are not async, which cannot be interrupted."""
+        return self._canceled
+
+    def mark_canceled(self) -> None:
+        """Notes that nobody wants the result any more."""
+        self._canceled = True
+        # What a thread waits for with `run` ends here, and with it the work it delegated.
+        for answer in list(self._awaited):
+            answer.cancel()
+
+    def _wait_for(self, answer: Future[T]) -> T:
+        self._awaited.add(answer)
+        try:
+            if self._canceled:
+                answer.cancel()
+            return answer.result()
+        except FutureCanceled:
+            raise Canceled("the task was canceled") from None
+        finally:
+            self._awaited.discard(answer)
+
+    def _timeout_ms(self, timeout: float | None, *, wait: bool) -> int | None:
+        # Work that nobody waits for may outlive the task that asked for it.
+        if wait:
+            timeout = self.remaining if timeout is None else min(timeout, self.remaining)
+        return super()._timeout_ms(timeout, wait=wait)
+
+    def _parent(self) -> _wire.TaskEvent | None:
+        return self._task
+
+
+def _encode_payload(payload: Any, args: dict[str, Any]) -> msgspec.Raw:
+    if payload is not msgspec.UNSET and args:
+        raise BadArguments("give the arguments either by name or as payload=, not both")
+    try:
+        return msgspec.Raw(_encoder.encode(args if payload is msgspec.UNSET else payload))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadArguments(f"the arguments are not JSON: {error}") from error

@@ -1,0 +1,108 @@
+"""Runs a skill and says how it ended. Nothing a skill does ends the agent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+from concurrent.futures import Executor
+from typing import Any
+
+import msgspec
+
+from seamesh import _wire
+from seamesh.context import Context
+from seamesh.errors import BadArguments, BadResult, SeameshError, SkillError
+from seamesh.skills import Skill
+
+_log = logging.getLogger("seamesh")
+_encoder = msgspec.json.Encoder()
+
+
+async def run_skill(
+    skills: dict[str, Skill], task: _wire.TaskEvent, context: Context, executor: Executor
+) -> _wire.Outcome:
+    """Runs the task's skill once, and gives its outcome whatever happens in it."""
+    skill = skills.get(task.skill)
+    if skill is None:
+        offered = ", ".join(sorted(skills)) or "none"
+        return failed("skill_unknown", f"no skill {task.skill!r} here; there are: {offered}")
+    try:
+        arguments = skill.bind(task.payload)
+    except BadArguments as error:
+        return failed(error.code, error.message)
+    try:
+        value = await _call(skill, arguments, context, executor)
+    except asyncio.CancelledError as error:
+        if context.canceled:
+            return canceled("canceled")
+        current = asyncio.current_task()
+        if current is not None and current.cancelling():
+            raise
+        return _outcome_of(skill.name, error)
+    except (Exception, SystemExit) as error:
+        return _outcome_of(skill.name, error)
+    if context.canceled:
+        return canceled("canceled")
+    try:
+        return _wire.Outcome("completed", result=checked_result(skill.name, value))
+    except BadResult as error:
+        return failed(error.code, error.message)
+
+
+async def _call(skill: Skill, arguments: dict[str, Any], context: Context, executor: Executor) -> Any:
+    first = (context,) if skill.takes_context else ()
+    if skill.is_async:
+        return await skill.function(*first, **arguments)
+    copied = contextvars.copy_context()
+
+    def guarded() -> tuple[Any, BaseException | None]:
+        # An exception goes back as a value: a future cannot carry every kind (StopIteration for one).
+        try:
+            return copied.run(skill.function, *first, **arguments), None
+        except BaseException as error:
+            return None, error
+
+    value, error = await asyncio.get_running_loop().run_in_executor(executor, guarded)
+    if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | GeneratorExit):
+        raise SkillError(f"{type(error).__name__} in the skill") from error
+    if error is not None:
+        raise error
+    return value
+
+
+def checked_result(skill: str, value: Any) -> Any:
+    """The result as JSON text that goes on the wire as it is.
+
+    Raises:
+        BadResult: it is not JSON, or (code ``too_large``) over the limit of a result.
+    """
+    try:
+        encoded = _encoder.encode(value)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadResult(f"{skill} returned something that is not JSON: {error}") from error
+    if len(encoded) > _wire.MAX_PAYLOAD_BYTES:
+        limit = _wire.MAX_PAYLOAD_BYTES
+        raise BadResult(f"{skill} returned {len(encoded)} bytes; at most {limit} are allowed", code="too_large")
+    return msgspec.Raw(encoded)
+
+
+def failed(code: str, message: str) -> _wire.Outcome:
+    """It failed."""
+    return _wire.Outcome("failed", error=_wire.TaskError(code, message))
+
+
+def canceled(message: str) -> _wire.Outcome:
+    """It was canceled."""
+    return _wire.Outcome("canceled", error=_wire.TaskError("canceled", message))
+
+
+def _outcome_of(skill: str, error: BaseException) -> _wire.Outcome:
+    if isinstance(error, SkillError):
+        _log.info("skill %s failed: %s", skill, error)
+        return failed(error.code, error.message)
+    _log.warning("skill %s failed", skill, exc_info=error)
+    if isinstance(error, SeameshError):
+        return failed("skill_failed", str(error))
+    text = str(error)
+    return failed("skill_failed", f"{type(error).__name__}: {text}" if text else type(error).__name__)

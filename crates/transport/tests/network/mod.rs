@@ -49,6 +49,8 @@ pub(crate) struct Network {
     /// Passes local descriptions on to the peer of a link by itself.
     pub(crate) signals: BTreeMap<(usize, LinkId), (usize, LinkId)>,
     pub(crate) signaling_delay: Duration,
+    /// Probability that a byte of a datagram is changed on the way.
+    pub(crate) damage: f64,
     nodes: Vec<Node>,
     in_flight: BTreeMap<(Instant, u64), Flight>,
     signaling: BTreeMap<(Instant, u64), Signal>,
@@ -75,6 +77,7 @@ impl Network {
             conditions: Conditions::default(),
             signals: BTreeMap::new(),
             signaling_delay: Duration::from_millis(2),
+            damage: 0.0,
             nodes: Vec::new(),
             in_flight: BTreeMap::new(),
             signaling: BTreeMap::new(),
@@ -345,7 +348,11 @@ impl Network {
         for _ in 0..copies {
             let jitter = self.conditions.jitter.mul_f64(self.chance());
             let at = (self.now + self.conditions.delay + jitter, self.next());
-            let contents = contents.to_vec();
+            let mut contents = contents.to_vec();
+            if self.chance() < self.damage && !contents.is_empty() {
+                let position = (self.chance() * contents.len() as f64) as usize;
+                contents[position] ^= 1 + (self.chance() * 255.0) as u8;
+            }
             self.in_flight.insert(at, Flight { from, to, contents });
         }
     }

@@ -11,7 +11,6 @@ from collections import OrderedDict
 from typing import TypeAlias
 
 import msgspec
-from msgspec import Raw
 
 from seamesh import _wire
 from seamesh._lines import LineSplitter, Oversized
@@ -27,35 +26,9 @@ ANSWERS_KEPT_BYTES = 4 * 1024 * 1024
 """Bytes of answers remembered: four of the largest."""
 
 
-class Malformed(msgspec.Struct):
-    """A line that is no event: skipped, and told to the log."""
+Event: TypeAlias = _wire.AgentEvent | _wire.Malformed
 
-    code: str
-    detail: str
-
-
-Event: TypeAlias = _wire.AgentEvent | Malformed
-
-_events: msgspec.json.Decoder[_wire.AgentEvent] = msgspec.json.Decoder(_wire.AgentEvent)
 _encoder = msgspec.json.Encoder()
-
-
-def parse_event(line: bytes) -> Event:
-    """Reads one line; a line that is no event becomes `Malformed` with the wire's code."""
-    try:
-        return _events.decode(line)
-    except (ValueError, RecursionError) as error:
-        return Malformed(_code_of(line, error), str(error))
-
-
-def _code_of(line: bytes, error: Exception) -> str:
-    try:
-        line.decode()
-    except UnicodeDecodeError:
-        return "bad_encoding"
-    if isinstance(error, msgspec.ValidationError):
-        return "unknown_type" if str(error).endswith("at `$.type`") and "value" in str(error) else "bad_field"
-    return "bad_json"
 
 
 class AgentProtocol:
@@ -70,7 +43,9 @@ class AgentProtocol:
         self._out = bytearray()
         self._open: set[str] = set()
         self._running: set[Key] = set()
-        self._undelivered: OrderedDict[Key, bytes] = OrderedDict()
+        # Answers go from `_unwritten` (in the output) to the socket, or to `_undelivered` when the connection is lost.
+        self._unwritten: dict[Key, bytes] = {}
+        self._undelivered: dict[Key, bytes] = {}
         self._answers: OrderedDict[Key, bytes] = OrderedDict()
         self._answers_bytes = 0
 
@@ -80,11 +55,15 @@ class AgentProtocol:
         """A connection is open: says ``hello``."""
         self._lines = LineSplitter(self._max_line)
         self._out.clear()
-        self._append(_wire.HelloFrame(_wire.Hello(_wire.PROTOCOL_VERSION, self.profile)))
+        running = [_wire.RunRef(task_id=task_id, attempt=attempt) for task_id, attempt in self._unfinished()]
+        hello = _wire.Hello(version=_wire.PROTOCOL_VERSION, agent=self.profile, running=running or None)
+        self._append(_wire.AgentCommandHello(hello))
 
     def disconnected(self) -> list[str]:
         """The connection is gone: the requests that nobody will answer any more."""
         self.welcomed = None
+        self._undelivered.update(self._unwritten)
+        self._unwritten.clear()
         self._out.clear()
         lost = sorted(self._open)
         self._open.clear()
@@ -95,10 +74,10 @@ class AgentProtocol:
         events: list[Event] = []
         for line in self._lines.feed(data):
             if isinstance(line, Oversized):
-                events.append(Malformed("too_large", f"a line of more than {self._max_line} bytes"))
+                events.append(_wire.Malformed("too_large", f"a line of more than {self._max_line} bytes"))
                 continue
-            event = parse_event(line)
-            if type(event) is _wire.MessageFrame or self._admit(event):
+            event = _wire.parse_event(line)
+            if type(event) is _wire.AgentEventMessage or self._admit(event):
                 events.append(event)
         return events
 
@@ -106,6 +85,7 @@ class AgentProtocol:
         """The bytes to write, once."""
         out = bytes(self._out)
         self._out.clear()
+        self._unwritten.clear()
         return out
 
     @property
@@ -113,21 +93,24 @@ class AgentProtocol:
         """Bytes that wait for `take`."""
         return len(self._out)
 
+    def _unfinished(self) -> list[Key]:
+        return sorted(self._running | self._undelivered.keys())
+
     # What an event changes.
 
     def _admit(self, event: Event) -> bool:
         """Keeps the books; whether anybody else has to know of the event."""
         match event:
-            case _wire.TaskFrame(payload=task):
+            case _wire.AgentEventTask(payload=task):
                 return self._admit_task(task)
-            case _wire.ResponseFrame(payload=response):
+            case _wire.AgentEventResponse(payload=response):
                 return self._close(response.request_id)
-            case _wire.AgentsFrame(payload=answer):
+            case _wire.AgentEventAgents(payload=answer):
                 return self._close(answer.request_id)
-            case _wire.ErrorFrame(payload=problem):
+            case _wire.AgentEventError(payload=problem):
                 if problem.request_id is not None:
                     self._open.discard(problem.request_id)
-            case _wire.WelcomeFrame(payload=welcome):
+            case _wire.AgentEventWelcome(payload=welcome):
                 self.welcomed = welcome
                 self._peer_max_line = min(self._max_line, welcome.max_line_bytes)
                 for line in self._undelivered.values():
@@ -147,8 +130,8 @@ class AgentProtocol:
             return False
         limit = self.profile.max_concurrent or _wire.DEFAULT_MAX_CONCURRENT
         if len(self._running) >= limit:
-            error = _wire.TaskError("overloaded", f"the agent holds {limit} tasks already")
-            self._append(_wire.RespondFrame(_wire.Respond(*key, _wire.Outcome("failed", error=error))))
+            error = _wire.TaskError(code="overloaded", message=f"the agent holds {limit} tasks already")
+            self._append(_respond(key, _wire.Outcome(state="failed", error=error)))
             return False
         self._running.add(key)
         return True
@@ -161,34 +144,35 @@ class AgentProtocol:
 
     # Commands.
 
-    def send(self, peer: str, message: Raw) -> None:
+    def send(self, peer: str, message: msgspec.Raw) -> None:
         """Sends a message to a peer."""
-        self._command(_wire.SendFrame(_wire.Send(peer, message)))
+        self._command(_wire.AgentCommandSend(_wire.Send(target_peer=peer, message=message)))
 
-    def broadcast(self, message: Raw) -> None:
+    def broadcast(self, message: msgspec.Raw) -> None:
         """Sends a message to every linked peer."""
-        self._command(_wire.BroadcastFrame(_wire.Broadcast(message)))
+        self._command(_wire.AgentCommandBroadcast(_wire.Broadcast(message=message)))
 
     def connect_peer(self, peer: str) -> None:
         """Asks for a link to a peer."""
-        self._command(_wire.ConnectFrame(_wire.Connect(peer)))
+        self._command(_wire.AgentCommandConnect(_wire.Connect(target_peer_id=peer)))
 
     def list_peers(self) -> None:
         """Asks for ``peer_list``."""
-        self._command(_wire.ListPeersFrame(_wire.Nothing()))
+        self._command(_wire.AgentCommandListPeers())
 
-    def request(self, request: _wire.Request) -> None:
-        """Delegates work.
+    def request(self, request: _wire.Request, payload: bytes) -> None:
+        """Delegates work, with a payload that is JSON already.
 
         Raises:
             Overloaded: too many requests are open.
             TooLarge: the payload is over `MAX_PAYLOAD_BYTES <seamesh._wire.MAX_PAYLOAD_BYTES>`.
             SidecarUnavailable: there is no connection.
         """
-        size = len(bytes(request.payload))
+        size = len(payload)
         if size > _wire.MAX_PAYLOAD_BYTES:
             raise TooLarge(f"a payload of {size} bytes; at most {_wire.MAX_PAYLOAD_BYTES} are allowed")
-        self._ask(request.request_id, _wire.RequestFrame(request))
+        request.payload = msgspec.Raw(payload)
+        self._ask(request.request_id, _wire.AgentCommandRequest(request))
 
     def accepted(self, request_id: str) -> None:
         """The request needs no ``response``: ``accepted`` was its last word."""
@@ -197,26 +181,27 @@ class AgentProtocol:
     def cancel(self, request_id: str) -> None:
         """Gives up a request. A request that has ended stays as it is."""
         if self._close(request_id):
-            self._append(_wire.CancelFrame(_wire.Cancel(request_id)))
+            self._append(_wire.AgentCommandCancel(_wire.Cancel(request_id=request_id)))
 
     def agents(self, query: _wire.AgentsQuery) -> None:
         """Asks for the agents of the mesh."""
-        self._ask(query.request_id, _wire.AgentsQueryFrame(query))
+        self._ask(query.request_id, _wire.AgentCommandAgents(query))
 
     def respond(self, key: Key, outcome: _wire.Outcome) -> None:
         """Tells how a task ended: now, or as soon as there is a connection again."""
-        line = self._encode(_wire.RespondFrame(_wire.Respond(*key, outcome)))
+        line = self._encode(_respond(key, outcome))
         self._running.discard(key)
         self._remember(key, line)
         if self.welcomed is None:
             self._undelivered[key] = line
         else:
+            self._unwritten[key] = line
             self._out += line
 
     def goodbye(self) -> None:
         """Goes away for good: the sidecar hands unfinished work back."""
         if self.welcomed is not None:
-            self._append(_wire.GoodbyeFrame(_wire.Nothing()))
+            self._append(_wire.AgentCommandGoodbye())
 
     @property
     def running(self) -> int:
@@ -252,3 +237,7 @@ class AgentProtocol:
         while len(self._answers) > ANSWERS_KEPT or self._answers_bytes > ANSWERS_KEPT_BYTES:
             _, dropped = self._answers.popitem(last=False)
             self._answers_bytes -= len(dropped)
+
+
+def _respond(key: Key, outcome: _wire.Outcome) -> _wire.AgentCommandRespond:
+    return _wire.AgentCommandRespond(_wire.Respond(task_id=key[0], attempt=key[1], outcome=outcome))

@@ -18,7 +18,7 @@ import msgspec
 
 from seamesh import _wire
 from seamesh._inbox import Inbox
-from seamesh._protocol import AgentProtocol, Event, Key, Malformed
+from seamesh._protocol import AgentProtocol, Event, Key
 from seamesh._threads import WorkerThreads
 from seamesh.context import Context, Mesh, Work
 from seamesh.errors import (
@@ -29,7 +29,6 @@ from seamesh.errors import (
     error_of,
     outcome_error,
 )
-from seamesh.message import Message
 from seamesh.runner import canceled, run_skill
 
 if TYPE_CHECKING:
@@ -136,9 +135,8 @@ class Session:
         self._dispatching = True
         try:
             for event in self._protocol.receive(data):
-                if type(event) is _wire.MessageFrame:
-                    body = event.payload
-                    self._inbox.put(Message(body.from_peer, body.message))
+                if type(event) is _wire.AgentEventMessage:
+                    self._inbox.put(event.payload.from_peer, event.payload.message)
                 else:
                     self._dispatch(event)
         finally:
@@ -171,34 +169,34 @@ class Session:
 
     def _dispatch(self, event: Event) -> None:
         match event:
-            case _wire.TaskFrame(payload=task):
+            case _wire.AgentEventTask(payload=task):
                 self._start(task)
-            case _wire.TaskCancelFrame(payload=cancel):
+            case _wire.AgentEventTaskCancel(payload=cancel):
                 self._stop((cancel.task_id, cancel.attempt), cancel.code)
-            case _wire.ResponseFrame(payload=response):
+            case _wire.AgentEventResponse(payload=response):
                 self._settle(response.request_id, response.outcome.result, error=outcome_error(response.outcome))
-            case _wire.AcceptedFrame(payload=accepted):
+            case _wire.AgentEventAccepted(payload=accepted):
                 asked = self._asked.get(accepted.request_id)
                 if asked is not None and not asked.wait:
                     self._protocol.accepted(accepted.request_id)
                     self._settle(accepted.request_id, accepted.task_id)
-            case _wire.AgentsFrame(payload=answer):
+            case _wire.AgentEventAgents(payload=answer):
                 self._settle(answer.request_id, answer.agents)
-            case _wire.PeerListFrame(payload=listed):
+            case _wire.AgentEventPeerList(payload=listed):
                 if self._peer_lists:
                     _give(self._peer_lists.popleft(), listed.peers)
-            case _wire.WelcomeFrame(payload=welcome):
+            case _wire.AgentEventWelcome(payload=welcome):
                 self._welcomed(welcome)
-            case _wire.RegistryFrame(payload=state):
+            case _wire.AgentEventRegistry(payload=state):
                 self._registry_connected = state.connected
                 self._call(self._agent.registry_handler, state.connected)
-            case _wire.PeerConnectedFrame(payload=peer):
+            case _wire.AgentEventPeerConnected(payload=peer):
                 self._call(self._agent.peer_handler, peer.peer_id, True)
-            case _wire.PeerDisconnectedFrame(payload=peer):
+            case _wire.AgentEventPeerDisconnected(payload=peer):
                 self._call(self._agent.peer_handler, peer.peer_id, False)
-            case _wire.ErrorFrame(payload=problem):
+            case _wire.AgentEventError(payload=problem):
                 self._refused(problem)
-            case Malformed(code=code, detail=detail):
+            case _wire.Malformed(code=code, detail=detail):
                 _log.warning("the sidecar sent a line that was skipped: %s: %s", code, detail)
             case _:
                 pass
@@ -303,20 +301,19 @@ class Session:
             request_id=self._next_id(),
             skill=work.skill,
             to=work.to,
-            payload=work.payload,
             timeout_ms=left_ms if work.timeout_ms else None,
             wait=work.wait,
             via=work.via,
             parent=work.parent.task_id if work.parent else None,
         )
-        self._protocol.request(request)
+        self._protocol.request(request, work.payload)
         return await self._answer(request.request_id, left_ms / 1000 + ANSWER_GRACE_S, wait=work.wait)
 
     async def agents(self, skill: str | None) -> list[_wire.AgentRecord]:
         """The agents of the mesh."""
         await self._connected(self._loop.time() + CONNECT_WAIT_S)
         request_id = self._next_id()
-        self._protocol.agents(_wire.AgentsQuery(request_id, skill))
+        self._protocol.agents(_wire.AgentsQuery(request_id=request_id, skill=skill))
         agents: list[_wire.AgentRecord] = await self._answer(request_id, ANSWER_GRACE_S, wait=True)
         return agents
 

@@ -23,7 +23,7 @@ class Work(msgspec.Struct, frozen=True):
     """Work to delegate, as a `Port` takes it."""
 
     skill: str
-    payload: msgspec.Raw
+    payload: bytes
     to: str | None = None
     wait: bool = True
     via: _wire.Via = "auto"
@@ -155,7 +155,7 @@ class Mesh:
         Raises:
             NoAgent: no healthy agent offers it.
         """
-        able = [a for a in await self.agents(skill) if a.health == "active" and a.offers(skill)]
+        able = [a for a in await self.agents(skill) if a.health == "active" and _wire.offers(a, skill)]
         if not able:
             raise NoAgent(f"no healthy agent offers {skill!r}; `seamesh agents` shows who is there")
         return min(able, key=lambda agent: (agent.tasks_in_flight, agent.agent_id))
@@ -271,10 +271,10 @@ class Context(Mesh):
         return self._task
 
 
-def _encode_payload(payload: Any, args: dict[str, Any]) -> msgspec.Raw:
+def _encode_payload(payload: Any, args: dict[str, Any]) -> bytes:
     if payload is not msgspec.UNSET and args:
         raise BadArguments("give the arguments either by name or as payload=, not both")
     try:
-        return msgspec.Raw(_encoder.encode(args if payload is msgspec.UNSET else payload))
+        return _encoder.encode(args if payload is msgspec.UNSET else payload)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadArguments(f"the arguments are not JSON: {error}") from error

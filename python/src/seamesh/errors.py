@@ -6,12 +6,10 @@ you handle, :class:`SeameshError` for all of them.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from seamesh import _wire
-
-Fault = Literal["caller", "callee", "mesh", "network"]
-Retry = Literal["never", "later"]
+from seamesh._wire import Code, Fault, Retry
 
 
 class SeameshError(Exception):
@@ -24,13 +22,13 @@ class SeameshError(Exception):
         message: what happened, for a person.
     """
 
-    default_code: ClassVar[str] = "internal"
+    default_code: ClassVar[Code] = "internal"
 
     def __init__(
-        self, message: str, *, code: str | None = None, fault: Fault | None = None, retry: Retry | None = None
+        self, message: str, *, code: Code | None = None, fault: Fault | None = None, retry: Retry | None = None
     ) -> None:
-        self.code = code or self.default_code
-        known_fault, known_retry = _wire.CODES.get(self.code, ("mesh", "never"))
+        self.code: Code = code or self.default_code
+        known_fault, known_retry = _wire.CODES[self.code]
         self.fault: Fault = fault or known_fault
         self.retry: Retry = retry or known_retry
         self.message = message
@@ -56,8 +54,8 @@ class SkillError(SeameshError):
     ) -> None:
         if message is None:
             super().__init__(code_or_message, fault=fault, retry=retry)
-        elif code_or_message in _wire.CODES:
-            super().__init__(message, code=code_or_message, fault=fault, retry=retry)
+        elif (code := _known(code_or_message)) is not None:
+            super().__init__(message, code=code, fault=fault, retry=retry)
         else:
             super().__init__(f"{code_or_message}: {message}", fault=fault, retry=retry)
 
@@ -143,7 +141,11 @@ class ProtocolError(SeameshError):
     default_code = "bad_json"
 
 
-_CLASSES: dict[str, type[SeameshError]] = {
+def _known(text: str) -> Code | None:
+    return next((code for code in _wire.CODES if code == text), None)
+
+
+_CLASSES: dict[Code, type[SeameshError]] = {
     "bad_arguments": BadArguments,
     "bad_result": BadResult,
     "skill_unknown": SkillUnknown,
@@ -169,8 +171,8 @@ _CLASSES: dict[str, type[SeameshError]] = {
 }
 
 
-def error_of(code: str, message: str, *, fault: Fault | None = None, retry: Retry | None = None) -> SeameshError:
-    """The exception of a code as the wire told it. An unknown code, from a newer mesh, is a plain `SeameshError`."""
+def error_of(code: Code, message: str, *, fault: Fault | None = None, retry: Retry | None = None) -> SeameshError:
+    """The exception of a code as the wire told it; a code without a class of its own is a plain `SeameshError`."""
     if code == "skill_failed":
         return SkillError(message, fault=fault, retry=retry)
     return _CLASSES.get(code, SeameshError)(message, code=code, fault=fault, retry=retry)

@@ -7,8 +7,10 @@ from typing import Any
 
 import msgspec
 
+from seamesh import _wire
 from seamesh.errors import BadArguments
 
+_decoder = msgspec.json.Decoder(_wire.MeshMessage)
 _encoder = msgspec.json.Encoder()
 
 
@@ -17,25 +19,33 @@ class Message:
 
     Attributes:
         from_peer: the sidecar it came from; answer there.
-        body: the whole message as it came, unknown members included.
+
+    Raises:
+        msgspec.ValidationError: what came is no message.
     """
 
-    __slots__ = ("body", "from_peer")
+    __slots__ = ("_message", "_raw", "from_peer")
 
-    def __init__(self, from_peer: str, body: dict[str, Any]) -> None:
+    def __init__(self, from_peer: str, raw: msgspec.Raw) -> None:
         self.from_peer = from_peer
-        self.body = body
+        self._raw = raw
+        self._message = _decoder.decode(raw)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The whole message as it came, members included that this version does not know."""
+        body: dict[str, Any] = msgspec.json.decode(self._raw)
+        return body
 
     @property
     def kind(self) -> str:
-        """The message kind, such as ``agent_prompt``; empty when the sender named none."""
-        return self._text("type")
+        """The message kind, such as ``agent_prompt``."""
+        return self._message.type
 
     @property
     def payload(self) -> Any:
         """What it says; ``{}`` when it has no payload."""
-        payload = self.body.get("payload")
-        return {} if payload is None else payload
+        return self._message.payload
 
     @property
     def text(self) -> str:
@@ -47,19 +57,20 @@ class Message:
     @property
     def request_id(self) -> str:
         """Ties an answer to its request; empty when none is wanted."""
-        return self._text("request_id")
+        return self._message.request_id
 
     @property
     def source_agent(self) -> str:
         """The agent that sent it, as it says; empty when it does not say."""
-        return self._text("source_agent")
+        return self._message.source_agent
+
+    @property
+    def target_agent(self) -> str:
+        """The agent it is for; ``*`` for all, empty for whoever is behind the sidecar."""
+        return self._message.target_agent
 
     def __repr__(self) -> str:
         return f"Message(from_peer={self.from_peer!r}, kind={self.kind!r})"
-
-    def _text(self, member: str) -> str:
-        value = self.body.get(member)
-        return value if isinstance(value, str) else ""
 
 
 def encode_message(message: str | Mapping[str, Any], source: str, *, broadcast: bool) -> msgspec.Raw:
@@ -70,14 +81,15 @@ def encode_message(message: str | Mapping[str, Any], source: str, *, broadcast: 
     Raises:
         BadArguments: the message has no ``type``, or is not JSON.
     """
+    body: Mapping[str, Any]
     if isinstance(message, str):
-        reach = {"broadcast": True} if broadcast else {"direct": True}
-        body: Mapping[str, Any] = {
+        reach = "broadcast" if broadcast else "direct"
+        body = {
             "type": "agent_prompt",
             "request_id": "",
             "source_agent": source,
             "target_agent": "*" if broadcast else "",
-            "payload": {"message": message, **reach},
+            "payload": {"message": message, reach: True},
         }
     elif isinstance(message.get("type"), str):
         body = message if "source_agent" in message else {**message, "source_agent": source}

@@ -45,7 +45,7 @@ async def run_skill(
     if context.canceled:
         return canceled("canceled")
     try:
-        return _wire.Outcome("completed", result=checked_result(skill.name, value))
+        return _wire.Outcome(state="completed", result=checked_result(skill.name, value))
     except BadResult as error:
         return failed(error.code, error.message)
 
@@ -87,14 +87,14 @@ def checked_result(skill: str, value: Any) -> Any:
     return msgspec.Raw(encoded)
 
 
-def failed(code: str, message: str) -> _wire.Outcome:
+def failed(code: _wire.Code, message: str) -> _wire.Outcome:
     """It failed."""
-    return _wire.Outcome("failed", error=_wire.TaskError(code, message))
+    return _wire.Outcome(state="failed", error=_wire.TaskError(code=code, message=message))
 
 
 def canceled(message: str) -> _wire.Outcome:
     """It was canceled."""
-    return _wire.Outcome("canceled", error=_wire.TaskError("canceled", message))
+    return _wire.Outcome(state="canceled", error=_wire.TaskError(code="canceled", message=message))
 
 
 def _outcome_of(skill: str, error: BaseException) -> _wire.Outcome:

@@ -46,7 +46,7 @@ class Skill:
     @property
     def info(self) -> _wire.SkillInfo:
         """The skill as the mesh is told of it."""
-        return _wire.SkillInfo(self.name, self.description, self.input_schema)
+        return _wire.SkillInfo(name=self.name, description=self.description, input_schema=self.input_schema)
 
     def bind(self, payload: Any) -> dict[str, Any]:
         """The keyword arguments that a payload stands for, converted to the types of the hints.

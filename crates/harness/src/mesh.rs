@@ -1,0 +1,313 @@
+//! A registry and its sidecars as real processes in a directory of their own.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use seamesh_client::{Credential, Registry};
+use seamesh_proto::PeerId;
+use seamesh_proto::rest::{KeyBody, Role};
+use tempfile::TempDir;
+use tokio::process::Command;
+
+use crate::binaries;
+use crate::process::Process;
+use crate::watch::Watch;
+
+/// How a mesh is started.
+#[derive(Debug, Default)]
+pub struct MeshBuilder {
+    registry_args: Vec<OsString>,
+    keep: Option<PathBuf>,
+    late: bool,
+}
+
+impl MeshBuilder {
+    /// Adds an argument to `seamesh registry`.
+    #[must_use]
+    pub fn registry_arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.registry_args.push(argument.into());
+        self
+    }
+
+    /// Uses this directory, and keeps it, instead of a temporary one.
+    #[must_use]
+    pub fn in_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.keep = Some(directory.into());
+        self
+    }
+
+    /// Starts the registry once to make its keys, and ends it again: for what must hold while it is away. Use
+    /// [`Mesh::restart_registry`] to bring it back on the same port.
+    #[must_use]
+    pub fn registry_away(mut self) -> Self {
+        self.late = true;
+        self
+    }
+
+    /// Starts the mesh: the registry serves when this returns.
+    ///
+    /// # Errors
+    /// When the binary is missing or the registry does not get ready.
+    pub async fn start(self) -> Result<Mesh> {
+        let temp = match &self.keep {
+            Some(_) => None,
+            None => Some(tempfile::Builder::new().prefix("seamesh-").tempdir()?),
+        };
+        let root = self
+            .keep
+            .or_else(|| temp.as_ref().map(|t| t.path().to_path_buf()))
+            .context("a directory")?;
+        for part in ["registry", "logs"] {
+            std::fs::create_dir_all(root.join(part))?;
+        }
+        let (process, url) = start_registry(&root, "127.0.0.1:0", &self.registry_args).await?;
+        let admin_key =
+            std::fs::read_to_string(root.join("registry/admin.key")).context("read admin.key")?;
+        let admin = client(&url, admin_key.trim())?;
+        let args = self.registry_args;
+        let mut mesh = Mesh {
+            registry: process,
+            url,
+            admin,
+            args,
+            root,
+            temp,
+        };
+        if self.late {
+            mesh.registry.kill().await?;
+        }
+        Ok(mesh)
+    }
+}
+
+/// A running mesh. Dropping it ends every process it started; with a test that fails, their logs are printed.
+pub struct Mesh {
+    /// The registry's process.
+    pub registry: Process,
+    url: String,
+    admin: Registry,
+    args: Vec<OsString>,
+    root: PathBuf,
+    temp: Option<TempDir>,
+}
+
+/// A sidecar's process and its socket.
+#[derive(Debug)]
+pub struct Sidecar {
+    /// Its name on the network.
+    pub peer_id: PeerId,
+    /// Its IPC socket.
+    pub socket: PathBuf,
+    /// Its process.
+    pub process: Process,
+    key: String,
+}
+
+impl Mesh {
+    /// A builder with nothing but a registry.
+    pub fn builder() -> MeshBuilder {
+        MeshBuilder::default()
+    }
+
+    /// A mesh with nothing but a registry.
+    ///
+    /// # Errors
+    /// When the binary is missing or the registry does not get ready.
+    pub async fn start() -> Result<Self> {
+        Self::builder().start().await
+    }
+
+    /// The registry's address, `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A client with the admin key.
+    pub fn admin(&self) -> &Registry {
+        &self.admin
+    }
+
+    /// The mesh's directory: `registry/` is the data directory, `logs/` has a file per process.
+    pub fn directory(&self) -> &Path {
+        &self.root
+    }
+
+    /// Makes an API key.
+    ///
+    /// # Errors
+    /// When the registry refuses.
+    pub async fn key(&self, peer_id: &str, role: Role) -> Result<String> {
+        let body = KeyBody {
+            peer_id: peer_id.parse()?,
+            role,
+        };
+        Ok(self.admin.create_key(&body).await?.api_key)
+    }
+
+    /// A client with a credential of its own.
+    ///
+    /// # Errors
+    /// When the key cannot be made.
+    pub async fn client(&self, peer_id: &str, role: Role) -> Result<Registry> {
+        client(&self.url, &self.key(peer_id, role).await?)
+    }
+
+    /// Starts a sidecar under a new key; its socket is served when this returns.
+    ///
+    /// # Errors
+    /// When the key cannot be made or the sidecar does not get ready.
+    pub async fn sidecar(&self, peer_id: &str) -> Result<Sidecar> {
+        let key = self.key(peer_id, Role::Agent).await?;
+        self.sidecar_with_key(peer_id, key).await
+    }
+
+    /// Starts a sidecar under a key made before: also while the registry is away.
+    ///
+    /// # Errors
+    /// When the sidecar does not get ready.
+    pub async fn sidecar_with_key(&self, peer_id: &str, key: String) -> Result<Sidecar> {
+        let socket = self.root.join(format!("{peer_id}.d")).join("s");
+        let process = self.start_sidecar(peer_id, &socket, &key).await?;
+        Ok(Sidecar {
+            peer_id: peer_id.parse()?,
+            socket,
+            process,
+            key,
+        })
+    }
+
+    /// Starts a killed sidecar again, under the same name and socket.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn restart_sidecar(&self, sidecar: &mut Sidecar) -> Result<()> {
+        sidecar.process = self
+            .start_sidecar(sidecar.peer_id.as_str(), &sidecar.socket, &sidecar.key)
+            .await?;
+        Ok(())
+    }
+
+    async fn start_sidecar(&self, name: &str, socket: &Path, key: &str) -> Result<Process> {
+        let mut command = Command::new(binaries::seamesh()?);
+        command
+            .arg("sidecar")
+            .arg("--registry")
+            .arg(&self.url)
+            .arg("--socket")
+            .arg(socket);
+        command
+            .env("SEAMESH_API_KEY", key)
+            .env_remove("SEAMESH_SOCKET");
+        Ok(
+            Process::start(&format!("sidecar-{name}"), command, &self.logs())
+                .await?
+                .0,
+        )
+    }
+
+    /// Starts a killed registry again on the same port and data.
+    ///
+    /// # Errors
+    /// When it does not get ready.
+    pub async fn restart_registry(&mut self) -> Result<()> {
+        let listen = self.url.trim_start_matches("http://").to_owned();
+        (self.registry, self.url) = start_registry(&self.root, &listen, &self.args).await?;
+        Ok(())
+    }
+
+    /// Starts an agent as a process with `SEAMESH_SOCKET` set; whether it is connected shows on the event stream.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn agent(&self, name: &str, mut command: Command, sidecar: &Sidecar) -> Result<Process> {
+        command
+            .env("SEAMESH_SOCKET", &sidecar.socket)
+            .env("PYTHONUNBUFFERED", "1");
+        Ok(Process::spawn(&format!("agent-{name}"), command, &self.logs())?.0)
+    }
+
+    /// Starts a Python agent from its file.
+    ///
+    /// # Errors
+    /// When there is no Python environment or it cannot be started.
+    pub fn python_agent(&self, name: &str, file: &Path, sidecar: &Sidecar) -> Result<Process> {
+        let mut command = Command::new(binaries::python()?);
+        command.arg(file);
+        self.agent(name, command, sidecar)
+    }
+
+    /// A watch on the event stream, from the present state on.
+    ///
+    /// # Errors
+    /// When the registry cannot be reached.
+    pub async fn watch(&self) -> Result<Watch> {
+        Watch::from_now(&self.admin).await
+    }
+
+    /// Waits until exactly `count` links are open.
+    ///
+    /// # Errors
+    /// When that is not so within [`EVENT_CAP`](crate::EVENT_CAP).
+    pub async fn wait_links(&self, count: usize) -> Result<()> {
+        self.watch().await?.links(count).await
+    }
+
+    fn logs(&self) -> PathBuf {
+        self.root.join("logs")
+    }
+
+    /// The end of every process's log.
+    pub fn log_tails(&self) -> String {
+        let entries = std::fs::read_dir(self.logs())
+            .into_iter()
+            .flatten()
+            .flatten();
+        let mut files: Vec<_> = entries.map(|entry| entry.path()).collect();
+        files.sort();
+        let tail = |path: &PathBuf| {
+            let text = std::fs::read_to_string(path).unwrap_or_default();
+            let lines: Vec<_> = text.lines().collect();
+            let end = lines[lines.len().saturating_sub(30)..].join("\n");
+            format!("--- {}\n{end}\n", path.display())
+        };
+        files.iter().map(tail).collect()
+    }
+}
+
+impl Drop for Mesh {
+    #[expect(
+        clippy::print_stderr,
+        reason = "a failing test shows what its processes logged"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.log_tails());
+        }
+        drop(self.temp.take());
+    }
+}
+
+async fn start_registry(root: &Path, listen: &str, args: &[OsString]) -> Result<(Process, String)> {
+    let mut command = Command::new(binaries::seamesh()?);
+    command
+        .arg("registry")
+        .arg("--listen")
+        .arg(listen)
+        .arg("--data")
+        .arg(root.join("registry"))
+        .args(args);
+    let (process, ready) = Process::start("registry", command, &root.join("logs")).await?;
+    let url = ready["url"]
+        .as_str()
+        .context("the registry's ready line has no url")?
+        .to_owned();
+    Ok((process, url))
+}
+
+fn client(url: &str, key: &str) -> Result<Registry> {
+    Ok(Registry::new(
+        url.parse()?,
+        Credential::ApiKey(key.to_owned()),
+    )?)
+}

@@ -27,7 +27,8 @@ struct Signaling {
 /// One thread's end.
 struct End {
     io: UdpIo,
-    buffer: ReceiveBuffer,
+    /// Out only while it is read from.
+    buffer: Option<Box<ReceiveBuffer>>,
     transport: RtcTransport,
     signaling: Signaling,
     blocked: Option<Transmit>,
@@ -45,7 +46,7 @@ impl End {
         Ok(Self {
             transport: RtcTransport::new(&config, Instant::now())?,
             io,
-            buffer: ReceiveBuffer::default(),
+            buffer: Some(Box::default()),
             signaling,
             blocked: None,
             opened: BTreeMap::new(),
@@ -60,14 +61,14 @@ impl End {
         if self.messages.is_empty() {
             self.sleep(limit)?;
         }
-        while self.io.recv(&mut self.buffer).is_ok() {
-            let buffer = std::mem::take(&mut self.buffer);
+        let mut buffer = self.buffer.take().unwrap_or_default();
+        while self.io.recv(&mut buffer).is_ok() {
             for batch in buffer.batches() {
                 self.transport.receive(&batch, Instant::now());
                 self.drain()?;
             }
-            self.buffer = buffer;
         }
+        self.buffer = Some(buffer);
         let now = Instant::now();
         if self
             .transport
@@ -125,7 +126,9 @@ impl End {
                         self.opened.insert(link, Instant::now());
                     }
                     Event::Message { link, payload } => self.messages.push((link, payload)),
-                    Event::Closed { link, reason } => println!("{link} closed: {reason}"),
+                    Event::Closed { link, reason } if reason.is_fault() => {
+                        println!("{link} closed: {reason}");
+                    }
                     _ => {}
                 }
             } else {
@@ -247,10 +250,14 @@ fn throughput() -> Outcome<()> {
         let link = LinkId(1);
         end.dial(link)?;
         send_all(&mut end, link, size, total / 10)?;
+        let cpu_before = cpu_seconds()?;
         let start = Instant::now();
         send_all(&mut end, link, size, total)?;
         let megabytes_per_second = total as f64 / start.elapsed().as_secs_f64() / 1e6;
-        println!("{size} B messages: {megabytes_per_second:.0} MB/s");
+        let seconds_per_gigabyte = (cpu_seconds()? - cpu_before) / total as f64 * 1e9;
+        println!(
+            "{size} B messages: {megabytes_per_second:.0} MB/s, {seconds_per_gigabyte:.1} CPU s/GB (both ends)"
+        );
     }
     Ok(())
 }
@@ -307,6 +314,20 @@ fn resident_kib() -> Outcome<u64> {
         .find_map(|line| line.strip_prefix("VmRSS:"))
         .ok_or("no VmRSS")?;
     Ok(line.split_whitespace().next().ok_or("no number")?.parse()?)
+}
+
+/// User and system time of this process.
+fn cpu_seconds() -> Outcome<f64> {
+    let stat = std::fs::read_to_string("/proc/self/stat")?;
+    let after_name = stat.rsplit(')').next().ok_or("no stat")?;
+    let ticks: Vec<f64> = after_name
+        .split_whitespace()
+        .skip(11)
+        .take(2)
+        .flat_map(str::parse)
+        .collect();
+    // USER_HZ has been 100 on every Linux for decades.
+    Ok(ticks.iter().sum::<f64>() / 100.0)
 }
 
 fn report(what: &str, times: &mut [Duration]) {

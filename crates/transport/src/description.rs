@@ -113,14 +113,23 @@ impl Description {
         self.candidates.len()
     }
 
-    /// The description again, in the one form that the stack gets to see.
-    pub(crate) fn to_sdp(&self) -> String {
+    /// Largest message that the peer takes, in bytes.
+    pub(crate) fn max_message_bytes(&self) -> usize {
+        match self.max_message_bytes {
+            0 => usize::MAX,
+            limit => limit as usize,
+        }
+    }
+
+    /// The description again, in the one form that the stack gets to see. The stack takes the smaller of
+    /// both ends' message limits for both directions; given our own it takes what we announced, whatever
+    /// the peer's, which is for us to keep.
+    pub(crate) fn to_sdp(&self, max_message_bytes: u32) -> String {
         let Self {
             ufrag,
             password,
             fingerprint,
             mid,
-            max_message_bytes,
             ..
         } = self;
         let setup = self.setup.as_str();

@@ -45,9 +45,13 @@ pub const CHANNEL_LABEL: &str = "mesh";
 /// keep a small message waiting (one SCTP association does not interleave messages). Chunk above it.
 pub const MAX_SEND_BYTES: usize = 16 * 1024;
 
-/// Largest message that is received, in bytes: 256 KiB, the `a=max-message-size` we announce
-/// (RFC 8841 section 6).
-pub const MAX_RECEIVE_BYTES: usize = 256 * 1024;
+/// Largest message that can be received at all, in bytes: 256 KiB, the stack's own limit.
+pub const MAX_RECEIVE_BYTES: u32 = 256 * 1024;
+
+/// Largest message received unless [`Config::max_receive_bytes`] says otherwise, in bytes: 64 KiB, what
+/// a peer may assume that is told nothing (RFC 8841 section 6.1). Four times what our own kind sends; a
+/// larger one would cost memory on every link.
+pub const DEFAULT_RECEIVE_BYTES: u32 = 64 * 1024;
 
 /// Bytes that may wait, sent but unacknowledged, towards a peer of our own kind: 1 MiB keeps a
 /// 100 MB/s path of 10 ms full.

@@ -86,6 +86,7 @@ pub(crate) struct Link {
     last_data: Instant,
     last_tick: Instant,
     origin: Instant,
+    max_receive_bytes: u32,
     ending: Option<CloseReason>,
 }
 
@@ -93,6 +94,7 @@ pub(crate) struct Link {
 struct Remote {
     ufrag: String,
     fingerprint: Fingerprint,
+    max_message_bytes: usize,
 }
 
 impl Link {
@@ -113,7 +115,10 @@ impl Link {
         now: Instant,
     ) -> Result<(Self, String), StackError> {
         let mut pc = stack.connection(now)?;
-        pc.set_remote_description(now, RTCSessionDescription::offer(remote.to_sdp())?)?;
+        pc.set_remote_description(
+            now,
+            RTCSessionDescription::offer(remote.to_sdp(stack.max_receive_bytes()))?,
+        )?;
         let answer = pc.create_answer(None)?;
         let sdp = answer.sdp.clone();
         pc.set_local_description(now, answer)?;
@@ -144,13 +149,14 @@ impl Link {
             last_data: now,
             last_tick: now,
             origin: stack.origin(),
+            max_receive_bytes: stack.max_receive_bytes(),
             ending: None,
         }
     }
 
     /// Applies the answer to our offer, and the candidates that came before it.
     pub(crate) fn answer(&mut self, remote: &Description, now: Instant) -> Result<(), StackError> {
-        let description = RTCSessionDescription::answer(remote.to_sdp())?;
+        let description = RTCSessionDescription::answer(remote.to_sdp(self.max_receive_bytes))?;
         self.pc.set_remote_description(now, description)?;
         self.note_remote(remote);
         self.open_by = now + OPEN_LIMIT;
@@ -165,6 +171,7 @@ impl Link {
         self.remote = Some(Remote {
             ufrag: remote.ufrag().to_owned(),
             fingerprint: remote.fingerprint(),
+            max_message_bytes: remote.max_message_bytes(),
         });
     }
 
@@ -241,7 +248,11 @@ impl Link {
 
     pub(crate) fn send(&mut self, payload: Payload, now: Instant) -> Result<(), SendError> {
         let room = self.room().ok_or(SendError::NotOpen)?;
-        if payload.len() > MAX_SEND_BYTES {
+        let remote_limit = self
+            .remote
+            .as_ref()
+            .map_or(0, |remote| remote.max_message_bytes);
+        if payload.len() > MAX_SEND_BYTES.min(remote_limit) {
             return Err(SendError::TooLarge);
         }
         if payload.len() > room {

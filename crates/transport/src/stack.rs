@@ -20,7 +20,7 @@ use crate::description::parse_fingerprint;
 use crate::link::init;
 use crate::reading::SCTP_RECEIVE_BUFFER_BYTES;
 use crate::stun::TransactionId;
-use crate::{Config, Fingerprint, OPEN_LIMIT, SetupError};
+use crate::{Config, Fingerprint, MAX_RECEIVE_BYTES, OPEN_LIMIT, SetupError};
 
 /// Between rounds of ICE checks. The stack's 200 ms would be most of the time that a link takes to open.
 const ICE_CHECK_INTERVAL: Duration = Duration::from_millis(20);
@@ -77,7 +77,7 @@ impl Stack {
             hosts: addresses
                 .map(|(rank, address)| Candidate::host(*address, rank))
                 .collect(),
-            max_receive_bytes: config.max_receive_bytes,
+            max_receive_bytes: config.max_receive_bytes.clamp(1, MAX_RECEIVE_BYTES),
             hosts_in_description: !config.trickle_hosts,
             origin: now,
         })
@@ -85,6 +85,11 @@ impl Stack {
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    /// Largest message received, in bytes.
+    pub(crate) fn max_receive_bytes(&self) -> u32 {
+        self.max_receive_bytes
     }
 
     /// The instant that the beat of quiet links is counted from.

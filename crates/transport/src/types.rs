@@ -24,8 +24,10 @@ pub struct Config {
     pub local_addresses: Vec<SocketAddr>,
     /// STUN servers (RFC 8489) to ask for server-reflexive candidates, already resolved. Empty: none.
     pub stun_servers: Vec<SocketAddr>,
-    /// Largest message received, in bytes; at most, and by default, [`MAX_RECEIVE_BYTES`](crate::MAX_RECEIVE_BYTES).
-    /// The stack keeps a buffer of this size per link.
+    /// Largest message received, in bytes: the `a=max-message-size` we announce (RFC 8841 section 6). By
+    /// default [`DEFAULT_RECEIVE_BYTES`](crate::DEFAULT_RECEIVE_BYTES), at most
+    /// [`MAX_RECEIVE_BYTES`](crate::MAX_RECEIVE_BYTES). The stack keeps a buffer of this size per link.
+    /// A peer that sends more breaks its link.
     pub max_receive_bytes: u32,
     /// Signal host candidates one by one, as events, instead of inside the description. Slower; for
     /// peers and tests that insist on trickling (RFC 8838). Default: false.
@@ -37,7 +39,7 @@ impl Default for Config {
         Self {
             local_addresses: Vec::new(),
             stun_servers: Vec::new(),
-            max_receive_bytes: crate::MAX_RECEIVE_BYTES as u32,
+            max_receive_bytes: crate::DEFAULT_RECEIVE_BYTES,
             trickle_hosts: false,
         }
     }
@@ -196,6 +198,11 @@ pub enum CloseReason {
 }
 
 impl CloseReason {
+    /// Whether something went wrong: neither end asked for it.
+    pub fn is_fault(self) -> bool {
+        !matches!(self, Self::Local | Self::Remote)
+    }
+
     /// A stable name for logs and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -290,7 +297,7 @@ pub enum SendError {
     /// No such link, or not open, or closed already.
     #[error("the link is not open")]
     NotOpen,
-    /// Longer than [`MAX_SEND_BYTES`](crate::MAX_SEND_BYTES): the caller has to chunk it.
+    /// Longer than [`MAX_SEND_BYTES`](crate::MAX_SEND_BYTES), or than what the peer takes: chunk it.
     #[error("the message is too large")]
     TooLarge,
     /// A text payload is not UTF-8: send it as binary.

@@ -56,7 +56,7 @@ class AgentProtocol:
         self._lines = LineSplitter(self._max_line)
         self._out.clear()
         running = [_wire.RunRef(task_id=task_id, attempt=attempt) for task_id, attempt in self._unfinished()]
-        hello = _wire.Hello(version=_wire.PROTOCOL_VERSION, agent=self.profile, running=running or None)
+        hello = _wire.Hello(version=_wire.PROTOCOL_VERSION, agent=self.profile, running=running)
         self._append(_wire.AgentCommandHello(hello))
 
     def disconnected(self) -> list[str]:

@@ -159,8 +159,9 @@ class Agent:
         Raises:
             SidecarUnavailable: no socket is named.
         """
-        if not logging.getLogger().handlers:
-            logging.basicConfig(level=os.environ.get("SEAMESH_LOG", "INFO").upper())
+        from seamesh.hosting import start_logging
+
+        start_logging()
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(self.serve(socket, stop_on_signals=True))
 

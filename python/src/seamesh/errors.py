@@ -121,9 +121,14 @@ class Unauthorized(SeameshError):
 
 
 class RegistryUnavailable(SeameshError):
-    """The registry cannot be reached now."""
+    """The registry cannot be reached now.
+
+    Attributes:
+        sent: whether the request may have reached it, so that only the answer was lost.
+    """
 
     default_code = "registry_unavailable"
+    sent = False
 
 
 class SidecarUnavailable(SeameshError):

@@ -1,0 +1,62 @@
+"""Finds the agent in a user's file or module."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from seamesh.agent import Agent
+
+
+class HostingError(Exception):
+    """The agent cannot be hosted; the message says what to do."""
+
+
+def load_agent(where: str) -> Agent:
+    """The agent in a file (``agent.py``), a directory that holds one, or a module (``package.module``), each with
+    ``:name`` after it when there are several.
+
+    Raises:
+        HostingError: there is no such file or module, it holds no agent, or more than one.
+    """
+    place, _, name = where.partition(":")
+    module = _load_file(Path(place)) if place.endswith(".py") or Path(place).is_dir() else _load_module(place)
+    if name:
+        found = getattr(module, name, None)
+        if not isinstance(found, Agent):
+            raise HostingError(f"{place} has no Agent called {name!r}")
+        return found
+    agents = {id(value): (key, value) for key, value in vars(module).items() if isinstance(value, Agent)}
+    if not agents:
+        raise HostingError(f'{place} holds no Agent: write `agent = Agent("name")` in it')
+    if len(agents) > 1:
+        names = ", ".join(sorted(key for key, _ in agents.values()))
+        raise HostingError(f"{place} holds several Agents ({names}): say which one with {place}:NAME")
+    return next(iter(agents.values()))[1]
+
+
+def _load_file(path: Path) -> ModuleType:
+    if path.is_dir():
+        path = path / "agent.py"
+    if not path.is_file():
+        raise HostingError(f"there is no file {path}")
+    sys.path.insert(0, str(path.parent.resolve()))
+    # Under its own name, so that what the file defines (tasks' types, say) is importable from it.
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise HostingError(f"{path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_module(name: str) -> ModuleType:
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise HostingError(f"there is no file or module {name!r}: {error}") from error

@@ -1,0 +1,314 @@
+"""Tests of agents, without a mesh: skills run in this process, behind the real protocol.
+
+    from seamesh.testing import call, call_sync, FakeMesh
+
+    def test_greets():
+        assert call_sync(agent, "greet", name="Ada") == "Hello, Ada!"
+
+    def test_answers_with_what_the_librarian_found():
+        async def scenario():
+            async with FakeMesh(editor, librarian) as mesh:
+                answer = await mesh.call("answer", question="…")
+                assert [task.skill for task in mesh.tasks] == ["answer", "search"]
+        asyncio.run(scenario())
+
+Every agent has a real session, and says and hears real protocol lines; only the network between is left out. So
+arguments are validated, results are serialised, and errors come as they come in a mesh. No plugin is needed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from seamesh import _wire
+from seamesh._lines import LineSplitter, Oversized
+from seamesh._session import Session
+from seamesh.agent import Agent
+
+_encoder = msgspec.json.Encoder()
+
+CLIENT = "test-client"
+"""The agent that `FakeMesh.call` asks as."""
+
+
+@dataclass
+class FakeTask:
+    """Work that was delegated in a `FakeMesh`.
+
+    Attributes:
+        task_id: its id.
+        skill: the skill asked for.
+        payload: the arguments.
+        from_agent: who asked.
+        to_agent: who got it.
+        parent_id: the task whose skill asked.
+        depth: hops from the first task of its tree.
+        outcome: how it ended; ``None`` while it runs.
+    """
+
+    task_id: str
+    skill: str
+    payload: Any
+    from_agent: str
+    to_agent: str
+    parent_id: str | None
+    depth: int
+    outcome: _wire.Outcome | None = None
+
+
+class FakeMesh:
+    """Some agents, and a mesh between them that is always there. Use it with ``async with``."""
+
+    def __init__(self, *agents: Agent) -> None:
+        self.tasks: list[FakeTask] = []
+        self._client = Agent(CLIENT)
+        self._agents = (*agents, self._client)
+        self._members: dict[str, _Member] = {}
+        self._requests: dict[str, tuple[_Member, str]] = {}
+
+    async def __aenter__(self) -> FakeMesh:
+        for agent in self._agents:
+            self._members[agent.name] = _Member(self, agent)
+        for member in self._members.values():
+            member.session.connection_made(member)
+        for member in self._members.values():
+            await member.session.welcome.wait()
+            if member.agent.start_handler is not None:
+                await member.agent.start_handler(member.session.mesh)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for member in self._members.values():
+            member.session.connection_lost()
+            await member.session.close()
+            member.close()
+
+    async def call(self, skill: str, **options: Any) -> Any:
+        """Asks the mesh from outside; takes what `Mesh.delegate <seamesh.Mesh.delegate>` takes."""
+        return await self._members[CLIENT].session.mesh.delegate(skill, **options)
+
+    def deliver(self, to: str, message: dict[str, Any], *, from_peer: str = CLIENT) -> None:
+        """A message for an agent's message handler, as if it came over a link."""
+        body = _wire.Message(from_peer=from_peer, message=msgspec.Raw(_encoder.encode(message)))
+        self._members[to].say(_wire.AgentEventMessage(body))
+
+    # What members say.
+
+    def handle(self, member: _Member, command: _wire.AgentCommand) -> None:
+        """Acts on one line of an agent."""
+        match command:
+            case _wire.AgentCommandHello():
+                member.welcome()
+            case _wire.AgentCommandRequest(payload=request):
+                self._delegate(member, request)
+            case _wire.AgentCommandRespond(payload=answer):
+                self._finish(answer.task_id, answer.outcome)
+            case _wire.AgentCommandCancel(payload=cancel):
+                self._give_up(member, cancel.request_id)
+            case _wire.AgentCommandAgents(payload=query):
+                records = [m.record() for name, m in sorted(self._members.items()) if name != CLIENT]
+                found = [r for r in records if query.skill is None or _wire.offers(r, query.skill)]
+                member.say(_wire.AgentEventAgents(_wire.AgentsList(request_id=query.request_id, agents=found)))
+            case _wire.AgentCommandListPeers():
+                peers = sorted(name for name in self._members if name not in (CLIENT, member.agent.name))
+                member.say(_wire.AgentEventPeerList(_wire.PeerList(peers=peers)))
+            case _wire.AgentCommandSend(payload=sent):
+                self._send(member, sent)
+            case _wire.AgentCommandBroadcast(payload=broadcast):
+                body = _wire.Message(from_peer=member.agent.name, message=broadcast.message)
+                for other in self._members.values():
+                    if other is not member:
+                        other.say(_wire.AgentEventMessage(body))
+            case _:
+                pass
+
+    def _send(self, member: _Member, sent: _wire.Send) -> None:
+        target = self._members.get(sent.target_peer)
+        if target is None:
+            member.refuse("no_link", f"no link to {sent.target_peer}")
+        else:
+            body = _wire.Message(from_peer=member.agent.name, message=sent.message)
+            target.say(_wire.AgentEventMessage(body))
+
+    def _delegate(self, member: _Member, request: _wire.Request) -> None:
+        if request.to is not None and request.to not in self._members:
+            return member.refuse("agent_unknown", f"no agent {request.to}", request.request_id)
+        able = [m for m in self._members.values() if request.skill in m.agent.skills]
+        target = self._members[request.to] if request.to is not None else next(iter(able), None)
+        if target is None:
+            return member.refuse("no_agent", f"no agent offers {request.skill!r}", request.request_id)
+        parent = next((task for task in self.tasks if task.task_id == request.parent), None)
+        depth = parent.depth + 1 if parent else 0
+        if depth > _wire.MAX_DEPTH:
+            return member.refuse("depth_exceeded", f"deeper than {_wire.MAX_DEPTH}", request.request_id)
+        task_id = f"task-{len(self.tasks) + 1}"
+        task = FakeTask(
+            task_id, request.skill, request.payload, member.agent.name, target.agent.name, request.parent, depth
+        )
+        self.tasks.append(task)
+        self._accept(member, target, request, task)
+        return None
+
+    def _accept(self, member: _Member, target: _Member, request: _wire.Request, task: FakeTask) -> None:
+        path: _wire.Path = "direct" if request.wait and request.via != "queue" else "queue"
+        accepted = _wire.Accepted(request_id=request.request_id, task_id=task.task_id, path=path)
+        member.say(_wire.AgentEventAccepted(accepted))
+        if request.wait:
+            self._requests[task.task_id] = (member, request.request_id)
+        timeout_ms = request.timeout_ms or _wire.DEFAULT_REQUEST_TIMEOUT_MS
+        member.later(timeout_ms / 1000, self._expire, task)
+        event = _wire.TaskEvent(
+            task_id=task.task_id,
+            attempt=1,
+            skill=task.skill,
+            payload=task.payload,
+            from_agent="" if member.agent is self._client else member.agent.name,
+            path=path,
+            timeout_ms=timeout_ms,
+            parent_id=task.parent_id,
+            depth=task.depth,
+        )
+        target.say(_wire.AgentEventTask(event))
+
+    def _finish(self, task_id: str, outcome: _wire.Outcome) -> None:
+        task = next(task for task in self.tasks if task.task_id == task_id)
+        if task.outcome is None:
+            task.outcome = outcome
+        asked = self._requests.pop(task_id, None)
+        if asked is not None:
+            member, request_id = asked
+            response = _wire.Response(
+                request_id=request_id, task_id=task_id, outcome=outcome, path="direct", agent_id=task.to_agent
+            )
+            member.say(_wire.AgentEventResponse(response))
+
+    def _expire(self, task: FakeTask) -> None:
+        if task.outcome is None:
+            error = _wire.TaskError(code="deadline_exceeded", message="the deadline passed")
+            self._finish(task.task_id, _wire.Outcome(state="failed", error=error))
+            self._stop(task, "deadline_exceeded")
+
+    def _give_up(self, member: _Member, request_id: str) -> None:
+        for task in self.tasks:
+            if self._requests.get(task.task_id) == (member, request_id):
+                del self._requests[task.task_id]
+                self._stop(task, "canceled")
+
+    def _stop(self, task: FakeTask, code: _wire.Code) -> None:
+        stop = _wire.TaskCancel(task_id=task.task_id, attempt=1, code=code)
+        self._members[task.to_agent].say(_wire.AgentEventTaskCancel(stop))
+
+
+class _Member:
+    """An agent in the mesh, and its sidecar's end of the line: what the session writes arrives here."""
+
+    def __init__(self, mesh: FakeMesh, agent: Agent) -> None:
+        self.agent = agent
+        self.session = Session(agent)
+        self._mesh = mesh
+        self._lines = LineSplitter()
+        self._loop = asyncio.get_running_loop()
+        self._timers: list[asyncio.TimerHandle] = []
+
+    def write(self, data: bytes) -> None:
+        """Bytes of the agent; acted on in the loop's next turn, as if they had traveled."""
+        self._loop.call_soon(self._read, data)
+
+    def get_write_buffer_size(self) -> int:
+        """Nothing waits here."""
+        return 0
+
+    def pause_reading(self) -> None:
+        """Has no effect: what was said is delivered."""
+
+    def resume_reading(self) -> None:
+        """Has no effect."""
+
+    def _read(self, data: bytes) -> None:
+        for line in self._lines.feed(data):
+            if isinstance(line, Oversized):
+                self.refuse("too_large", "the line is too long")
+                continue
+            try:
+                command = _wire.decode_agent_command(line)
+            except _wire.WireError as error:
+                self.refuse(error.code, str(error))
+            else:
+                self._mesh.handle(self, command)
+
+    def say(self, event: _wire.AgentEvent) -> None:
+        """Tells the agent something."""
+        self._loop.call_soon(self.session.data_received, _encoder.encode(event) + b"\n")
+
+    def refuse(self, code: _wire.Code, detail: str, request_id: str | None = None) -> None:
+        """Tells the agent what was wrong."""
+        fault, retry = _wire.CODES[code]
+        problem = _wire.Problem(code=code, detail=detail, fault=fault, retry=retry, request_id=request_id)
+        self.say(_wire.AgentEventError(problem))
+
+    def welcome(self) -> None:
+        """Answers the agent's ``hello``."""
+        self.say(
+            _wire.AgentEventWelcome(
+                _wire.Welcome(
+                    version=_wire.PROTOCOL_VERSION,
+                    peer_id=self.agent.name,
+                    registry_connected=True,
+                    max_line_bytes=_wire.MAX_LINE_BYTES,
+                )
+            )
+        )
+
+    def later(self, delay_s: float, action: Any, *arguments: Any) -> None:
+        """Does something after a while, unless the mesh ends first."""
+        self._timers.append(self._loop.call_later(delay_s, action, *arguments))
+
+    def close(self) -> None:
+        """Nothing happens here any more."""
+        for timer in self._timers:
+            timer.cancel()
+
+    def record(self) -> _wire.AgentRecord:
+        """The agent as the registry would list it."""
+        profile = self.agent.profile()
+        never = "1970-01-01T00:00:00Z"
+        return _wire.AgentRecord(
+            agent_id=profile.agent_id,
+            hostname=profile.hostname,
+            sidecar_peer_id=profile.agent_id,
+            capabilities=_wire.Capabilities(skills=list(self.agent.skills)),
+            description=profile.description,
+            skills=profile.skills,
+            health="active",
+            registered_at=never,
+            last_heartbeat=never,
+        )
+
+
+async def call(agent: Agent, skill: str, *, others: Iterable[Agent] = (), **options: Any) -> Any:
+    """Runs one skill of an agent and gives its result.
+
+    Args:
+        agent: the agent.
+        skill: its skill.
+        others: agents that answer what the skill delegates.
+        options: the arguments; also ``payload=`` and ``timeout=``, as `Mesh.delegate <seamesh.Mesh.delegate>` takes.
+
+    Raises:
+        SeameshError: as a caller in a mesh would see it.
+    """
+    async with FakeMesh(agent, *others) as mesh:
+        return await mesh.call(skill, **{"to": agent.name, **options})
+
+
+def call_sync(agent: Agent, skill: str, *, others: Iterable[Agent] = (), **options: Any) -> Any:
+    """`call` for tests that are not async."""
+    return asyncio.run(call(agent, skill, others=others, **options))

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentRecord, Health};
 use crate::ids::{AgentId, PeerId, TaskId};
+use crate::signaling::LeaseRef;
 use crate::task::{Task, TaskState};
 
 /// What a credential may do.
@@ -101,6 +102,10 @@ pub struct HeartbeatBody {
     /// Most tasks to hand out in this answer; absent: as many as the agent may hold.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_tasks: Option<u32>,
+    /// The leases it works under, of work it took over REST: each is renewed, and what is not named is handed out
+    /// again, because the answer that carried it was lost. Absent: everything it holds is renewed for a while.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leases: Option<Vec<LeaseRef>>,
 }
 
 /// Answer of `POST /api/hub/heartbeat`.

@@ -7,14 +7,32 @@
 //! decisions go out as [`Output`]s. What must outlive a crash goes out as [`Output::Commit`], a barrier that holds every
 //! later output back until the batch is durable: nobody ever hears of a decision that a crash could take back.
 
+mod agents;
+#[cfg(any(test, feature = "contract"))]
+pub mod contract;
+mod direct;
 mod dispatch;
+mod health;
 mod io;
+mod leases;
 pub mod limits;
+mod links;
+mod lookups;
 mod memory;
 mod outbox;
+mod pairing;
+mod queue;
+mod relay;
+mod requests;
+mod results;
+mod routing;
+mod size;
 pub mod store;
+mod submit;
+mod tasks;
 mod timers;
+mod waiting;
 
-pub use dispatch::{Config, Core};
+pub use dispatch::{Config, Core, Stats};
 pub use io::{Caller, ConnId, Input, LookupId, Note, Op, Output, Reason, Reply, RequestId};
 pub use memory::MemoryStore;

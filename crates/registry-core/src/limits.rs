@@ -45,3 +45,11 @@ pub const MAX_TEXT_BYTES: usize = 4_096;
 
 /// Largest agent record, in bytes of JSON: every sidecar holds all of them.
 pub const MAX_AGENT_BYTES: usize = 256 * 1024;
+
+/// Milliseconds for which the beats of a REST agent that names no leases renew what it holds. An existing client cannot
+/// say what it received, so an answer that was lost would otherwise be renewed to the end of the TTL; its own callers
+/// wait no longer than this.
+pub const BLIND_RENEWAL_MS: u64 = 120_000;
+
+/// Questions to the store that may be open at once.
+pub const MAX_LOOKUPS: usize = 65_536;

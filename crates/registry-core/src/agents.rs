@@ -1,0 +1,503 @@
+//! Agents: who they are, who owns them, and how they come and go.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seamesh_proto::agent::{AgentInfo, AgentRecord, Capabilities, Health, default_port};
+use seamesh_proto::events::MeshEvent;
+use seamesh_proto::limits::{
+    DEFAULT_MAX_CONCURRENT, MAX_SKILL_BYTES, MAX_SKILLS, RECONNECT_GRACE_MS,
+};
+use seamesh_proto::rest::{HeartbeatBody, Role};
+use seamesh_proto::signaling::{AgentRef, AgentRegister, AgentUp, RegistrySignal};
+use seamesh_proto::{AgentId, Code, Now, PeerId, Problem, TaskId};
+
+use crate::dispatch::Core;
+use crate::io::{Caller, ConnId};
+use crate::limits::{MAX_AGENT_BYTES, MAX_AGENTS, MAX_TEXT_BYTES};
+use crate::store::{StoredAgent, Write};
+use crate::timers::Timer;
+
+/// One agent, with what only lives in memory.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    pub(crate) stored: StoredAgent,
+    /// Its last heartbeat; newer than the stored one.
+    pub(crate) beat: Now,
+    pub(crate) health: Health,
+    /// The socket it registered over; work is pushed there.
+    pub(crate) conn: Option<ConnId>,
+    /// Its socket closed, and its grace has passed.
+    pub(crate) silent: bool,
+    /// Tasks whose lease it holds.
+    pub(crate) held: BTreeSet<TaskId>,
+    /// When it was chosen last, as a count of choices.
+    pub(crate) chosen: u64,
+}
+
+impl Agent {
+    fn new(stored: StoredAgent) -> Self {
+        Self {
+            beat: Now(stored.last_heartbeat_ms),
+            stored,
+            health: Health::Offline,
+            conn: None,
+            silent: false,
+            held: BTreeSet::new(),
+            chosen: 0,
+        }
+    }
+
+    /// Tasks it may take on top of those it holds.
+    pub(crate) fn room(&self) -> usize {
+        let most = match self.stored.info.max_concurrent {
+            0 => DEFAULT_MAX_CONCURRENT,
+            n => n,
+        };
+        (most as usize).saturating_sub(self.held.len())
+    }
+
+    /// Whether a task may be pushed to it now.
+    pub(crate) fn is_able(&self) -> bool {
+        self.conn.is_some() && self.health == Health::Active && self.room() > 0
+    }
+
+    pub(crate) fn record(&self) -> AgentRecord {
+        AgentRecord {
+            info: self.stored.info.clone(),
+            health: self.health,
+            registered_at: rfc3339(self.stored.registered_ms),
+            last_heartbeat: rfc3339(self.beat.0),
+            tasks_in_flight: u32::try_from(self.held.len()).unwrap_or(u32::MAX),
+        }
+    }
+}
+
+fn rfc3339(ms: u64) -> String {
+    let format = time::format_description::well_known::Rfc3339;
+    let at = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(ms) * 1_000_000);
+    // Out of range only for a clock past the year 9999.
+    at.ok()
+        .and_then(|at| at.format(&format).ok())
+        .unwrap_or_default()
+}
+
+/// Every agent, with the indexes that routing needs.
+#[derive(Debug, Default)]
+pub(crate) struct Agents {
+    by_id: BTreeMap<AgentId, Agent>,
+    by_skill: BTreeMap<String, BTreeSet<AgentId>>,
+    by_owner: BTreeMap<PeerId, BTreeSet<AgentId>>,
+    pub(crate) choices: u64,
+}
+
+impl Agents {
+    pub(crate) fn get(&self, id: &AgentId) -> Option<&Agent> {
+        self.by_id.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &AgentId) -> Option<&mut Agent> {
+        self.by_id.get_mut(id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_id.len()
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&AgentId, &Agent)> {
+        self.by_id.iter()
+    }
+
+    pub(crate) fn records(&self) -> Vec<AgentRecord> {
+        self.by_id.values().map(Agent::record).collect()
+    }
+
+    /// Agents that offer a skill.
+    pub(crate) fn offering(&self, skill: &str) -> impl Iterator<Item = (&AgentId, &Agent)> {
+        self.by_skill
+            .get(skill)
+            .into_iter()
+            .flatten()
+            .filter_map(|id| self.by_id.get_key_value(id))
+    }
+
+    /// Agents that a peer registered.
+    pub(crate) fn owned(&self, peer: &PeerId) -> Vec<AgentId> {
+        self.by_owner
+            .get(peer)
+            .map(|ids| ids.iter().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// Puts a stored agent in; what lives in memory of an earlier record is kept.
+    pub(crate) fn put(&mut self, stored: StoredAgent) {
+        let id = stored.info.agent_id.clone();
+        self.unindex(&id);
+        for skill in skill_names(&stored.info) {
+            let ids = self.by_skill.entry(skill.to_owned()).or_default();
+            ids.insert(id.clone());
+        }
+        let of_owner = self.by_owner.entry(stored.owner.clone()).or_default();
+        of_owner.insert(id.clone());
+        match self.by_id.get_mut(&id) {
+            Some(agent) => agent.stored = stored,
+            None => {
+                self.by_id.insert(id, Agent::new(stored));
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, id: &AgentId) -> Option<Agent> {
+        self.unindex(id);
+        self.by_id.remove(id)
+    }
+
+    fn unindex(&mut self, id: &AgentId) {
+        let Some(agent) = self.by_id.get(id) else {
+            return;
+        };
+        for skill in skill_names(&agent.stored.info) {
+            drop_from(&mut self.by_skill, skill, id);
+        }
+        drop_from(&mut self.by_owner, &agent.stored.owner, id);
+    }
+}
+
+fn drop_from<K, Q>(index: &mut BTreeMap<K, BTreeSet<AgentId>>, key: &Q, id: &AgentId)
+where
+    K: Ord + std::borrow::Borrow<Q>,
+    Q: Ord + ?Sized,
+{
+    if let Some(ids) = index.get_mut(key) {
+        ids.remove(id);
+        if ids.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+/// Names of an agent's skills, each once.
+pub(crate) fn skill_names(info: &AgentInfo) -> BTreeSet<&str> {
+    let described = info.skills.iter().map(|s| s.name.as_str());
+    let named = info.capabilities.skills.iter().map(String::as_str);
+    described.chain(named).collect()
+}
+
+/// Checks a registration against the limits.
+fn check_info(info: &AgentInfo) -> Result<(), Problem> {
+    let bad = |detail: String| Err(Problem::new(Code::BadField, detail));
+    let names = skill_names(info);
+    if names.len() > MAX_SKILLS {
+        return bad(format!("an agent offers at most {MAX_SKILLS} skills"));
+    }
+    if names
+        .iter()
+        .any(|n| n.is_empty() || n.len() > MAX_SKILL_BYTES)
+    {
+        return bad(format!("a skill's name has 1 to {MAX_SKILL_BYTES} bytes"));
+    }
+    let texts = [
+        &info.hostname,
+        &info.ip,
+        &info.status,
+        &info.mode,
+        &info.description,
+        &info.version,
+    ];
+    if texts.iter().any(|t| t.len() > MAX_TEXT_BYTES) {
+        return bad(format!("a text field has at most {MAX_TEXT_BYTES} bytes"));
+    }
+    if crate::size::json_bytes(info) > MAX_AGENT_BYTES {
+        return Err(Problem::new(
+            Code::TooLarge,
+            format!("an agent's record has at most {MAX_AGENT_BYTES} bytes of JSON"),
+        ));
+    }
+    Ok(())
+}
+
+/// Both ways of naming skills say the same afterwards: existing clients read only the names.
+fn name_all_skills(info: &mut AgentInfo) {
+    let names = skill_names(info).into_iter().map(str::to_owned).collect();
+    info.capabilities.skills = names;
+}
+
+impl Core {
+    /// The agent `id`, when `caller` may speak for it.
+    pub(crate) fn owned_agent(&self, caller: &Caller, id: &AgentId) -> Result<&Agent, Problem> {
+        let agent = self.agents.get(id).ok_or_else(|| unknown_agent(id))?;
+        if agent.stored.owner == caller.peer {
+            Ok(agent)
+        } else {
+            Err(not_yours(id))
+        }
+    }
+
+    /// Makes an agent, or replaces what is known of it. Does not say that it beat.
+    fn put_agent(
+        &mut self,
+        caller: &Caller,
+        mut info: AgentInfo,
+        registers: bool,
+    ) -> Result<(), Problem> {
+        check_info(&info)?;
+        name_all_skills(&mut info);
+        let id = info.agent_id.clone();
+        let old = self.agents.get(&id).map(|a| &a.stored);
+        if old.is_some_and(|old| old.owner != caller.peer) {
+            return Err(not_yours(&id));
+        }
+        if old.is_none() && self.agents.len() >= MAX_AGENTS {
+            let detail = format!("the registry knows {MAX_AGENTS} agents already");
+            return Err(Problem::new(Code::Overloaded, detail));
+        }
+        if old.is_some_and(|old| old.info == info && !old.away) {
+            return Ok(());
+        }
+        let expected = old.map_or(0, |old| old.version);
+        let registered_ms = old.filter(|_| !registers).map(|old| old.registered_ms);
+        let stored = StoredAgent {
+            info,
+            owner: caller.peer.clone(),
+            version: expected + 1,
+            registered_ms: registered_ms.unwrap_or(self.now.0),
+            last_heartbeat_ms: self.now.0,
+            away: false,
+        };
+        self.agents.put(stored.clone());
+        self.out.write(Write::PutAgent {
+            expected,
+            agent: Box::new(stored),
+        });
+        self.announce(&id);
+        Ok(())
+    }
+
+    /// Writes an agent that was changed in memory.
+    pub(crate) fn write_agent(&mut self, id: &AgentId) {
+        if let Some(agent) = self.agents.get_mut(id) {
+            let expected = agent.stored.version;
+            agent.stored.version += 1;
+            agent.stored.last_heartbeat_ms = agent.beat.0;
+            let agent = Box::new(agent.stored.clone());
+            self.out.write(Write::PutAgent { expected, agent });
+        }
+    }
+
+    /// Marks that an agent's record changed: watchers and sidecars are told once, at the end of this input, how it
+    /// stands then.
+    fn announce(&mut self, id: &AgentId) {
+        self.announced.insert(id.clone());
+    }
+
+    /// Tells everybody of the records that this input changed.
+    pub(crate) fn tell_announced(&mut self) {
+        for id in std::mem::take(&mut self.announced) {
+            let Some(agent) = self.agents.get(&id) else {
+                continue;
+            };
+            let record = agent.record();
+            let event = MeshEvent::AgentRegistered(Box::new(record.clone()));
+            self.out.event(event);
+            let up = RegistrySignal::AgentUp(AgentUp { agent: record });
+            self.out.send(self.relay.natives(), &up);
+        }
+    }
+
+    /// An agent registers over REST: it starts anew, so what it held is handed out again.
+    pub(crate) fn rest_register(
+        &mut self,
+        caller: &Caller,
+        info: AgentInfo,
+    ) -> Result<(), Problem> {
+        let id = info.agent_id.clone();
+        let mut info = info;
+        if !info.sidecar_peer_id.is_empty() {
+            info.sidecar_peer_id = caller.peer.to_string();
+        }
+        self.put_agent(caller, info, true)?;
+        self.beat(&id);
+        self.lapse_all_of(&id, false);
+        self.fill(&id);
+        Ok(())
+    }
+
+    /// An agent registers over its sidecar's socket and keeps the leases it names. What it held before a reconnect or
+    /// a restart and does not name is handed out again. Registering once more over the same socket takes nothing away:
+    /// an assignment may be on its way to it.
+    pub(crate) fn push_register(&mut self, conn: ConnId, caller: &Caller, body: AgentRegister) {
+        let AgentRegister { mut agent, leases } = body;
+        agent.sidecar_peer_id = caller.peer.to_string();
+        let id = agent.agent_id.clone();
+        let known = self.agents.get(&id);
+        let is_back = known.is_none_or(|a| a.conn != Some(conn) || a.stored.away);
+        if let Err(problem) = self.put_agent(caller, agent, true) {
+            return self.refuse(conn, "agent_register", problem.for_request(id.as_str()));
+        }
+        self.attach(&id, conn);
+        self.beat(&id);
+        let named: BTreeSet<&TaskId> = leases.iter().map(|l| &l.task_id).collect();
+        let held = self.agents.get(&id).map(|a| a.held.clone());
+        for lease in &leases {
+            self.renew(conn, &id, lease);
+        }
+        for task_id in held.unwrap_or_default() {
+            if is_back && !named.contains(&task_id) {
+                self.lapse(&task_id, false);
+            }
+        }
+        self.fill(&id);
+    }
+
+    /// From now on work for the agent is pushed over `conn`. A sidecar serves one agent: another one that registered
+    /// over the same socket before is away.
+    fn attach(&mut self, id: &AgentId, conn: ConnId) {
+        let before = self
+            .relay
+            .get_mut(conn)
+            .and_then(|socket| socket.agent.replace(id.clone()));
+        if let Some(before) = before.filter(|before| before != id) {
+            self.set_away(&before);
+        }
+        if let Some(agent) = self.agents.get_mut(id) {
+            agent.conn = Some(conn);
+            self.timers.cancel(&Timer::Grace(id.clone()));
+        }
+    }
+
+    /// The socket an agent registered over closed: it has a grace to come back.
+    pub(crate) fn detach(&mut self, id: &AgentId, conn: ConnId) {
+        if let Some(agent) = self.agents.get_mut(id)
+            && agent.conn == Some(conn)
+        {
+            agent.conn = None;
+            let until = self.now.plus(RECONNECT_GRACE_MS);
+            self.timers.set(Timer::Grace(id.clone()), until);
+        }
+    }
+
+    /// The agent's process is gone, but its sidecar says that it may come back. Leases stay until they lapse: the
+    /// sidecar releases what died with the process.
+    pub(crate) fn push_away(&mut self, conn: ConnId, caller: &Caller, id: &AgentId) {
+        match self.owned_agent(caller, id) {
+            Ok(_) => self.set_away(id),
+            Err(problem) => self.refuse(conn, "agent_away", problem.for_request(id.as_str())),
+        }
+    }
+
+    pub(crate) fn set_away(&mut self, id: &AgentId) {
+        if let Some(agent) = self.agents.get_mut(id)
+            && !agent.stored.away
+        {
+            agent.stored.away = true;
+            self.write_agent(id);
+            self.refresh_health(id);
+        }
+    }
+
+    /// The agent said goodbye.
+    pub(crate) fn push_remove(&mut self, conn: ConnId, caller: &Caller, id: &AgentId) {
+        match self.owned_agent(caller, id) {
+            Ok(_) => self.remove_agent(id),
+            Err(problem) => self.refuse(conn, "agent_remove", problem.for_request(id.as_str())),
+        }
+    }
+
+    /// Removes an agent over REST: its owner, or an operator.
+    pub(crate) fn rest_remove(&mut self, caller: &Caller, id: &AgentId) -> Result<(), Problem> {
+        if caller.role < Role::Operator {
+            self.owned_agent(caller, id)?;
+        } else if self.agents.get(id).is_none() {
+            return Err(unknown_agent(id));
+        }
+        self.remove_agent(id);
+        Ok(())
+    }
+
+    fn remove_agent(&mut self, id: &AgentId) {
+        // First out of sight, so that nothing it hands back comes to it again.
+        if let Some(agent) = self.agents.get_mut(id)
+            && let Some(conn) = agent.conn.take()
+            && let Some(socket) = self.relay.get_mut(conn)
+        {
+            socket.agent = None;
+        }
+        self.lapse_all_of(id, true);
+        let Some(agent) = self.agents.remove(id) else {
+            return;
+        };
+        self.timers.cancel(&Timer::Health(id.clone()));
+        self.timers.cancel(&Timer::Grace(id.clone()));
+        self.announced.remove(id);
+        self.out.write(Write::DeleteAgent {
+            expected: agent.stored.version,
+            agent_id: id.clone(),
+        });
+        let gone = AgentRef {
+            agent_id: id.clone(),
+        };
+        self.out.event(MeshEvent::AgentRemoved(gone.clone()));
+        let down = RegistrySignal::AgentDown(gone);
+        self.out.send(self.relay.natives(), &down);
+    }
+
+    /// What a REST heartbeat says of an agent; absent fields leave the record as it is. Unknown agents are made.
+    pub(crate) fn apply_beat(
+        &mut self,
+        caller: &Caller,
+        body: &HeartbeatBody,
+    ) -> Result<(), Problem> {
+        let known = self.agents.get(&body.agent_id);
+        let mut info = match known {
+            Some(agent) => agent.stored.info.clone(),
+            None => unnamed(&body.agent_id),
+        };
+        set(&mut info.hostname, &body.hostname);
+        set(&mut info.ip, &body.ip);
+        set(&mut info.port, &body.port);
+        set(&mut info.status, &body.status);
+        set(&mut info.mode, &body.mode);
+        set(&mut info.capabilities.goals_count, &body.goals_count);
+        if let Some(names) = &body.skill_names {
+            info.skills.retain(|skill| names.contains(&skill.name));
+            info.capabilities.skills = names.clone();
+        }
+        if body.sidecar_peer_id.as_ref().is_some_and(|p| !p.is_empty()) {
+            info.sidecar_peer_id = caller.peer.to_string();
+        }
+        self.put_agent(caller, info, false)
+    }
+}
+
+fn set<T: Clone>(field: &mut T, new: &Option<T>) {
+    if let Some(new) = new {
+        field.clone_from(new);
+    }
+}
+
+fn unnamed(id: &AgentId) -> AgentInfo {
+    AgentInfo {
+        agent_id: id.clone(),
+        hostname: String::new(),
+        ip: String::new(),
+        port: default_port(),
+        sidecar_peer_id: String::new(),
+        capabilities: Capabilities::default(),
+        status: String::new(),
+        mode: String::new(),
+        description: String::new(),
+        skills: Vec::new(),
+        version: String::new(),
+        max_concurrent: 0,
+    }
+}
+
+pub(crate) fn unknown_agent(id: &AgentId) -> Problem {
+    Problem::new(Code::AgentUnknown, format!("no agent {id} is registered"))
+}
+
+fn not_yours(id: &AgentId) -> Problem {
+    Problem::new(
+        Code::Forbidden,
+        format!("agent {id} belongs to another credential"),
+    )
+}

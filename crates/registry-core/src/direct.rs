@@ -1,0 +1,109 @@
+//! Direct work, reported after the fact by the side that asked: kept as ended tasks, so that the delegation tree is
+//! whole whichever path each hop took. A report that comes twice changes nothing.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use seamesh_proto::events::MeshEvent;
+use seamesh_proto::limits::{MAX_DEPTH, MAX_SKILL_BYTES, MAX_TTL_S};
+use seamesh_proto::payload::Payload;
+use seamesh_proto::signaling::{DirectTask, TaskReport};
+use seamesh_proto::task::{Outcome, Path, TaskError, TaskState};
+use seamesh_proto::{Code, Problem, TaskId};
+use serde_json::Value;
+
+use crate::dispatch::Core;
+use crate::io::{Caller, ConnId};
+use crate::limits::{MAX_IDS_PER_FRAME, MAX_TEXT_BYTES};
+use crate::lookups::Ask;
+use crate::store::{StoredTask, TaskSpec, Write};
+
+impl Core {
+    pub(crate) fn push_report(&mut self, conn: ConnId, caller: &Caller, report: TaskReport) {
+        if report.tasks.len() > MAX_IDS_PER_FRAME {
+            let detail = format!("a report has at most {MAX_IDS_PER_FRAME} tasks");
+            return self.refuse(conn, "task_report", Problem::new(Code::TooLarge, detail));
+        }
+        let (good, bad): (Vec<_>, Vec<_>) = report.tasks.into_iter().partition(is_fit);
+        if let Some(bad) = bad.first() {
+            let detail = "a reported task has ended, and keeps the limits of a submitted one";
+            let problem = Problem::new(Code::BadField, detail).for_request(bad.task_id.as_str());
+            self.refuse(conn, "task_report", problem);
+        }
+        let ids: Vec<TaskId> = good.iter().map(|t| t.task_id.clone()).collect();
+        if !ids.is_empty() {
+            self.look_up(ids, Ask::Report(caller.clone(), good));
+        }
+    }
+
+    /// Keeps what is new. Work that went on through the queue under the same id is the queue's to tell.
+    pub(crate) fn report_found(
+        &mut self,
+        caller: &Caller,
+        reported: Vec<DirectTask>,
+        found: &[StoredTask],
+    ) {
+        let mut known: BTreeSet<TaskId> = found.iter().map(|t| t.spec.id.clone()).collect();
+        for direct in reported {
+            if self.is_live(&direct.task_id) || !known.insert(direct.task_id.clone()) {
+                continue;
+            }
+            let task = self.ended_directly(caller, direct);
+            self.lookups.task_ended(&task.spec.id);
+            let event = MeshEvent::TaskChanged(Box::new(task.summary()));
+            self.out.write(Write::PutTask {
+                expected: 0,
+                task: Box::new(task),
+            });
+            self.out.event(event);
+        }
+    }
+
+    fn ended_directly(&self, caller: &Caller, direct: DirectTask) -> StoredTask {
+        // Another machine's clock: kept within what this one can believe.
+        let oldest = self.now.0.saturating_sub(MAX_TTL_S * 1000);
+        let started = direct.started_ms.clamp(oldest, self.now.0);
+        let finished = direct.finished_ms.clamp(started, self.now.0);
+        let agent = direct.target_agent_id.parse().ok();
+        let error = TaskError::new(direct.error_code.unwrap_or(Code::SkillFailed), direct.error);
+        let is_failed = direct.state != TaskState::Completed;
+        let spec = TaskSpec {
+            id: direct.task_id,
+            skill: direct.skill,
+            target: agent.clone(),
+            source: self.speaks_as(caller, &direct.source_agent_id),
+            submitter: caller.peer.clone(),
+            payload: Payload::EMPTY,
+            lineage: direct.lineage,
+            path: Path::Direct,
+            created_ms: started,
+            ttl_s: (finished - started).div_ceil(1000),
+            max_attempts: 1,
+        };
+        StoredTask {
+            spec: Arc::new(spec),
+            version: 1,
+            state: direct.state,
+            attempt: 1,
+            last_lease: 0,
+            lease: None,
+            ended_by: None,
+            assigned: agent,
+            direct: None,
+            started_ms: Some(started),
+            updated_ms: finished,
+            outcome: Some(Outcome {
+                state: direct.state,
+                result: Value::Null,
+                error: is_failed.then_some(error),
+            }),
+        }
+    }
+}
+
+fn is_fit(direct: &DirectTask) -> bool {
+    direct.state.is_terminal()
+        && direct.skill.len() <= MAX_SKILL_BYTES
+        && direct.error.len() <= MAX_TEXT_BYTES
+        && direct.lineage.depth <= MAX_DEPTH
+}

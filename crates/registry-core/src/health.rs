@@ -1,0 +1,179 @@
+//! How fresh an agent is: heartbeats, and what their absence means.
+//!
+//! `active` becomes `stale` after [`STALE_AFTER_MS`] without a beat, `offline` after [`OFFLINE_AFTER_MS`]. An agent
+//! whose signaling socket closed and did not come back within its grace is `stale` at once: its next beat cannot come.
+//! One whose sidecar says that it is away is `offline` at once.
+
+use seamesh_proto::agent::Health;
+use seamesh_proto::events::{AgentHealth, MeshEvent};
+use seamesh_proto::limits::{HTTP_LEASE_TTL_MS, LEASE_TTL_MS, OFFLINE_AFTER_MS, STALE_AFTER_MS};
+use seamesh_proto::rest::{HeartbeatAnswer, HeartbeatBody};
+use seamesh_proto::signaling::{AgentUp, Heartbeat, LeaseRef, RegistrySignal};
+use seamesh_proto::{AgentId, Now, Problem, TaskId};
+
+use crate::agents::{Agent, unknown_agent};
+use crate::dispatch::Core;
+use crate::io::{Caller, ConnId};
+use crate::leases::Handout;
+use crate::limits::{BEAT_WRITE_MS, BLIND_RENEWAL_MS};
+use crate::timers::Timer;
+
+/// An agent's health at `now`, and when it would change without a beat.
+fn judge(agent: &Agent, now: Now) -> (Health, Option<Now>) {
+    let age = now.since(agent.beat);
+    let stale_at = agent.beat.plus(STALE_AFTER_MS + 1);
+    let offline_at = agent.beat.plus(OFFLINE_AFTER_MS + 1);
+    if agent.stored.away || age > OFFLINE_AFTER_MS {
+        (Health::Offline, None)
+    } else if agent.silent || age > STALE_AFTER_MS {
+        (Health::Stale, Some(offline_at))
+    } else {
+        (Health::Active, Some(stale_at))
+    }
+}
+
+impl Core {
+    /// The agent lives.
+    pub(crate) fn beat(&mut self, id: &AgentId) {
+        let now = self.now;
+        let Some(agent) = self.agents.get_mut(id) else {
+            return;
+        };
+        agent.beat = now;
+        agent.silent = false;
+        if now.0.saturating_sub(agent.stored.last_heartbeat_ms) >= BEAT_WRITE_MS {
+            self.write_agent(id);
+        }
+        self.refresh_health(id);
+    }
+
+    /// Works an agent's health out anew and tells of a change.
+    pub(crate) fn refresh_health(&mut self, id: &AgentId) {
+        let now = self.now;
+        let Some(agent) = self.agents.get_mut(id) else {
+            return;
+        };
+        let (health, changes_at) = judge(agent, now);
+        let before = std::mem::replace(&mut agent.health, health);
+        let record = (before != health).then(|| agent.record());
+        match changes_at {
+            Some(at) => self.timers.set(Timer::Health(id.clone()), at),
+            None => self.timers.cancel(&Timer::Health(id.clone())),
+        }
+        // A record that is announced anyway carries its health.
+        if let Some(record) = record.filter(|_| !self.announced.contains(id)) {
+            let agent_id = id.clone();
+            let change = AgentHealth { agent_id, health };
+            self.out.event(MeshEvent::AgentHealth(change));
+            let up = RegistrySignal::AgentUp(AgentUp { agent: record });
+            self.out.send(self.relay.natives(), &up);
+        }
+        if health == Health::Active && before != health {
+            self.fill(id);
+        }
+    }
+
+    /// The health of every agent after a start, told to nobody: it is what a fresh reader sees.
+    pub(crate) fn judge_loaded(&mut self) {
+        let ids: Vec<AgentId> = self.agents.iter().map(|(id, _)| id.clone()).collect();
+        for id in ids {
+            let now = self.now;
+            if let Some(agent) = self.agents.get_mut(&id) {
+                let (health, changes_at) = judge(agent, now);
+                agent.health = health;
+                if let Some(at) = changes_at {
+                    self.timers.set(Timer::Health(id), at);
+                }
+            }
+        }
+    }
+
+    /// An agent's socket closed and did not come back in time: its pushed work moves on.
+    pub(crate) fn grace_ended(&mut self, id: &AgentId) {
+        let Some(agent) = self.agents.get_mut(id) else {
+            return;
+        };
+        agent.silent = true;
+        let held = agent.held.clone();
+        self.refresh_health(id);
+        for task_id in held {
+            if self.lease_ttl(&task_id) == LEASE_TTL_MS {
+                self.lapse(&task_id, false);
+            }
+        }
+    }
+
+    /// A sidecar and its agent live. A lease it names that is over is revoked, so that it stops that work.
+    pub(crate) fn push_heartbeat(&mut self, conn: ConnId, caller: &Caller, beat: &Heartbeat) {
+        let Some(id) = &beat.agent_id else {
+            return;
+        };
+        let attached = match self.owned_agent(caller, id) {
+            Ok(agent) => agent.conn == Some(conn),
+            Err(problem) => {
+                return self.refuse(conn, "agent_register", problem.for_request(id.as_str()));
+            }
+        };
+        if !attached {
+            // Not heard of over this socket: it has to register first.
+            let problem = unknown_agent(id).for_request(id.as_str());
+            return self.refuse(conn, "agent_register", problem);
+        }
+        self.beat(id);
+        for lease in &beat.leases {
+            self.renew(conn, id, lease);
+        }
+    }
+
+    /// `POST /api/hub/heartbeat`: the agent lives, keeps what it holds, and takes the work in the answer under leases.
+    pub(crate) fn rest_heartbeat(
+        &mut self,
+        caller: &Caller,
+        body: &HeartbeatBody,
+    ) -> Result<HeartbeatAnswer, Problem> {
+        self.apply_beat(caller, body)?;
+        let id = &body.agent_id;
+        self.beat(id);
+        self.renew_polled(id, body.leases.as_deref());
+        let most = body.max_tasks.map_or(usize::MAX, |n| n as usize);
+        let mut pending_tasks = Vec::new();
+        while pending_tasks.len() < most {
+            let Some(task_id) = self.next_for(id) else {
+                break;
+            };
+            self.assign(&task_id, id, Handout::Answer);
+            pending_tasks.extend(self.tasks.get(&task_id).map(|live| live.task.view()));
+        }
+        Ok(HeartbeatAnswer {
+            status: "ok".to_owned(),
+            pending_tasks,
+        })
+    }
+
+    /// The oldest task the agent may take now, if it has room for one.
+    pub(crate) fn next_for(&self, id: &AgentId) -> Option<TaskId> {
+        let agent = self.agents.get(id).filter(|agent| agent.room() > 0)?;
+        let skills = crate::agents::skill_names(&agent.stored.info);
+        self.queue.next_for(id, skills.into_iter()).cloned()
+    }
+
+    /// What an agent took over REST is renewed by its beat: exactly the leases it names, when it names them; then the
+    /// others are handed out again, because the answer that carried them was lost. An existing client, which names
+    /// none, keeps everything, but no longer than [`BLIND_RENEWAL_MS`] after the hand-out.
+    fn renew_polled(&mut self, id: &AgentId, named: Option<&[LeaseRef]>) {
+        let held = self.agents.get(id).map(|agent| agent.held.clone());
+        for task_id in held.unwrap_or_default() {
+            if self.lease_ttl(&task_id) != HTTP_LEASE_TTL_MS {
+                continue;
+            }
+            match named {
+                Some(named) if !named.iter().any(|l| l.task_id == task_id) => {
+                    self.lapse(&task_id, false);
+                }
+                Some(_) => self.extend(&task_id),
+                None if self.held_for(&task_id) < BLIND_RENEWAL_MS => self.extend(&task_id),
+                None => {}
+            }
+        }
+    }
+}

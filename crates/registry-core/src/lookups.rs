@@ -1,0 +1,179 @@
+//! Questions to the store: tasks that ended are not in memory, so what concerns a task that does not live asks first.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seamesh_proto::rest::TaskUpdate;
+use seamesh_proto::signaling::{DirectTask, TaskRelease, TaskResult};
+use seamesh_proto::{Code, PeerId, Problem, TaskId};
+
+use crate::dispatch::Core;
+use crate::io::{Caller, ConnId, LookupId, Reply, RequestId};
+use crate::limits::MAX_LOOKUPS;
+use crate::store::StoredTask;
+use crate::submit::{Origin, Submission};
+
+/// What goes on once the store has answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Ask {
+    Submit(Origin, Box<Submission>),
+    Get(RequestId),
+    Wait(RequestId, u64),
+    Update(RequestId, Caller, Box<TaskUpdate>),
+    Cancel(RequestId, Caller),
+    CancelFrame(ConnId, Caller),
+    Result(ConnId, PeerId, Box<TaskResult>),
+    Release(ConnId, PeerId, TaskRelease),
+    Watch(ConnId),
+    Report(Caller, Vec<DirectTask>),
+}
+
+impl Ask {
+    /// The REST request that waits for it.
+    pub(crate) fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Submit(Origin::Rest(request), _)
+            | Self::Get(request)
+            | Self::Wait(request, _)
+            | Self::Update(request, ..)
+            | Self::Cancel(request, _) => Some(*request),
+            _ => None,
+        }
+    }
+
+    /// The socket that waits for it, and the kind of its frame.
+    fn socket(&self) -> Option<(ConnId, &'static str)> {
+        match self {
+            Self::Submit(Origin::Frame(conn, _), _) => Some((*conn, "task_submit")),
+            Self::CancelFrame(conn, _) => Some((*conn, "task_cancel")),
+            Self::Result(conn, ..) => Some((*conn, "task_result")),
+            Self::Release(conn, ..) => Some((*conn, "task_release")),
+            Self::Watch(conn) => Some((*conn, "task_watch")),
+            _ => None,
+        }
+    }
+}
+
+/// The questions that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Lookups {
+    open: BTreeMap<LookupId, (Vec<TaskId>, Ask)>,
+    by_task: BTreeMap<TaskId, BTreeSet<LookupId>>,
+    /// Open questions about a task that ended meanwhile: their answer may be older than that end.
+    outrun: BTreeSet<LookupId>,
+}
+
+impl Lookups {
+    fn add(&mut self, lookup: LookupId, ids: Vec<TaskId>, ask: Ask) {
+        for id in &ids {
+            self.by_task.entry(id.clone()).or_default().insert(lookup);
+        }
+        self.open.insert(lookup, (ids, ask));
+    }
+
+    fn take(&mut self, lookup: LookupId) -> Option<(Vec<TaskId>, Ask)> {
+        let (ids, ask) = self.open.remove(&lookup)?;
+        for id in &ids {
+            if let Some(of_task) = self.by_task.get_mut(id) {
+                of_task.remove(&lookup);
+                if of_task.is_empty() {
+                    self.by_task.remove(id);
+                }
+            }
+        }
+        Some((ids, ask))
+    }
+
+    /// A task ended: an answer that is on its way may not show it yet.
+    pub(crate) fn task_ended(&mut self, id: &TaskId) {
+        if let Some(lookups) = self.by_task.get(id) {
+            self.outrun.extend(lookups);
+        }
+    }
+
+    /// Every open question, when the core starts anew.
+    pub(crate) fn drain(&mut self) -> Vec<Ask> {
+        let open = std::mem::take(&mut self.open);
+        self.by_task.clear();
+        self.outrun.clear();
+        open.into_values().map(|(_, ask)| ask).collect()
+    }
+}
+
+impl Core {
+    /// Asks the store, then goes on with `ask`.
+    pub(crate) fn look_up(&mut self, ids: Vec<TaskId>, ask: Ask) {
+        if self.lookups.open.len() >= MAX_LOOKUPS {
+            let problem = Problem::new(Code::Overloaded, "too many questions to the store");
+            return self.refuse_ask(&ask, problem);
+        }
+        let lookup = self.out.lookup(ids.clone());
+        self.lookups.add(lookup, ids, ask);
+    }
+
+    fn refuse_ask(&mut self, ask: &Ask, problem: Problem) {
+        if let Some(request) = ask.request() {
+            self.out.reply(request, Err(problem));
+        } else if let Some((conn, kind)) = ask.socket() {
+            self.refuse(conn, kind, problem);
+        }
+    }
+
+    /// The store answered.
+    pub(crate) fn found(&mut self, lookup: LookupId, tasks: Vec<StoredTask>) {
+        let Some((ids, ask)) = self.lookups.take(lookup) else {
+            return;
+        };
+        if self.lookups.outrun.remove(&lookup) {
+            return self.look_up(ids, ask);
+        }
+        match (ask, ids.into_iter().next()) {
+            (Ask::Watch(conn), _) => self.watch_found(conn, &tasks),
+            (Ask::Report(caller, reported), _) => self.report_found(&caller, reported, &tasks),
+            (ask, Some(id)) => self.found_one(ask, &id, tasks.into_iter().next()),
+            (_, None) => {}
+        }
+    }
+
+    fn found_one(&mut self, ask: Ask, id: &TaskId, found: Option<StoredTask>) {
+        match ask {
+            Ask::Submit(origin, submission) => self.submit_found(origin, *submission, found),
+            Ask::Get(request) | Ask::Wait(request, _) if !self.is_live(id) => {
+                self.reply_task(request, id, found);
+            }
+            Ask::Get(request) => self.get_task(request, id),
+            Ask::Wait(request, timeout_ms) => self.wait_task(request, id, timeout_ms),
+            Ask::Update(request, caller, update) => {
+                let result = self.update_found(&caller, id, *update, found);
+                self.out.reply(request, result.map(|()| Reply::Done));
+            }
+            Ask::Cancel(request, caller) => {
+                let result = self.cancel_found(&caller, id, found.as_ref());
+                self.out.reply(request, result.map(|()| Reply::Done));
+            }
+            Ask::CancelFrame(conn, caller) => self.push_cancel_found(conn, &caller, id, found),
+            Ask::Result(conn, peer, result) => self.result_found(conn, &peer, *result, found),
+            Ask::Release(conn, peer, release) => self.release_found(conn, &peer, &release, found),
+            Ask::Watch(_) | Ask::Report(..) => {}
+        }
+    }
+
+    /// Whether a task lives.
+    pub(crate) fn is_live(&self, id: &TaskId) -> bool {
+        self.tasks.get(id).is_some()
+    }
+
+    fn reply_task(&mut self, request: RequestId, id: &TaskId, found: Option<StoredTask>) {
+        let result = found
+            .map(|task| Reply::Task(Box::new(task.view())))
+            .ok_or_else(|| crate::tasks::unknown_task(id));
+        self.out.reply(request, result);
+    }
+
+    /// `GET /api/hub/tasks/{id}`.
+    pub(crate) fn get_task(&mut self, request: RequestId, id: &TaskId) {
+        match self.tasks.get(id).map(|live| live.task.view()) {
+            Some(task) => self.out.reply(request, Ok(Reply::Task(Box::new(task)))),
+            None => self.look_up(vec![id.clone()], Ask::Get(request)),
+        }
+    }
+}

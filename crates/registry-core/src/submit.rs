@@ -1,0 +1,282 @@
+//! How a task is accepted: checked, given an id, and told apart from one submitted before.
+
+use std::sync::Arc;
+
+use rand_chacha::rand_core::RngCore;
+use seamesh_proto::limits::{
+    MAX_ATTEMPTS, MAX_DEPTH, MAX_LIVE_TASKS, MAX_PAYLOAD_BYTES, MAX_SKILL_BYTES, MAX_TTL_S,
+};
+use seamesh_proto::rest::Role;
+use seamesh_proto::signaling::{RegistrySignal, TaskSubmit, TaskSubmitted};
+use seamesh_proto::task::{DirectAttempt, Lineage, Path, SubmitTask, TaskState};
+use seamesh_proto::{AgentId, Code, Problem, TaskId};
+
+use crate::dispatch::Core;
+use crate::io::{Caller, ConnId, Reply, RequestId};
+use crate::lookups::Ask;
+use crate::store::{StoredTask, TaskSpec};
+use crate::timers::Timer;
+
+/// Who submitted, and how it is answered.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Origin {
+    /// A REST request.
+    Rest(RequestId),
+    /// A `task_submit` frame with its request id.
+    Frame(ConnId, String),
+}
+
+/// A submission that passed every check.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Submission {
+    pub(crate) spec: TaskSpec,
+    pub(crate) direct: Option<DirectAttempt>,
+}
+
+impl Core {
+    pub(crate) fn push_submit(&mut self, conn: ConnId, caller: &Caller, submit: TaskSubmit) {
+        let origin = Origin::Frame(conn, submit.request_id);
+        self.submit(origin, caller, submit.task);
+    }
+
+    /// Takes a submission. With an id of its own it may be a repeat, of a live task or of one that ended.
+    pub(crate) fn submit(&mut self, origin: Origin, caller: &Caller, submit: SubmitTask) {
+        let brought_id = submit.task_id.is_some();
+        let submission = match self.check_submission(caller, submit) {
+            Ok(submission) => submission,
+            Err(problem) => return self.answer_submit(&origin, Err(problem)),
+        };
+        if !brought_id {
+            return self.accept(origin, submission);
+        }
+        if !self.answer_repeat(&origin, &submission) {
+            let id = submission.spec.id.clone();
+            self.look_up(vec![id], Ask::Submit(origin, Box::new(submission)));
+        }
+    }
+
+    /// Goes on with a submission after the store was asked for its id.
+    pub(crate) fn submit_found(
+        &mut self,
+        origin: Origin,
+        submission: Submission,
+        found: Option<StoredTask>,
+    ) {
+        if self.answer_repeat(&origin, &submission) {
+            return;
+        }
+        match found {
+            None => self.accept(origin, submission),
+            Some(ended) if is_same(&ended.spec, &submission.spec) => {
+                self.answer_submit(&origin, Ok(ended.spec.id.clone()));
+                if let (Origin::Frame(conn, _), Some(done)) = (&origin, ended.done()) {
+                    self.out.send(vec![*conn], &RegistrySignal::TaskDone(done));
+                }
+            }
+            Some(_) => self.answer_submit(&origin, Err(conflict(&submission.spec.id))),
+        }
+    }
+
+    /// Answers a submission whose id a live task has. `false`: none has.
+    fn answer_repeat(&mut self, origin: &Origin, submission: &Submission) -> bool {
+        let Some(live) = self.tasks.get(&submission.spec.id) else {
+            return false;
+        };
+        let id = &submission.spec.id;
+        let answer = match is_same(&live.task.spec, &submission.spec) {
+            true => Ok(id.clone()),
+            false => Err(conflict(id)),
+        };
+        self.answer_submit(origin, answer);
+        true
+    }
+
+    fn accept(&mut self, origin: Origin, submission: Submission) {
+        if self.tasks.len() >= MAX_LIVE_TASKS {
+            let detail = format!("{MAX_LIVE_TASKS} tasks wait or run already");
+            return self.answer_submit(&origin, Err(Problem::new(Code::Overloaded, detail)));
+        }
+        let id = submission.spec.id.clone();
+        self.answer_submit(&origin, Ok(id.clone()));
+        let task = StoredTask {
+            spec: Arc::new(submission.spec),
+            version: 0,
+            state: TaskState::Pending,
+            attempt: submission.direct.as_ref().map_or(0, |d| d.attempt),
+            last_lease: 0,
+            lease: None,
+            ended_by: None,
+            assigned: None,
+            direct: submission.direct,
+            started_ms: None,
+            updated_ms: self.now.0,
+            outcome: None,
+        };
+        self.timers.set(Timer::Expire(id.clone()), task.expires());
+        let spec = task.spec.clone();
+        let order = self.tasks.add(task);
+        self.queue.insert(&spec, order);
+        self.write_task(&id);
+        self.place(&id);
+    }
+
+    fn answer_submit(&mut self, origin: &Origin, answer: Result<TaskId, Problem>) {
+        match (origin, answer) {
+            (Origin::Rest(request), answer) => {
+                self.out.reply(*request, answer.map(Reply::Submitted));
+            }
+            (Origin::Frame(conn, request_id), Ok(task_id)) => {
+                let submitted = TaskSubmitted {
+                    request_id: request_id.clone(),
+                    task_id,
+                };
+                let signal = RegistrySignal::TaskSubmitted(submitted);
+                self.out.send(vec![*conn], &signal);
+            }
+            (Origin::Frame(conn, request_id), Err(problem)) => {
+                self.refuse(
+                    *conn,
+                    "task_submit",
+                    problem.for_request(request_id.as_str()),
+                );
+            }
+        }
+    }
+
+    fn check_submission(
+        &mut self,
+        caller: &Caller,
+        submit: SubmitTask,
+    ) -> Result<Submission, Problem> {
+        check_limits(&submit)?;
+        let target = match submit.target_agent_id.as_str() {
+            "" => None,
+            text => Some(parse_agent(text)?),
+        };
+        let source = match caller.role {
+            Role::Agent => self.speaks_as(caller, &submit.source_agent_id),
+            _ => submit.source_agent_id,
+        };
+        let direct = submit.direct_attempt;
+        // The queue hands it out at least once more, whatever the direct path has used up.
+        let used = direct.as_ref().map_or(0, |d| d.attempt);
+        let spec = TaskSpec {
+            id: submit.task_id.unwrap_or_else(|| self.new_task_id()),
+            skill: submit.skill,
+            target,
+            source,
+            submitter: caller.peer.clone(),
+            payload: submit.payload,
+            lineage: self.place_in_tree(submit.lineage)?,
+            path: Path::Queue,
+            created_ms: self.now.0,
+            ttl_s: submit.ttl,
+            max_attempts: submit.max_attempts.max(used + 1),
+        };
+        Ok(Submission { spec, direct })
+    }
+
+    /// The agent that a credential submits as: the one it names if it owns it, else the one it owns, else nobody.
+    pub(crate) fn speaks_as(&self, caller: &Caller, named: &str) -> String {
+        let owned = self.agents.owned(&caller.peer);
+        let named = owned.iter().find(|id| id.as_str() == named);
+        let attached = || {
+            owned
+                .iter()
+                .find(|id| self.agents.get(id).is_some_and(|a| a.conn.is_some()))
+        };
+        let speaker = named.or_else(attached).or_else(|| owned.first());
+        speaker.map_or_else(String::new, |id| id.to_string())
+    }
+
+    /// A child is one hop deeper than its parent, whatever its submitter says.
+    fn place_in_tree(&self, mut lineage: Lineage) -> Result<Lineage, Problem> {
+        match &lineage.parent_id {
+            None => lineage = Lineage::default(),
+            Some(parent_id) => {
+                let parent = self.tasks.get(parent_id).map(|l| &l.task.spec.lineage);
+                let at_least = parent.map_or(1, |p| p.depth + 1);
+                lineage.depth = lineage.depth.max(at_least);
+                let root = parent.and_then(|p| p.root_id.clone());
+                let root = root.or_else(|| lineage.root_id.take());
+                lineage.root_id = root.or_else(|| Some(parent_id.clone()));
+            }
+        }
+        if lineage.depth > MAX_DEPTH {
+            let detail = format!("a delegation chain has at most {MAX_DEPTH} hops");
+            return Err(Problem::new(Code::DepthExceeded, detail));
+        }
+        Ok(lineage)
+    }
+
+    /// 128 random bits in the form of a UUID version 4 (RFC 9562, section 5.4).
+    fn new_task_id(&mut self) -> TaskId {
+        let mut bytes = [0u8; 16];
+        self.rng.fill_bytes(&mut bytes);
+        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[8] = bytes[8] & 0x3f | 0x80;
+        let hex = hex(&bytes);
+        let parts = [
+            &hex[..8],
+            &hex[8..12],
+            &hex[12..16],
+            &hex[16..20],
+            &hex[20..],
+        ];
+        // Hexadecimal digits and dashes make a valid id.
+        parts.join("-").parse().expect("a valid id")
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Same submitter, same work. Times, attempts and lineage may differ: a repeat after a reconnect has less time left.
+fn is_same(a: &TaskSpec, b: &TaskSpec) -> bool {
+    a.path == b.path
+        && a.submitter == b.submitter
+        && a.skill == b.skill
+        && a.target == b.target
+        && a.payload == b.payload
+}
+
+fn conflict(id: &TaskId) -> Problem {
+    Problem::new(
+        Code::Conflict,
+        format!("task {id} was submitted before with other content"),
+    )
+}
+
+fn parse_agent(text: &str) -> Result<AgentId, Problem> {
+    text.parse()
+        .map_err(|e| Problem::new(Code::BadField, format!("target_agent_id: {e}")))
+}
+
+fn check_limits(submit: &SubmitTask) -> Result<(), Problem> {
+    let bad = |detail: String| Err(Problem::new(Code::BadField, detail));
+    if submit.skill.len() > MAX_SKILL_BYTES {
+        return bad(format!(
+            "a skill's name has at most {MAX_SKILL_BYTES} bytes"
+        ));
+    }
+    if submit.source_agent_id.len() > seamesh_proto::limits::MAX_ID_BYTES {
+        return bad("source_agent_id is too long".to_owned());
+    }
+    if submit.ttl > MAX_TTL_S {
+        return bad(format!("ttl is at most {MAX_TTL_S} seconds"));
+    }
+    if !(1..=MAX_ATTEMPTS).contains(&submit.max_attempts) {
+        return bad(format!("max_attempts is 1 to {MAX_ATTEMPTS}"));
+    }
+    let direct = submit.direct_attempt.as_ref();
+    if direct.is_some_and(|d| !(1..=MAX_ATTEMPTS).contains(&d.attempt)) {
+        return bad(format!("direct_attempt.attempt is 1 to {MAX_ATTEMPTS}"));
+    }
+    if crate::size::json_bytes(&submit.payload) > MAX_PAYLOAD_BYTES {
+        let detail = format!("a payload has at most {MAX_PAYLOAD_BYTES} bytes of JSON");
+        return Err(Problem::new(Code::TooLarge, detail));
+    }
+    Ok(())
+}

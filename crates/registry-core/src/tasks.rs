@@ -1,0 +1,287 @@
+//! Tasks: accepted, shown, canceled, expired, ended. Only live ones are in memory; a task that ended is in the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seamesh_proto::events::MeshEvent;
+use seamesh_proto::payload::Payload;
+use seamesh_proto::rest::Role;
+use seamesh_proto::signaling::{RegistrySignal, TaskDone};
+use seamesh_proto::task::{Outcome, Path, Task, TaskState};
+use seamesh_proto::{Code, Now, Problem, TaskId};
+use serde_json::Value;
+
+use crate::dispatch::Core;
+use crate::io::{Caller, ConnId, Note, Reply, RequestId};
+use crate::store::{StoredTask, Write};
+use crate::timers::Timer;
+
+/// A task that has not ended, with what only lives in memory.
+#[derive(Debug)]
+pub(crate) struct Live {
+    pub(crate) task: StoredTask,
+    /// Its place in the order of acceptance; kept when it is handed out again.
+    pub(crate) order: u64,
+    /// Sockets that asked for its end.
+    pub(crate) watchers: BTreeSet<ConnId>,
+    /// Requests that wait for its end.
+    pub(crate) waiters: BTreeSet<RequestId>,
+}
+
+/// The live tasks.
+#[derive(Debug, Default)]
+pub(crate) struct Tasks {
+    live: BTreeMap<TaskId, Live>,
+    waiting: BTreeMap<RequestId, TaskId>,
+    accepted: u64,
+}
+
+impl Tasks {
+    pub(crate) fn get(&self, id: &TaskId) -> Option<&Live> {
+        self.live.get(id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &TaskId) -> Option<&mut Live> {
+        self.live.get_mut(id)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.live.len()
+    }
+
+    /// Adds a task at the end of the order, which it answers.
+    pub(crate) fn add(&mut self, task: StoredTask) -> u64 {
+        self.accepted += 1;
+        let order = self.accepted;
+        let live = Live {
+            order,
+            watchers: BTreeSet::new(),
+            waiters: BTreeSet::new(),
+            task,
+        };
+        self.live.insert(live.task.spec.id.clone(), live);
+        order
+    }
+
+    fn remove(&mut self, id: &TaskId) -> Option<Live> {
+        let live = self.live.remove(id)?;
+        for request in &live.waiters {
+            self.waiting.remove(request);
+        }
+        Some(live)
+    }
+
+    /// Remembers that `conn` asked for a task's end. `false`: no such live task.
+    pub(crate) fn watch(&mut self, id: &TaskId, conn: ConnId) -> bool {
+        self.live
+            .get_mut(id)
+            .map(|live| live.watchers.insert(conn))
+            .is_some()
+    }
+
+    pub(crate) fn unwatch(&mut self, id: &TaskId, conn: ConnId) {
+        if let Some(live) = self.live.get_mut(id) {
+            live.watchers.remove(&conn);
+        }
+    }
+
+    /// Remembers that `request` waits for a live task's end.
+    pub(crate) fn wait(&mut self, id: &TaskId, request: RequestId) {
+        if let Some(live) = self.live.get_mut(id) {
+            live.waiters.insert(request);
+            self.waiting.insert(request, id.clone());
+        }
+    }
+
+    /// Forgets a request that waited; answers its task.
+    pub(crate) fn stop_waiting(&mut self, request: RequestId) -> Option<&StoredTask> {
+        let id = self.waiting.remove(&request)?;
+        let live = self.live.get_mut(&id)?;
+        live.waiters.remove(&request);
+        Some(&live.task)
+    }
+
+    /// Every request that waits.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = RequestId> + '_ {
+        self.waiting.keys().copied()
+    }
+
+    pub(crate) fn waiting_len(&self) -> usize {
+        self.waiting.len()
+    }
+}
+
+impl StoredTask {
+    /// When its TTL ends.
+    pub fn expires(&self) -> Now {
+        Now(self.spec.created_ms).plus(self.spec.ttl_s.saturating_mul(1000))
+    }
+
+    /// The task as it is told.
+    pub fn view(&self) -> Task {
+        Task {
+            payload: self.spec.payload.clone(),
+            result: self.result(),
+            ..self.summary()
+        }
+    }
+
+    /// The task without payload and result: what lists and events tell.
+    pub fn summary(&self) -> Task {
+        let spec = &self.spec;
+        let error = self.outcome.as_ref().and_then(|o| o.error.as_ref());
+        Task {
+            id: spec.id.clone(),
+            skill: spec.skill.clone(),
+            target_agent_id: spec
+                .target
+                .as_ref()
+                .map_or_else(String::new, |t| t.to_string()),
+            source_agent_id: spec.source.clone(),
+            assigned_agent_id: self
+                .assigned
+                .as_ref()
+                .map_or_else(String::new, |a| a.to_string()),
+            payload: Payload::EMPTY,
+            state: self.state,
+            result: Value::String(String::new()),
+            error: error.map_or_else(String::new, |e| e.message.clone()),
+            created_at: Now(spec.created_ms).seconds(),
+            updated_at: Now(self.updated_ms).seconds(),
+            ttl: spec.ttl_s,
+            error_code: error.map(|e| e.code),
+            path: spec.path,
+            attempt: self.attempt,
+            max_attempts: spec.max_attempts,
+            lease: self.lease.as_ref().map(|l| l.number),
+            started_at: self.started_ms.map(|ms| Now(ms).seconds()),
+            lineage: spec.lineage.clone(),
+        }
+    }
+
+    /// Existing clients read `""` where there is no result. Direct work is reported without one.
+    fn result(&self) -> Value {
+        match &self.outcome {
+            Some(outcome)
+                if outcome.state == TaskState::Completed && self.spec.path == Path::Queue =>
+            {
+                outcome.result.clone()
+            }
+            _ => Value::String(String::new()),
+        }
+    }
+
+    /// Its end as a submitter is told it; `None` while it lives.
+    pub(crate) fn done(&self) -> Option<TaskDone> {
+        Some(TaskDone {
+            task_id: self.spec.id.clone(),
+            outcome: self.outcome.clone()?,
+            agent_id: self
+                .assigned
+                .as_ref()
+                .map_or_else(String::new, |a| a.to_string()),
+            path: self.spec.path,
+        })
+    }
+}
+
+pub(crate) fn unknown_task(id: &TaskId) -> Problem {
+    Problem::new(Code::TaskUnknown, format!("there is no task {id}"))
+}
+
+impl Core {
+    /// Writes a live task that was changed in memory, and tells of it.
+    pub(crate) fn write_task(&mut self, id: &TaskId) {
+        let now = self.now;
+        if let Some(live) = self.tasks.get_mut(id) {
+            let expected = live.task.version;
+            live.task.version += 1;
+            live.task.updated_ms = now.0;
+            let task = Box::new(live.task.clone());
+            let event = MeshEvent::TaskChanged(Box::new(task.summary()));
+            self.out.write(Write::PutTask { expected, task });
+            self.out.event(event);
+        }
+    }
+
+    /// A task ends: it leaves memory, and everybody who waits for its end is told.
+    pub(crate) fn finish(&mut self, id: &TaskId, outcome: Outcome, ended_by: Option<u64>) {
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        self.queue.remove(&live.task.spec, live.order);
+        let task = &mut live.task;
+        task.state = outcome.state;
+        task.outcome = Some(outcome);
+        task.ended_by = ended_by;
+        let holder = task.lease.take().map(|lease| lease.agent_id);
+        self.timers.cancel(&Timer::Expire(id.clone()));
+        self.timers.cancel(&Timer::Lapse(id.clone()));
+        self.write_task(id);
+        self.lookups.task_ended(id);
+        if let Some(live) = self.tasks.remove(id) {
+            self.tell_end(live);
+        }
+        if let Some(holder) = holder {
+            if let Some(agent) = self.agents.get_mut(&holder) {
+                agent.held.remove(id);
+            }
+            self.fill(&holder);
+        }
+    }
+
+    fn tell_end(&mut self, live: Live) {
+        let Live {
+            task,
+            mut watchers,
+            waiters,
+            ..
+        } = live;
+        for conn in &watchers {
+            if let Some(socket) = self.relay.get_mut(*conn) {
+                socket.watches.remove(&task.spec.id);
+            }
+        }
+        watchers.extend(self.relay.native_route(&task.spec.submitter));
+        if let Some(done) = task.done() {
+            let to = watchers.into_iter().collect();
+            self.out.send(to, &RegistrySignal::TaskDone(done));
+        }
+        for request in waiters {
+            self.timers.cancel(&Timer::Wait(request));
+            let reply = Reply::Task(Box::new(task.view()));
+            self.out.reply(request, Ok(reply));
+        }
+    }
+
+    /// A task ends though its holder may still work on it: the holder is told to stop.
+    pub(crate) fn end_from_outside(&mut self, id: &TaskId, outcome: Outcome, code: Code) {
+        let lease = self.tasks.get(id).and_then(|l| l.task.lease.clone());
+        if let Some(lease) = lease
+            && let Some(conn) = self.agents.get(&lease.agent_id).and_then(|a| a.conn)
+        {
+            self.revoke(conn, id, lease.number, code);
+        }
+        self.finish(id, outcome, None);
+    }
+
+    /// A task's TTL ended.
+    pub(crate) fn expire(&mut self, id: &TaskId) {
+        let task_id = id.clone();
+        self.out.note(Note::TaskExpired { task_id });
+        // Existing clients know this text.
+        let outcome = Outcome::failed(Code::Expired, "TTL expired");
+        self.end_from_outside(id, outcome, Code::Expired);
+    }
+
+    /// Cancels a live task: its submitter may, and an operator.
+    pub(crate) fn cancel(&mut self, caller: &Caller, id: &TaskId) -> Result<(), Problem> {
+        let live = self.tasks.get(id).ok_or_else(|| unknown_task(id))?;
+        if caller.role < Role::Operator && live.task.spec.submitter != caller.peer {
+            let detail = "only its submitter or an operator cancels a task";
+            return Err(Problem::new(Code::Forbidden, detail));
+        }
+        let outcome = Outcome::canceled("canceled by its submitter or an operator");
+        self.end_from_outside(id, outcome, Code::Canceled);
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+import { defineConfig } from "@playwright/test";
+
+const CHROMIUM_FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+// Both suites look at the built page: `npm run build` first. `mocked` needs nothing else; `live` starts the real
+// registry and real sidecars from the binary that SEAMESH_BIN names.
+export default defineConfig({
+  testDir: "tests/e2e",
+  timeout: 30_000,
+  expect: { timeout: 10_000 },
+  workers: 1,
+  forbidOnly: true,
+  reporter: [["list"]],
+  use: {
+    viewport: { width: 1440, height: 900 },
+    launchOptions: {
+      executablePath: process.env.SEAMESH_CHROMIUM ?? "/usr/bin/chromium",
+      args: CHROMIUM_FLAGS,
+    },
+    trace: "retain-on-failure",
+  },
+  projects: [
+    { name: "mocked", testMatch: "mocked/*.spec.ts" },
+    { name: "live", testMatch: "live.spec.ts" },
+    { name: "screenshots", testMatch: "screenshots.spec.ts" },
+  ],
+});

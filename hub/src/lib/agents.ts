@@ -1,0 +1,40 @@
+// Questions the page asks of agents. Pure.
+
+import type { AgentRecord, Health } from "../generated/wire";
+import type { AgentEntry } from "./mesh-state";
+import { ago } from "./time";
+
+export const HEALTHS: readonly Health[] = ["active", "stale", "offline"];
+
+/** Milliseconds without a beat after which the registry calls an agent stale: an active one beat within them. */
+export const STALE_AFTER_MS = 90_000;
+
+export function byName(agents: Iterable<AgentEntry>): AgentEntry[] {
+  return [...agents].sort((a, b) => (a.record.agent_id < b.record.agent_id ? -1 : 1));
+}
+
+export function countByHealth(agents: Iterable<AgentEntry>): Record<Health, number> {
+  const counts = { active: 0, stale: 0, offline: 0 };
+  for (const { record } of agents) counts[record.health] += 1;
+  return counts;
+}
+
+/** Names of its skills, whichever of the two lists carries them, each once. */
+export function skillNames(record: AgentRecord): string[] {
+  const named = (record.skills ?? []).map((skill) => skill.name);
+  return [...new Set([...named, ...(record.capabilities?.skills ?? [])])];
+}
+
+/**
+ * When it beat last, in words. Beats themselves are not events, so what is known of an active agent grows old while
+ * the page stays open: past the registry's own threshold, being called active is the fresher news.
+ */
+export function lastBeat(entry: AgentEntry, nowMs: number): string {
+  const beatMs = Date.parse(entry.record.last_heartbeat);
+  const age = nowMs - beatMs;
+  if (entry.record.health === "active") {
+    return Number.isNaN(age) || age > STALE_AFTER_MS ? "under 90 s ago" : ago(age);
+  }
+  if (entry.healthSinceMs !== null) return `lost ${ago(nowMs - entry.healthSinceMs)}`;
+  return Number.isNaN(age) ? "unknown" : ago(age);
+}

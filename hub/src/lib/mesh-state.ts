@@ -1,0 +1,172 @@
+// What the page knows of the mesh, and how each event changes it. Pure: a snapshot and events in, a state out.
+
+import type {
+  AgentRecord,
+  EventRecord,
+  HubState,
+  MeshEdge,
+  MeshEvent,
+  OnboardingEntry,
+  Task,
+} from "../generated/wire";
+import { isTerminal } from "./tasks";
+
+/** An agent, with what the stream told about it since the snapshot. */
+export interface AgentEntry {
+  readonly record: AgentRecord;
+  /** When its health changed last, Unix milliseconds; `null` when that was before the snapshot. */
+  readonly healthSinceMs: number | null;
+}
+
+export interface MeshState {
+  /** Number of the last event in it. */
+  readonly seq: number;
+  readonly agents: ReadonlyMap<string, AgentEntry>;
+  readonly tasks: ReadonlyMap<string, Task>;
+  /** By `linkKey`. */
+  readonly links: ReadonlyMap<string, MeshEdge>;
+  /** Newcomers that wait for a decision, as far as the stream told. */
+  readonly newcomers: ReadonlyMap<string, OnboardingEntry>;
+}
+
+/** Most tasks kept in the page; the oldest ended ones leave first. Keeps the tab within its memory. */
+export const MAX_TASKS_KEPT = 20_000;
+
+/** Names one link whichever end comes first. */
+export function linkKey(link: MeshEdge): string {
+  return link.from_peer < link.to_peer
+    ? `${link.from_peer} ${link.to_peer}`
+    : `${link.to_peer} ${link.from_peer}`;
+}
+
+export function fromSnapshot(snapshot: HubState): MeshState {
+  return {
+    seq: snapshot.seq,
+    agents: new Map(snapshot.agents.map((record) => [record.agent_id, { record, healthSinceMs: null }])),
+    tasks: new Map(snapshot.tasks.map((task) => [task.id, task])),
+    links: new Map(snapshot.links.map((link) => [linkKey(link), link])),
+    newcomers: new Map(),
+  };
+}
+
+export function applyEvent(state: MeshState, record: EventRecord): MeshState {
+  return applyEvents(state, [record]);
+}
+
+/** Applies events in the order of their numbers; those the state already holds change nothing. */
+export function applyEvents(state: MeshState, records: readonly EventRecord[]): MeshState {
+  const draft = new Draft(state);
+  for (const record of records) draft.take(record);
+  return draft.finish();
+}
+
+type Handler<E extends MeshEvent> = (draft: Draft, payload: NonNullable<E["payload"]>, atMs: number) => void;
+type Handlers = { readonly [K in MeshEvent["type"]]: Handler<Extract<MeshEvent, { type: K }>> };
+
+const handlers: Handlers = {
+  agent_registered: (draft, record, atMs) => {
+    const before = draft.agents.read().get(record.agent_id);
+    const healthSinceMs = before?.record.health === record.health ? before.healthSinceMs : atMs;
+    draft.agents.write().set(record.agent_id, { record, healthSinceMs });
+  },
+  agent_removed: (draft, { agent_id }) => {
+    draft.agents.write().delete(agent_id);
+  },
+  agent_health: (draft, { agent_id, health }, atMs) => {
+    const entry = draft.agents.read().get(agent_id);
+    if (!entry) return;
+    draft.agents.write().set(agent_id, { record: { ...entry.record, health }, healthSinceMs: atMs });
+  },
+  task_changed: (draft, task) => {
+    const before = draft.tasks.read().get(task.id);
+    draft.tasks.write().set(task.id, task);
+    draft.countInFlight(before, -1);
+    draft.countInFlight(task, 1);
+  },
+  link_up: (draft, link) => {
+    draft.links.write().set(linkKey(link), link);
+  },
+  link_down: (draft, link) => {
+    draft.links.write().delete(linkKey(link));
+  },
+  pairing_changed: (draft, entry) => {
+    if (entry.status === "pending_approval") draft.newcomers.write().set(entry.id, entry);
+    else draft.newcomers.write().delete(entry.id);
+  },
+};
+
+/** A map that is copied on the first write, so a burst of events costs one copy. */
+class CopyOnWrite<V> {
+  private copy: Map<string, V> | undefined;
+  private readonly origin: ReadonlyMap<string, V>;
+
+  constructor(origin: ReadonlyMap<string, V>) {
+    this.origin = origin;
+  }
+
+  read(): ReadonlyMap<string, V> {
+    return this.copy ?? this.origin;
+  }
+
+  write(): Map<string, V> {
+    this.copy ??= new Map(this.origin);
+    return this.copy;
+  }
+}
+
+class Draft {
+  readonly agents: CopyOnWrite<AgentEntry>;
+  readonly tasks: CopyOnWrite<Task>;
+  readonly links: CopyOnWrite<MeshEdge>;
+  readonly newcomers: CopyOnWrite<OnboardingEntry>;
+  private seq: number;
+  private readonly origin: MeshState;
+
+  constructor(state: MeshState) {
+    this.origin = state;
+    this.seq = state.seq;
+    this.agents = new CopyOnWrite(state.agents);
+    this.tasks = new CopyOnWrite(state.tasks);
+    this.links = new CopyOnWrite(state.links);
+    this.newcomers = new CopyOnWrite(state.newcomers);
+  }
+
+  take(record: EventRecord): void {
+    if (record.seq <= this.seq) return;
+    this.seq = record.seq;
+    const { type, payload } = record.event;
+    // The table above pairs every type with its own payload; the compiler cannot follow the pair through the lookup.
+    (handlers[type] as Handler<MeshEvent>)(this, payload as never, record.at_ms);
+  }
+
+  /** Agents' own counts come with their records; between records the tasks tell. */
+  countInFlight(task: Task | undefined, change: 1 | -1): void {
+    if (task?.state !== "assigned" && task?.state !== "input_required") return;
+    const entry = this.agents.read().get(task.assigned_agent_id);
+    if (!entry) return;
+    const inFlight = Math.max(0, (entry.record.tasks_in_flight ?? 0) + change);
+    const record = { ...entry.record, tasks_in_flight: inFlight };
+    this.agents.write().set(record.agent_id, { ...entry, record });
+  }
+
+  finish(): MeshState {
+    if (this.seq === this.origin.seq) return this.origin;
+    this.forgetOldTasks();
+    return {
+      seq: this.seq,
+      agents: this.agents.read(),
+      tasks: this.tasks.read(),
+      links: this.links.read(),
+      newcomers: this.newcomers.read(),
+    };
+  }
+
+  private forgetOldTasks(): void {
+    const extra = this.tasks.read().size - MAX_TASKS_KEPT;
+    if (extra <= 0) return;
+    const ended = [...this.tasks.read().values()].filter((task) => isTerminal(task.state));
+    ended.sort((a, b) => a.created_at - b.created_at);
+    // A tenth more than needed, so that the sort is paid once in many events.
+    for (const task of ended.slice(0, extra + MAX_TASKS_KEPT / 10)) this.tasks.write().delete(task.id);
+  }
+}

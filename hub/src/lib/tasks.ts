@@ -1,0 +1,69 @@
+// Questions the page asks of tasks. Pure.
+
+import type { Task, TaskState } from "../generated/wire";
+
+export const TASK_STATES: readonly TaskState[] = [
+  "pending",
+  "assigned",
+  "input_required",
+  "completed",
+  "failed",
+  "canceled",
+];
+
+export const STATE_LABELS: Readonly<Record<TaskState, string>> = {
+  pending: "pending",
+  assigned: "assigned",
+  input_required: "needs input",
+  completed: "completed",
+  failed: "failed",
+  canceled: "canceled",
+};
+
+export function isTerminal(state: TaskState): boolean {
+  return state === "completed" || state === "failed" || state === "canceled";
+}
+
+/** Which tasks a person wants to see. */
+export interface TaskFilter {
+  readonly state: TaskState | null;
+  readonly agent: string | null;
+}
+
+/** Newest first; tasks of the same moment by id, so that the order never flickers. */
+export function newestFirst(tasks: Iterable<Task>): Task[] {
+  return [...tasks].sort((a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1));
+}
+
+export function involves(task: Task, agent: string): boolean {
+  return task.source_agent_id === agent || task.assigned_agent_id === agent || task.target_agent_id === agent;
+}
+
+export function filterTasks(tasks: readonly Task[], filter: TaskFilter): readonly Task[] {
+  const { state, agent } = filter;
+  if (!state && !agent) return tasks;
+  return tasks.filter((task) => (!state || task.state === state) && (!agent || involves(task, agent)));
+}
+
+export function countByState(tasks: Iterable<Task>): Record<TaskState, number> {
+  const counts = { pending: 0, assigned: 0, input_required: 0, completed: 0, failed: 0, canceled: 0 };
+  for (const task of tasks) counts[task.state] += 1;
+  return counts;
+}
+
+/** The agent that has the work, or that it is meant for. */
+export function receiver(task: Task): string {
+  return task.assigned_agent_id || task.target_agent_id;
+}
+
+/** Milliseconds it took, or takes so far; `null` while no attempt began. */
+export function durationMs(task: Task, nowMs: number): number | null {
+  if (task.started_at == null) return isTerminal(task.state) ? span(task.created_at, task.updated_at) : null;
+  return isTerminal(task.state)
+    ? span(task.started_at, task.updated_at)
+    : Math.max(0, nowMs - task.started_at * 1000);
+}
+
+function span(fromS: number, toS: number): number {
+  return Math.max(0, (toS - fromS) * 1000);
+}

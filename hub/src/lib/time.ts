@@ -1,0 +1,35 @@
+// Times in words. Pure: the present comes in from outside.
+
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+const DAY = 24 * HOUR;
+
+/** An age, coarse: a person asks "how fresh", not "how many milliseconds". */
+export function age(ms: number): string {
+  if (ms < MINUTE) return `${Math.max(0, Math.floor(ms / SECOND))} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min`;
+  if (ms < 2 * DAY) return `${Math.floor(ms / HOUR)} h`;
+  return `${Math.floor(ms / DAY)} d`;
+}
+
+export function ago(ms: number): string {
+  return ms < SECOND ? "just now" : `${age(ms)} ago`;
+}
+
+/** A duration, fine where it is short. */
+export function duration(ms: number): string {
+  if (ms < 1) return `${Math.round(ms * 1000)} µs`;
+  if (ms < 10) return `${ms.toFixed(1)} ms`;
+  if (ms < SECOND) return `${Math.round(ms)} ms`;
+  if (ms < MINUTE) return `${(ms / SECOND).toFixed(1)} s`;
+  if (ms < HOUR) return `${Math.floor(ms / MINUTE)} min ${Math.floor((ms % MINUTE) / SECOND)} s`;
+  return `${Math.floor(ms / HOUR)} h ${Math.floor((ms % HOUR) / MINUTE)} min`;
+}
+
+/** A moment as a person reads it, in the browser's own place and language. */
+export function moment(ms: number): string {
+  return Number.isFinite(ms)
+    ? new Date(ms).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })
+    : "unknown";
+}

@@ -1,0 +1,238 @@
+// The checks of the messages the hub receives, bound to the generated types: a field that the wire gains is a compile
+// error here until it is checked.
+
+import type {
+  AgentHealth,
+  AgentRecord,
+  AgentRef,
+  Capabilities,
+  Code,
+  EventRecord,
+  Fault,
+  Health,
+  HubState,
+  LinkChange,
+  MeshEdge,
+  MeshEvent,
+  OnboardingEntry,
+  PairingStatus,
+  Path,
+  Problem,
+  Retry,
+  Role,
+  SessionAnswer,
+  SkillInfo,
+  Task,
+  TaskState,
+} from "../generated/wire";
+import {
+  anything,
+  type Check,
+  count,
+  id,
+  isObject,
+  listOf,
+  object,
+  oneOf,
+  orAbsent,
+  orNull,
+  parseJson,
+  real,
+  text,
+  WireError,
+} from "./check";
+
+const U16 = 0xffff;
+const U32 = 0xffff_ffff;
+
+const health = oneOf<Health>({ active: true, stale: true, offline: true });
+const role = oneOf<Role>({ agent: true, viewer: true, operator: true, admin: true });
+const path = oneOf<Path>({ direct: true, queue: true });
+const fault = oneOf<Fault>({ caller: true, callee: true, mesh: true, network: true });
+const retry = oneOf<Retry>({ never: true, later: true });
+const pairingStatus = oneOf<PairingStatus>({
+  pending_approval: true,
+  approved: true,
+  rejected: true,
+  revoked: true,
+});
+const taskState = oneOf<TaskState>({
+  pending: true,
+  assigned: true,
+  input_required: true,
+  completed: true,
+  failed: true,
+  canceled: true,
+});
+const code = oneOf<Code>({
+  bad_encoding: true,
+  bad_json: true,
+  bad_field: true,
+  unknown_type: true,
+  out_of_order: true,
+  too_large: true,
+  version_unsupported: true,
+  unauthorized: true,
+  forbidden: true,
+  not_found: true,
+  method_not_allowed: true,
+  unsupported_media_type: true,
+  agent_unknown: true,
+  task_unknown: true,
+  task_state: true,
+  lease_stale: true,
+  conflict: true,
+  no_agent: true,
+  skill_unknown: true,
+  depth_exceeded: true,
+  bad_arguments: true,
+  skill_failed: true,
+  bad_result: true,
+  expired: true,
+  deadline_exceeded: true,
+  attempts_exhausted: true,
+  canceled: true,
+  no_link: true,
+  link_lost: true,
+  registry_unavailable: true,
+  agent_away: true,
+  sidecar_busy: true,
+  overloaded: true,
+  rate_limited: true,
+  invite_invalid: true,
+  events_gone: true,
+  store_unavailable: true,
+  internal: true,
+});
+
+const skill = object<SkillInfo>({
+  name: text,
+  description: orAbsent(text),
+  input_schema: orNull(anything),
+});
+
+const capabilities = object<Capabilities>({
+  skills: orAbsent(listOf(text)),
+  mcp_servers: orAbsent(listOf(text)),
+  goals_count: orAbsent(count(U32)),
+  mode: orAbsent(text),
+});
+
+const agentRecord = object<AgentRecord>({
+  agent_id: id,
+  hostname: text,
+  ip: orAbsent(text),
+  port: orAbsent(count(U16)),
+  sidecar_peer_id: orAbsent(text),
+  capabilities: orAbsent(capabilities),
+  status: orAbsent(text),
+  mode: orAbsent(text),
+  description: orAbsent(text),
+  skills: orAbsent(listOf(skill)),
+  version: orAbsent(text),
+  max_concurrent: orAbsent(count(U32)),
+  health,
+  registered_at: text,
+  last_heartbeat: text,
+  tasks_in_flight: orAbsent(count(U32)),
+});
+
+const task = object<Task>({
+  id,
+  skill: text,
+  target_agent_id: text,
+  source_agent_id: text,
+  assigned_agent_id: text,
+  payload: orAbsent(anything),
+  state: taskState,
+  result: orAbsent(anything),
+  error: orAbsent(text),
+  created_at: real,
+  updated_at: real,
+  ttl: count(),
+  error_code: orNull(code),
+  path: orAbsent(path),
+  attempt: orAbsent(count(U32)),
+  max_attempts: orAbsent(count(U32)),
+  lease: orNull(count()),
+  started_at: orNull(real),
+  parent_id: orNull(id),
+  root_id: orNull(id),
+  depth: orAbsent(count(U32)),
+});
+
+const edge = object<MeshEdge>({ from_peer: id, to_peer: id });
+
+const newcomer = object<OnboardingEntry>({
+  id: text,
+  agent_name: text,
+  peer_id: id,
+  status: pairingStatus,
+  created_at: real,
+  updated_at: real,
+});
+
+const payloads: { readonly [K in MeshEvent["type"]]: Check } = {
+  agent_registered: agentRecord,
+  agent_removed: object<AgentRef>({ agent_id: id }),
+  agent_health: object<AgentHealth>({ agent_id: id, health }),
+  task_changed: task,
+  link_up: object<LinkChange>({ from_peer: id, to_peer: id }),
+  link_down: object<LinkChange>({ from_peer: id, to_peer: id }),
+  pairing_changed: newcomer,
+};
+
+const meshEvent: Check = (value, at) => {
+  if (!isObject(value) || typeof value.type !== "string") {
+    throw new WireError("bad_field", `${at}.type: expected a string`);
+  }
+  if (!Object.hasOwn(payloads, value.type)) {
+    throw new WireError("unknown_type", `unknown event type ${value.type.slice(0, 64)}`);
+  }
+  payloads[value.type as MeshEvent["type"]](value.payload ?? {}, `${at}.payload`);
+};
+
+const eventRecord = object<EventRecord>({ seq: count(), at_ms: count(), event: meshEvent });
+
+const hubState = object<HubState>({
+  seq: count(),
+  agents: listOf(agentRecord),
+  tasks: listOf(task),
+  links: listOf(edge),
+});
+
+const sessionAnswer = object<SessionAnswer>({ peer_id: id, role });
+
+const problem = object<Problem>({
+  code,
+  detail: text,
+  fault,
+  retry,
+  status: orNull(count(U16)),
+  title: orNull(text),
+  request_id: orNull(text),
+  error: orNull(text),
+});
+
+/** A value checked to be a `T`, or a `WireError`. */
+export type Reader<T> = (value: unknown) => T;
+
+function reader<T>(check: Check): Reader<T> {
+  return (value) => {
+    check(value, "");
+    return value as T;
+  };
+}
+
+export const readMeshEvent: Reader<MeshEvent> = reader(meshEvent);
+export const readEventRecord: Reader<EventRecord> = reader(eventRecord);
+export const readHubState: Reader<HubState> = reader(hubState);
+export const readTask: Reader<Task> = reader(task);
+export const readAgentRecord: Reader<AgentRecord> = reader(agentRecord);
+export const readSession: Reader<SessionAnswer> = reader(sessionAnswer);
+export const readProblem: Reader<Problem> = reader(problem);
+
+/** The event in one `data:` of the stream. */
+export function parseEventRecord(data: string): EventRecord {
+  return readEventRecord(parseJson(data));
+}

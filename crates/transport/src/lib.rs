@@ -11,7 +11,46 @@
 //! A link is one ICE + DTLS + SCTP connection (RFC 8445, RFC 8261) that carries one ordered, reliable
 //! data channel labelled [`CHANNEL_LABEL`] (RFC 8831, RFC 8832). All links share the socket, the
 //! certificate and the receive buffers. Who dials whom, redials, glare and chunking of large messages
-//! are the caller's matter.
+//! are the caller's matter; a caller that redials closes the old link first.
+//!
+//! Candidates are host and server-reflexive (STUN). **TURN relays are not implemented**: a peer behind a
+//! NAT that gives every destination its own port is reached only if it can reach us. A relay candidate
+//! of the peer's works.
+//!
+//! # A loop
+//!
+//! ```no_run
+//! use std::time::Instant;
+//! use seamesh_transport::{Config, ReceiveBuffer, RtcTransport, Transport, UdpIo, host_addresses};
+//!
+//! # fn wait(_: &UdpIo, _: Option<Instant>) {}
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let io = UdpIo::bind("0.0.0.0:0".parse()?)?;
+//! let local_addresses = host_addresses(io.local_addr(), Default::default())?;
+//! let config = Config { local_addresses, ..Config::default() };
+//! let mut transport = RtcTransport::new(&config, Instant::now())?;
+//! let mut buffer = ReceiveBuffer::default();
+//! let drain = |transport: &mut RtcTransport| {
+//!     while let Some(transmit) = transport.poll_transmit() {
+//!         let _ = io.send(&transmit); // on WouldBlock: keep it until the socket is writable
+//!     }
+//!     while let Some(event) = transport.poll_event() {
+//!         println!("{event:?}");
+//!     }
+//! };
+//! loop {
+//!     while io.recv(&mut buffer).is_ok() {
+//!         for batch in buffer.batches() {
+//!             transport.receive(&batch, Instant::now());
+//!             drain(&mut transport);
+//!         }
+//!     }
+//!     transport.handle_timeout(Instant::now());
+//!     drain(&mut transport);
+//!     wait(&io, transport.next_deadline().map(|(due, _)| due));
+//! }
+//! # }
+//! ```
 
 mod candidate;
 mod demux;
@@ -21,7 +60,6 @@ mod gathering;
 mod interfaces;
 mod link;
 mod outbox;
-mod reading;
 mod rtc_transport;
 mod socket;
 mod stack;

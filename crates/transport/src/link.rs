@@ -1,8 +1,14 @@
 //! One link: a peer connection of the stack, its data channel, and what the stack does not keep.
 
+mod reading;
+mod sending;
+mod timers;
+
+pub(crate) use reading::SCTP_RECEIVE_BUFFER_BYTES;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use rtc::data_channel::RTCDataChannelId;
@@ -16,32 +22,20 @@ use rtc::sansio::Protocol;
 use rtc::shared::error::Error as StackError;
 use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
+use reading::Reading;
+
 use crate::candidate::Candidate;
 use crate::description::{Description, attribute};
 use crate::dtls;
-use crate::reading::Reading;
 use crate::stack::Stack;
 use crate::{
-    CHANNEL_LABEL, CloseReason, Fingerprint, LEGACY_SEND_BUFFER_BYTES, LinkError,
-    MAX_REMOTE_CANDIDATES, MAX_SEND_BYTES, NATIVE_SEND_BUFFER_BYTES, OPEN_LIMIT,
-    PEER_SILENCE_LIMIT, Payload, PeerClass, SendError,
+    CHANNEL_LABEL, CloseReason, Fingerprint, LinkError, MAX_REMOTE_CANDIDATES, OPEN_LIMIT, Payload,
+    PeerClass,
 };
 
 /// DTLS datagrams kept while a link cannot take or send them yet: more than the longest flight of a
 /// handshake. They would be lost otherwise, and a lost flight costs 1 s.
 const WAITING_DATAGRAMS: usize = 16;
-
-/// A quiet link's timers run on a common beat of this length, so that an idle sidecar wakes once for
-/// all its links. The only timer that a quiet link has is the consent check, due every second; the stack would
-/// look at it every 200 ms, link by link.
-const QUIET_BEAT: Duration = Duration::from_secs(1);
-
-/// A link is quiet when it moved no data for this long and none is unacknowledged: beyond the 200 ms
-/// that SCTP may delay an acknowledgement.
-const QUIET_AFTER: Duration = Duration::from_millis(300);
-
-/// Least time between two runs of a link's timers, so that no bug of a timer can spin the loop.
-const LEAST_TICK: Duration = Duration::from_millis(1);
 
 /// What draining a link brings to light, in order.
 #[derive(Debug)]
@@ -228,10 +222,6 @@ impl Link {
         (local.min(remote), local.max(remote))
     }
 
-    pub(crate) fn set_class(&mut self, class: PeerClass) {
-        self.class = class;
-    }
-
     pub(crate) fn pause_reading(&mut self, paused: bool, now: Instant) {
         self.reading.pause(paused, now);
     }
@@ -244,65 +234,6 @@ impl Link {
     /// Ends the link at the next drain, with what the stack has to say to the peer before it.
     pub(crate) fn end(&mut self, reason: CloseReason) {
         self.ending.get_or_insert(reason);
-    }
-
-    pub(crate) fn send(&mut self, payload: Payload, now: Instant) -> Result<(), SendError> {
-        let room = self.room().ok_or(SendError::NotOpen)?;
-        let remote_limit = self
-            .remote
-            .as_ref()
-            .map_or(0, |remote| remote.max_message_bytes);
-        if payload.len() > MAX_SEND_BYTES.min(remote_limit) {
-            return Err(SendError::TooLarge);
-        }
-        if payload.len() > room {
-            self.wants_writable = true;
-            return Err(SendError::Full);
-        }
-        let mut channel = self
-            .channel
-            .and_then(|id| self.pc.data_channel(id))
-            .ok_or(SendError::NotOpen)?;
-        let sent = match payload {
-            Payload::Text(bytes) => {
-                let text = std::str::from_utf8(&bytes).map_err(|_| SendError::NotText)?;
-                channel.send_text(now, text)
-            }
-            Payload::Binary(bytes) => channel.send(now, BytesMut::from(bytes)),
-        };
-        self.last_data = now;
-        sent.map_err(|error| match error {
-            StackError::ErrOutboundPacketTooLarge => SendError::TooLarge,
-            _ => SendError::NotOpen,
-        })
-    }
-
-    /// Bytes that may be sent now. Less than a whole message counts as a refusal.
-    pub(crate) fn capacity(&mut self) -> usize {
-        let room = self.room().unwrap_or(0);
-        self.wants_writable |= self.opened && room < MAX_SEND_BYTES;
-        room
-    }
-
-    /// What is left of the send buffer; `None` when not open.
-    fn room(&mut self) -> Option<usize> {
-        if !self.opened || self.ending.is_some() {
-            return None;
-        }
-        let outstanding = self.outstanding();
-        Some(self.send_buffer_bytes().saturating_sub(outstanding))
-    }
-
-    fn send_buffer_bytes(&self) -> usize {
-        match self.class {
-            PeerClass::Native => NATIVE_SEND_BUFFER_BYTES,
-            PeerClass::Legacy => LEGACY_SEND_BUFFER_BYTES,
-        }
-    }
-
-    fn outstanding(&mut self) -> usize {
-        let channel = self.channel.and_then(|id| self.pc.data_channel(id));
-        channel.map_or(0, |channel| channel.outstanding_bytes())
     }
 
     /// Takes a datagram that is for this link.
@@ -358,64 +289,6 @@ impl Link {
         std::mem::take(&mut self.held_datagrams)
     }
 
-    /// When its timers, and its liveness, are due: (stack, liveness).
-    pub(crate) fn deadlines(&mut self, now: Instant) -> (Option<Instant>, Instant) {
-        let liveness = if self.opened {
-            self.heard + PEER_SILENCE_LIMIT
-        } else {
-            self.open_by
-        };
-        let trickle = self.reading.trickle_due();
-        let Some(due) = self.pc.poll_timeout() else {
-            return (trickle, liveness);
-        };
-        let is_quiet = self.opened
-            && now.saturating_duration_since(self.last_data) > QUIET_AFTER
-            && self.outstanding() == 0;
-        let earliest = if is_quiet {
-            self.next_beat()
-        } else {
-            self.last_tick + LEAST_TICK
-        };
-        let due = due.max(earliest);
-        (
-            Some(trickle.map_or(due, |trickle| trickle.min(due))),
-            liveness,
-        )
-    }
-
-    fn next_beat(&self) -> Instant {
-        let elapsed = self.last_tick.saturating_duration_since(self.origin);
-        self.origin + QUIET_BEAT * (elapsed.as_secs() as u32).saturating_add(1)
-    }
-
-    /// Runs the timers that are due.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        let (stack, liveness) = self.deadlines(now);
-        if liveness <= now {
-            let silent = if self.opened {
-                CloseReason::TimedOut
-            } else {
-                CloseReason::NotOpened
-            };
-            return self.end(silent);
-        }
-        if stack.is_none_or(|due| due > now) {
-            return;
-        }
-        self.trickle(now);
-        self.last_tick = now;
-        if let Err(error) = self.pc.handle_timeout(now) {
-            tracing::debug!(%error, "a timer of the stack fails");
-            let failed = if self.opened {
-                CloseReason::Internal
-            } else {
-                CloseReason::DtlsFailed
-            };
-            self.end(failed);
-        }
-    }
-
     /// Brings out everything the stack has to say. After [`Output::Ended`] the link is spent.
     pub(crate) fn drain(&mut self, now: Instant, outputs: &mut Vec<Output>) {
         while self.drain_once(now, outputs) {}
@@ -430,11 +303,6 @@ impl Link {
             self.drain_datagrams(outputs);
             outputs.push(Output::Ended(reason));
         }
-    }
-
-    fn is_half_free(&mut self) -> bool {
-        let half = self.send_buffer_bytes() / 2;
-        self.room().is_some_and(|room| room >= half)
     }
 
     /// One round; whether there was anything.
@@ -478,16 +346,6 @@ impl Link {
                     Payload::Binary(bytes)
                 });
             }
-        }
-    }
-
-    /// Keeps the peer's sender alive while our consumer has stopped.
-    fn trickle(&mut self, now: Instant) {
-        if self.reading.trickles(now)
-            && let Some(payload) = self.read()
-            && self.reading.park(payload).is_err()
-        {
-            self.end(CloseReason::ReaderStalled);
         }
     }
 

@@ -1,5 +1,7 @@
 //! [`Transport`] on the sans-IO core of webrtc-rs.
 
+mod turns;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -202,34 +204,6 @@ impl RtcTransport {
         }
     }
 
-    /// The links that a DTLS datagram may be for. With one link at the address, that one. With more,
-    /// a record of a handshake is for the one whose turn it is to shake hands, or else for the
-    /// open ones (a repeated last flight); an encrypted record for whichever can decrypt it.
-    fn dtls_targets(&self, remote: SocketAddr, contents: &[u8]) -> Vec<LinkId> {
-        let at = self.demux.at(remote);
-        if at.len() < 2 {
-            return at.to_vec();
-        }
-        let shaking = self.shaking_hands(remote);
-        let open = at.iter().copied().filter(|id| self.is_open(*id));
-        match shaking {
-            Some(shaking) if dtls::is_plain(contents) => vec![shaking],
-            shaking => shaking.into_iter().chain(open).collect(),
-        }
-    }
-
-    /// Of the links at an address that are not open yet, the one whose turn it is.
-    fn shaking_hands(&self, remote: SocketAddr) -> Option<LinkId> {
-        let opening = self
-            .demux
-            .at(remote)
-            .iter()
-            .filter(|id| !self.is_open(**id));
-        opening
-            .min_by_key(|id| self.links.get(id).map(|entry| entry.link.turn()))
-            .copied()
-    }
-
     fn is_open(&self, id: LinkId) -> bool {
         self.links
             .get(&id)
@@ -292,31 +266,6 @@ impl RtcTransport {
             return;
         }
         self.outbox.push(datagram);
-    }
-
-    /// Whether another link's handshake with the same address goes first: the peer could not tell their
-    /// records apart.
-    fn must_wait(&self, id: LinkId, remote: SocketAddr) -> bool {
-        self.demux.at(remote).len() > 1
-            && !self.is_open(id)
-            && self
-                .shaking_hands(remote)
-                .is_some_and(|shaking| shaking != id)
-    }
-
-    /// A link at these addresses no longer shakes hands: the next in turn may.
-    fn release_held(&mut self, done: LinkId) {
-        for remote in self.demux.held_by(done) {
-            if let Some(next) = self.shaking_hands(remote)
-                && let Some(entry) = self.links.get_mut(&next)
-            {
-                entry
-                    .link
-                    .release()
-                    .into_iter()
-                    .for_each(|datagram| self.outbox.push(datagram));
-            }
-        }
     }
 
     fn remove(&mut self, id: LinkId, reason: CloseReason) {

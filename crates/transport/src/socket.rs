@@ -97,14 +97,36 @@ impl UdpIo {
     /// again when the socket is writable. Other errors (no route, too large) concern this destination alone and may be
     /// treated as loss: ICE and SCTP recover or give up.
     pub fn send(&self, transmit: &Transmit) -> io::Result<()> {
+        match transmit.segment_size {
+            // A system without segmentation offload. One that blocks half-way gets the first part
+            // again, which does no harm.
+            Some(size) if self.state.max_gso_segments() < 2 => transmit
+                .contents
+                .chunks(size.max(1))
+                .try_for_each(|contents| self.send_run(transmit, contents, None)),
+            segment_size => self.send_run(transmit, &transmit.contents, segment_size),
+        }
+    }
+
+    fn send_run(
+        &self,
+        transmit: &Transmit,
+        contents: &[u8],
+        segment_size: Option<usize>,
+    ) -> io::Result<()> {
+        let is_mapped = self.bound.is_ipv6() && transmit.destination.is_ipv4();
         self.state.try_send(
             (&self.socket).into(),
             &quinn_udp::Transmit {
-                destination: transmit.destination,
+                destination: match transmit.destination {
+                    SocketAddr::V4(v4) if is_mapped => (v4.ip().to_ipv6_mapped(), v4.port()).into(),
+                    destination => destination,
+                },
                 ecn: None,
-                contents: &transmit.contents,
-                segment_size: transmit.segment_size,
-                src_ip: transmit.source,
+                contents,
+                segment_size,
+                // For a mapped destination the system chooses: it takes no IPv4 source on an IPv6 socket.
+                src_ip: transmit.source.filter(|_| !is_mapped),
             },
         )
     }
@@ -159,10 +181,11 @@ impl ReceiveBuffer {
         reads.flat_map(|(slot, meta)| {
             let read = &slot[..meta.len.min(slot.len())];
             let local = self.local(meta);
+            let remote = SocketAddr::new(meta.addr.ip().to_canonical(), meta.addr.port());
             read.chunks(meta.stride.max(1))
                 .map(move |contents| Datagram {
                     local,
-                    remote: meta.addr,
+                    remote,
                     contents,
                 })
         })
@@ -230,6 +253,32 @@ mod tests {
         let error = to.recv(&mut buffer).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert_eq!(buffer.batches().count(), 0);
+    }
+
+    #[test]
+    fn a_dual_stack_socket_speaks_plain_ipv4_addresses() {
+        let Ok(dual) = UdpIo::bind("[::]:0".parse().unwrap()) else {
+            return; // no IPv6 on this machine
+        };
+        let (plain, _) = pair();
+        let mut buffer = ReceiveBuffer::default();
+        let transmit = |destination| Transmit {
+            source: Some([127, 0, 0, 1].into()),
+            destination,
+            contents: Bytes::from_static(b"x"),
+            segment_size: None,
+        };
+        let dual_address = SocketAddr::new([127, 0, 0, 1].into(), dual.local_addr().port());
+        plain.send(&transmit(dual_address)).unwrap();
+        dual.recv(&mut buffer).unwrap();
+        let datagram = buffer.batches().next().unwrap()[0];
+        assert_eq!(
+            (datagram.local, datagram.remote),
+            (dual_address, plain.local_addr())
+        );
+        dual.send(&transmit(plain.local_addr())).unwrap();
+        plain.recv(&mut buffer).unwrap();
+        assert_eq!(buffer.batches().next().unwrap()[0].remote, dual_address);
     }
 
     #[test]

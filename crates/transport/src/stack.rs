@@ -17,8 +17,7 @@ use rtc::shared::error::Error as StackError;
 
 use crate::candidate::Candidate;
 use crate::description::parse_fingerprint;
-use crate::link::init;
-use crate::reading::SCTP_RECEIVE_BUFFER_BYTES;
+use crate::link::{SCTP_RECEIVE_BUFFER_BYTES, init};
 use crate::stun::TransactionId;
 use crate::{Config, Fingerprint, MAX_RECEIVE_BYTES, OPEN_LIMIT, SetupError};
 

@@ -1,5 +1,7 @@
 //! Links between transports, in virtual time.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod network;
 
 use std::time::Duration;
@@ -7,8 +9,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use network::Network;
 use seamesh_transport::{
-    CloseReason, Config, Event, LinkId, MAX_SEND_BYTES, OPEN_LIMIT, PEER_SILENCE_LIMIT, Payload,
-    PeerClass, SendError, Transport,
+    CloseReason, Config, Datagram, Event, LinkId, MAX_SEND_BYTES, OPEN_LIMIT, PEER_SILENCE_LIMIT,
+    Payload, PeerClass, SendError, Transport,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -551,4 +553,48 @@ fn link_ids_are_not_shared_and_unknown_ones_are_told() {
     transport.close(LinkId(9), now);
     transport.pause_reading(LinkId(9), true, now);
     assert_eq!(transport.capacity(LinkId(9)), 0);
+}
+
+#[test]
+fn a_stun_server_gives_every_opening_link_its_outer_address() {
+    let mut network = Network::new(1);
+    let server = "192.0.2.53:3478".parse().unwrap();
+    network.add_with(&Config {
+        local_addresses: vec!["10.0.0.1:1000".parse().unwrap()],
+        stun_servers: vec![server],
+        ..Config::default()
+    });
+    let now = network.now;
+    let transport = network.transport(0);
+    transport.offer(LinkId(1), now).unwrap();
+    transport.offer(LinkId(2), now).unwrap();
+    let request = transport.poll_transmit().unwrap();
+    assert_eq!(request.destination, server);
+    let mut response = request.contents.to_vec();
+    (response[0], response[3]) = (1, 12);
+    // XOR-MAPPED-ADDRESS of 192.0.2.1:32853 (RFC 5769).
+    response.extend([0, 0x20, 0, 8, 0, 1, 0xa1, 0x47, 0xe1, 0x12, 0xa6, 0x43]);
+    let local = "10.0.0.1:1000".parse().unwrap();
+    let datagram = Datagram {
+        local,
+        remote: server,
+        contents: &response,
+    };
+    transport.receive(&[datagram], now);
+    transport.offer(LinkId(3), now).unwrap();
+    network.collect();
+    for link in 1..=3 {
+        let outer = |event: &&Event| match event {
+            Event::LocalCandidate {
+                link: of,
+                candidate,
+            } => of.0 == link && candidate.candidate.contains("192.0.2.1 32853 typ srflx"),
+            _ => false,
+        };
+        assert_eq!(
+            network.node(0).events.iter().filter(outer).count(),
+            1,
+            "{link}"
+        );
+    }
 }

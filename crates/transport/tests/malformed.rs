@@ -1,5 +1,7 @@
 //! Nothing that a peer or a relay may send makes a transport panic or touches another link.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod network;
 
 use std::time::Duration;

@@ -7,9 +7,24 @@
 //!
 //! The crate opens no socket, reads no clock and draws no randomness of its own: a seed comes in with [`Config`].
 
+mod backoff;
+mod commands;
+mod directory;
+mod effects;
+mod framing;
 mod input;
+pub mod limits;
+mod link;
+mod messages;
+mod past;
+mod peers;
+mod report;
+mod requests;
+mod session;
 mod sidecar;
+mod signals;
 mod timers;
+mod work;
 
 pub use input::{ClientId, CloseReason, DescriptionKind, Input, LinkId, Note, Output, Piece};
 pub use sidecar::{Config, Sidecar};

@@ -61,10 +61,6 @@ impl Timers {
         }
     }
 
-    pub(crate) fn is_set(&self, reason: &Reason) -> bool {
-        self.due.contains_key(reason)
-    }
-
     pub(crate) fn next(&self) -> Option<(Now, Reason)> {
         self.queue.first().cloned()
     }
@@ -93,6 +89,5 @@ mod tests {
         assert_eq!(timers.pop_due(Now(19)), None);
         assert_eq!(timers.pop_due(Now(20)), Some(Reason::Heartbeat));
         assert_eq!(timers.next(), None);
-        assert!(!timers.is_set(&Reason::Heartbeat));
     }
 }

@@ -1,0 +1,573 @@
+//! What our agent asks of others: directly over a link when it can, else through the queue, under one task id. Every
+//! request ends: with a response, an error, or its deadline.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seamesh_proto::ipc::{Accepted, AgentEvent, Request, Response, Via};
+use seamesh_proto::limits::{
+    DEFAULT_REQUEST_TIMEOUT_MS, DEFAULT_TTL_S, MAX_OPEN_REQUESTS, MAX_TTL_S,
+};
+use seamesh_proto::link::{MeshMessage, TaskRef, TaskRequest, TaskResponse};
+use seamesh_proto::payload::Raw;
+use seamesh_proto::signaling::{
+    ClientSignal, DirectTask, TaskCancel, TaskDone, TaskSubmit, TaskWatch,
+};
+use seamesh_proto::task::{DirectAttempt, Lineage, SubmitTask};
+use seamesh_proto::{AgentId, Code, Now, Outcome, Path, Payload, PeerId, Problem, TaskId};
+
+use crate::directory::Directory;
+use crate::effects::Effects;
+use crate::limits::MAX_REQUEST_BYTES;
+use crate::peers::Peers;
+use crate::report::Reports;
+use crate::timers::Reason;
+
+/// The attempt number of a direct request: the first, and the only one on that path.
+const DIRECT_ATTEMPT: u32 = 1;
+
+/// Where a request stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Sent over the link with this peer.
+    Direct(PeerId),
+    /// On its way into the queue, or waiting for the registry.
+    Submitting {
+        /// Whether it left at least once.
+        left: bool,
+    },
+    /// Durable; its end will be told.
+    Queued,
+}
+
+/// One open request.
+#[derive(Debug)]
+struct Open {
+    request_id: String,
+    task_id: TaskId,
+    skill: String,
+    to: Option<AgentId>,
+    payload: Payload,
+    payload_bytes: usize,
+    started: Now,
+    deadline: Now,
+    ttl_s: u64,
+    waits: bool,
+    via: Via,
+    lineage: Lineage,
+    source: AgentId,
+    stage: Stage,
+    /// The agent that was asked directly.
+    asked: Option<AgentId>,
+}
+
+/// A request that passed its checks: what the agent asked, and its place in the tree.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) request: Request,
+    pub(crate) source: AgentId,
+    pub(crate) lineage: Lineage,
+    /// Milliseconds that the task whose handler asks has left.
+    pub(crate) parent_left_ms: Option<u64>,
+    /// Length of the payload's JSON.
+    pub(crate) payload_bytes: usize,
+}
+
+/// How much of ours an agent has to do.
+#[derive(Debug, Default)]
+struct Load {
+    outstanding: u32,
+    /// Number of the choice that fell on it last.
+    chosen: u64,
+}
+
+/// What it takes to act on a request.
+pub(crate) struct Means<'a> {
+    pub(crate) peers: &'a mut Peers,
+    pub(crate) directory: &'a Directory,
+    pub(crate) reports: &'a mut Reports,
+    pub(crate) fx: &'a mut Effects,
+}
+
+/// All open requests.
+#[derive(Debug, Default)]
+pub(crate) struct Requests {
+    open: BTreeMap<TaskId, Open>,
+    by_name: BTreeMap<String, TaskId>,
+    bytes: usize,
+    loads: BTreeMap<AgentId, Load>,
+    choices: u64,
+    /// Queued tasks to cancel once the registry is back.
+    cancels: BTreeSet<TaskId>,
+}
+
+impl Requests {
+    /// Takes a request.
+    ///
+    /// # Errors
+    /// Why it is refused; then it is over.
+    pub(crate) fn start(&mut self, ask: Ask, m: &mut Means<'_>) -> Result<(), Problem> {
+        self.check(&ask)?;
+        let now = m.fx.now;
+        let Request {
+            request_id,
+            skill,
+            to,
+            payload,
+            timeout_ms,
+            wait,
+            via,
+            ..
+        } = ask.request;
+        let left_ms = ask.parent_left_ms.unwrap_or(u64::MAX);
+        let waits_ms = timeout_ms
+            .unwrap_or(DEFAULT_REQUEST_TIMEOUT_MS)
+            .min(left_ms)
+            .min(MAX_TTL_S * 1000);
+        let lives_ms = match (wait, timeout_ms) {
+            (false, None) => (DEFAULT_TTL_S * 1000).min(left_ms),
+            _ => waits_ms,
+        };
+        let open = Open {
+            task_id: m.fx.task_id(),
+            request_id,
+            skill,
+            to,
+            payload,
+            payload_bytes: ask.payload_bytes,
+            started: now,
+            deadline: now.plus(waits_ms),
+            ttl_s: lives_ms.div_ceil(1000).max(1),
+            waits: wait,
+            via,
+            lineage: ask.lineage,
+            source: ask.source,
+            stage: Stage::Submitting { left: false },
+            asked: None,
+        };
+        self.route(open, m)
+    }
+
+    fn check(&self, ask: &Ask) -> Result<(), Problem> {
+        let request = &ask.request;
+        if self.by_name.contains_key(&request.request_id) {
+            let detail = "this request_id is in use: give every open request its own";
+            return Err(Problem::new(Code::Conflict, detail));
+        }
+        if self.open.len() >= MAX_OPEN_REQUESTS {
+            let detail = format!("at most {MAX_OPEN_REQUESTS} requests may be open");
+            return Err(Problem::new(Code::Overloaded, detail));
+        }
+        if self.bytes + ask.payload_bytes > MAX_REQUEST_BYTES {
+            let detail = format!("open requests hold at most {MAX_REQUEST_BYTES} bytes of payload");
+            return Err(Problem::new(Code::Overloaded, detail));
+        }
+        if request.via == Via::Direct && !request.wait {
+            let detail = "via: a request that only goes directly has to wait for its answer";
+            return Err(Problem::new(Code::BadField, detail));
+        }
+        Ok(())
+    }
+
+    /// Directly when it may and an agent is linked, else into the queue.
+    fn route(&mut self, mut open: Open, m: &mut Means<'_>) -> Result<(), Problem> {
+        let may_go_directly = open.waits && open.via != Via::Queue;
+        let sent = may_go_directly && self.send_directly(&mut open, m)?;
+        let task_id = open.task_id.clone();
+        m.fx.timers
+            .set(Reason::Request(task_id.clone()), open.deadline);
+        self.by_name
+            .insert(open.request_id.clone(), task_id.clone());
+        self.bytes += open.payload_bytes;
+        if !sent {
+            open.submit(m.fx);
+        }
+        self.open.insert(task_id, open);
+        Ok(())
+    }
+
+    /// Whether it went out on a link.
+    fn send_directly(&mut self, open: &mut Open, m: &mut Means<'_>) -> Result<bool, Problem> {
+        let is_bound = open.via == Via::Direct;
+        let Some((agent, peer)) = self.choose(open, m) else {
+            return match is_bound {
+                true => Err(open.no_link(m.directory)),
+                false => Ok(false),
+            };
+        };
+        let is_native = m
+            .peers
+            .open_with(peer.as_str())
+            .is_some_and(|a| a.is_native);
+        let message = Raw::of(&open.message(&agent, is_native, m.fx.now));
+        match m.peers.send(peer.as_str(), message.text().as_bytes(), m.fx) {
+            Ok(()) => {}
+            Err(code) if is_bound => return Err(Problem::new(code, "the link does not take it")),
+            Err(_) => return Ok(false),
+        }
+        self.choices += 1;
+        let load = self.loads.entry(agent.clone()).or_default();
+        load.outstanding += 1;
+        load.chosen = self.choices;
+        open.stage = Stage::Direct(peer);
+        open.asked = Some(agent);
+        m.fx.event(open.accepted(Path::Direct));
+        Ok(true)
+    }
+
+    /// Of the healthy, linked agents that fit, the one with least of ours to do; of equals the one chosen longest ago.
+    fn choose(&self, open: &Open, m: &mut Means<'_>) -> Option<(AgentId, PeerId)> {
+        let mut best: Option<((u32, u64), AgentId, PeerId)> = None;
+        let mut unlinked = None;
+        for agent in m.directory.healthy(open.to.as_ref(), &open.skill) {
+            let Ok(peer) = agent.info.sidecar_peer_id.parse::<PeerId>() else {
+                continue;
+            };
+            if m.peers.open_with(peer.as_str()).is_none() {
+                unlinked = unlinked.or(Some(peer));
+                continue;
+            }
+            let load = self.loads.get(&agent.info.agent_id);
+            let rank = load.map_or((0, 0), |l| (l.outstanding, l.chosen));
+            if best.as_ref().is_none_or(|(other, ..)| rank < *other) {
+                best = Some((rank, agent.info.agent_id.clone(), peer));
+            }
+        }
+        if let (None, Some(peer)) = (&best, unlinked) {
+            m.peers.dial(&peer, m.fx); // For the next request.
+        }
+        best.map(|(_, agent, peer)| (agent, peer))
+    }
+
+    /// Takes a request out of everything but the timers' way.
+    fn remove(&mut self, task_id: &TaskId, fx: &mut Effects) -> Option<Open> {
+        let open = self.open.remove(task_id)?;
+        self.by_name.remove(&open.request_id);
+        self.bytes -= open.payload_bytes;
+        fx.timers.cancel(&Reason::Request(task_id.clone()));
+        self.unload(&open);
+        Some(open)
+    }
+
+    /// The agent that was asked directly no longer has it to do.
+    fn unload(&mut self, open: &Open) {
+        if let (Stage::Direct(_), Some(agent)) = (&open.stage, &open.asked)
+            && let Some(load) = self.loads.get_mut(agent)
+        {
+            load.outstanding = load.outstanding.saturating_sub(1);
+        }
+    }
+
+    /// The answer of an agent that was asked directly. `false`: it is not to a request of ours.
+    pub(crate) fn on_response(
+        &mut self,
+        from: &PeerId,
+        request_id: &str,
+        response: TaskResponse,
+        m: &mut Means<'_>,
+    ) -> bool {
+        let Some(open) = self.open.get(request_id) else {
+            return false;
+        };
+        if open.stage != Stage::Direct(from.clone()) {
+            return true; // The queue has taken over.
+        }
+        let task_id = open.task_id.clone();
+        let outcome = response.into_outcome();
+        if open.may_fall_back(&outcome) {
+            self.fall_back(&task_id, m);
+        } else {
+            self.end_directly(&task_id, outcome, m);
+        }
+        true
+    }
+
+    fn end_directly(&mut self, task_id: &TaskId, outcome: Outcome, m: &mut Means<'_>) {
+        if let Some(open) = self.remove(task_id, m.fx) {
+            m.reports.add(open.report(&outcome, m.fx.now), m.fx);
+            let agent = open.asked.as_ref().map_or("", AgentId::as_str).to_owned();
+            m.fx.event_or_hold(open.response(outcome, Path::Direct, agent, m.fx.now));
+        }
+    }
+
+    fn fall_back(&mut self, task_id: &TaskId, m: &mut Means<'_>) {
+        let Some(mut open) = self.open.remove(task_id) else {
+            return;
+        };
+        self.unload(&open);
+        open.submit(m.fx);
+        self.open.insert(task_id.clone(), open);
+    }
+
+    /// A link broke: its requests go to the queue under the same ids, or end when they may not.
+    pub(crate) fn on_link_lost(&mut self, peer: &PeerId, m: &mut Means<'_>) {
+        let stage = Stage::Direct(peer.clone());
+        let lost = self.open.values().filter(|o| o.stage == stage);
+        let lost: Vec<(TaskId, Via)> = lost.map(|o| (o.task_id.clone(), o.via)).collect();
+        for (task_id, via) in lost {
+            if via == Via::Direct {
+                let detail = "the link went down before the answer came";
+                self.end_directly(&task_id, Outcome::failed(Code::LinkLost, detail), m);
+            } else {
+                self.fall_back(&task_id, m);
+            }
+        }
+    }
+
+    /// The registry is there: everything it has to know is said again. It recognises what it knows by the task id.
+    pub(crate) fn on_signaling_up(&mut self, fx: &mut Effects) {
+        for task_id in std::mem::take(&mut self.cancels) {
+            fx.signal(None, &ClientSignal::TaskCancel(TaskCancel { task_id }));
+        }
+        let mut task_ids = Vec::new();
+        for open in self.open.values_mut() {
+            match open.stage {
+                Stage::Submitting { .. } => open.submit(fx),
+                Stage::Queued => task_ids.push(open.task_id.clone()),
+                Stage::Direct(_) => {}
+            }
+        }
+        if !task_ids.is_empty() {
+            fx.signal(None, &ClientSignal::TaskWatch(TaskWatch { task_ids }));
+        }
+    }
+
+    /// The work is durable.
+    pub(crate) fn on_submitted(&mut self, request_id: &str, fx: &mut Effects) {
+        let Some(open) = self.open.get_mut(request_id) else {
+            return;
+        };
+        if !matches!(open.stage, Stage::Submitting { .. }) {
+            return; // Said twice, after a reconnect.
+        }
+        open.stage = Stage::Queued;
+        fx.event_or_hold(open.accepted(Path::Queue));
+        if !open.waits {
+            let task_id = open.task_id.clone();
+            self.remove(&task_id, fx);
+        }
+    }
+
+    /// The registry refused a request. `false`: it is not one of ours.
+    pub(crate) fn on_refused(&mut self, problem: &Problem, fx: &mut Effects) -> bool {
+        let named = problem
+            .request_id
+            .as_deref()
+            .and_then(|id| self.open.get(id));
+        let Some(task_id) = named.map(|o| o.task_id.clone()) else {
+            return false;
+        };
+        if let Some(open) = self.remove(&task_id, fx) {
+            let problem = problem.clone().for_request(open.request_id);
+            fx.event_or_hold(AgentEvent::Error(problem));
+        }
+        true
+    }
+
+    /// A queued task ended.
+    pub(crate) fn on_done(&mut self, done: TaskDone, fx: &mut Effects) {
+        let ends = |o: &Open| o.waits && !matches!(o.stage, Stage::Direct(_));
+        if self.open.get(&done.task_id).is_some_and(ends)
+            && let Some(open) = self.remove(&done.task_id, fx)
+        {
+            fx.event_or_hold(open.response(done.outcome, done.path, done.agent_id, fx.now));
+        }
+    }
+
+    /// The agent gives a request up. One that has ended already needs no word: the two crossed.
+    pub(crate) fn cancel(&mut self, request_id: &str, m: &mut Means<'_>) {
+        if let Some(task_id) = self.by_name.get(request_id).cloned() {
+            let outcome = Outcome::canceled("the request was canceled");
+            self.give_up(&task_id, Some(outcome), m);
+        }
+    }
+
+    /// The deadline passed.
+    pub(crate) fn on_deadline(&mut self, task_id: &TaskId, m: &mut Means<'_>) {
+        let Some(open) = self.open.get(task_id) else {
+            return;
+        };
+        let is_unheard = matches!(open.stage, Stage::Submitting { .. });
+        let code = match is_unheard && !m.fx.is_up {
+            true => Code::RegistryUnavailable,
+            false => Code::DeadlineExceeded,
+        };
+        let detail = match code {
+            Code::RegistryUnavailable => {
+                "no agent is linked and the registry was away all the time"
+            }
+            _ => "no answer came in time",
+        };
+        if open.waits {
+            self.give_up(task_id, Some(Outcome::failed(code, detail)), m);
+        } else {
+            let problem = Problem::new(code, detail).for_request(open.request_id.clone());
+            m.fx.event_or_hold(AgentEvent::Error(problem));
+            self.give_up(task_id, None, m);
+        }
+    }
+
+    /// The agent is gone for good: nobody waits. What it wanted done without waiting goes on.
+    pub(crate) fn abandon(&mut self, m: &mut Means<'_>) {
+        let waiting = self.open.values().filter(|o| o.waits);
+        let waiting: Vec<TaskId> = waiting.map(|o| o.task_id.clone()).collect();
+        for task_id in waiting {
+            self.give_up(&task_id, None, m);
+        }
+    }
+
+    /// Ends a request here and tells whoever works on it.
+    fn give_up(&mut self, task_id: &TaskId, outcome: Option<Outcome>, m: &mut Means<'_>) {
+        let Some(open) = self.remove(task_id, m.fx) else {
+            return;
+        };
+        let path = match &open.stage {
+            Stage::Direct(peer) => {
+                let mut cancel = MeshMessage::new("task_cancel", Payload::EMPTY);
+                cancel.request_id = task_id.to_string();
+                let cancel = Raw::of(&cancel);
+                // A link that is gone has nobody left to tell.
+                let _ = m.peers.send(peer.as_str(), cancel.text().as_bytes(), m.fx);
+                let ended = outcome
+                    .clone()
+                    .unwrap_or_else(|| Outcome::canceled("the asker left"));
+                m.reports.add(open.report(&ended, m.fx.now), m.fx);
+                Path::Direct
+            }
+            Stage::Submitting { left: false } => Path::Queue,
+            Stage::Submitting { left: true } | Stage::Queued => {
+                self.cancel_queued(task_id, m.fx);
+                Path::Queue
+            }
+        };
+        if let Some(outcome) = outcome {
+            m.fx.event_or_hold(open.response(outcome, path, String::new(), m.fx.now));
+        }
+    }
+
+    fn cancel_queued(&mut self, task_id: &TaskId, fx: &mut Effects) {
+        let task_id = task_id.clone();
+        if fx.is_up {
+            fx.signal(None, &ClientSignal::TaskCancel(TaskCancel { task_id }));
+        } else if self.cancels.len() < MAX_OPEN_REQUESTS {
+            // Over the limit the task's own TTL ends it.
+            self.cancels.insert(task_id);
+        }
+    }
+}
+
+impl Open {
+    fn submit(&mut self, fx: &mut Effects) {
+        self.stage = Stage::Submitting {
+            left: fx.is_up || matches!(self.stage, Stage::Submitting { left: true }),
+        };
+        if !fx.is_up {
+            return;
+        }
+        let direct_attempt = self.asked.clone().map(|agent_id| DirectAttempt {
+            agent_id,
+            attempt: DIRECT_ATTEMPT,
+        });
+        let task = SubmitTask {
+            skill: self.skill.clone(),
+            target_agent_id: self.to.as_ref().map_or("", AgentId::as_str).to_owned(),
+            source_agent_id: self.source.to_string(),
+            payload: self.payload.clone(),
+            // The content of a repeat has to be the same: the TTL is not what is left, but what it was.
+            ttl: self.ttl_s,
+            task_id: Some(self.task_id.clone()),
+            lineage: self.lineage.clone(),
+            direct_attempt,
+            ..SubmitTask::default()
+        };
+        let request_id = self.task_id.to_string();
+        fx.signal(
+            None,
+            &ClientSignal::TaskSubmit(TaskSubmit { request_id, task }),
+        );
+    }
+
+    /// The `task_request` that goes over the link.
+    fn message(&self, agent: &AgentId, is_native: bool, now: Now) -> MeshMessage {
+        let (skill, payload) = (self.skill.clone(), self.payload.clone());
+        let body = match is_native {
+            true => TaskRequest::native(skill, payload),
+            false => TaskRequest::old(skill, payload),
+        };
+        // Wire types serialise into memory without failing.
+        let body = serde_json::to_value(&body).expect("wire types serialise");
+        let mut message = MeshMessage::new("task_request", Payload::new(body));
+        message.request_id = self.task_id.to_string();
+        message.source_agent = self.source.to_string();
+        message.target_agent = agent.to_string();
+        message.task = Some(TaskRef {
+            task_id: self.task_id.clone(),
+            attempt: DIRECT_ATTEMPT,
+            timeout_ms: self.deadline.since(now),
+            lineage: self.lineage.clone(),
+        });
+        message
+    }
+
+    /// Whether an agent's refusal sends the work to the queue: the agent did not run it to an end.
+    fn may_fall_back(&self, outcome: &Outcome) -> bool {
+        let code = outcome.error.as_ref().map(|e| e.code);
+        self.via == Via::Auto
+            && match code {
+                Some(Code::AgentAway | Code::Overloaded) => true,
+                Some(Code::SkillUnknown) => self.to.is_none(),
+                _ => false,
+            }
+    }
+
+    fn no_link(&self, directory: &Directory) -> Problem {
+        let is_known = directory
+            .healthy(self.to.as_ref(), &self.skill)
+            .next()
+            .is_some();
+        match (is_known, &self.to) {
+            (true, _) => Problem::new(Code::NoLink, "no agent that could be asked is linked"),
+            (false, Some(to)) => Problem::new(
+                Code::AgentUnknown,
+                format!("no healthy agent {to} is known"),
+            ),
+            (false, None) => Problem::new(Code::NoAgent, "no healthy agent offers this skill"),
+        }
+    }
+
+    fn accepted(&self, path: Path) -> AgentEvent {
+        AgentEvent::Accepted(Accepted {
+            request_id: self.request_id.clone(),
+            task_id: self.task_id.clone(),
+            path,
+        })
+    }
+
+    fn response(&self, outcome: Outcome, path: Path, agent_id: String, now: Now) -> AgentEvent {
+        AgentEvent::Response(Response {
+            request_id: self.request_id.clone(),
+            task_id: self.task_id.clone(),
+            outcome,
+            path,
+            agent_id,
+            duration_ms: now.since(self.started),
+        })
+    }
+
+    fn report(&self, outcome: &Outcome, now: Now) -> DirectTask {
+        DirectTask {
+            task_id: self.task_id.clone(),
+            skill: self.skill.clone(),
+            source_agent_id: self.source.to_string(),
+            target_agent_id: self.asked.as_ref().map_or("", AgentId::as_str).to_owned(),
+            state: outcome.state,
+            error_code: outcome.error.as_ref().map(|e| e.code),
+            error: outcome
+                .error
+                .as_ref()
+                .map_or(String::new(), |e| e.message.clone()),
+            started_ms: self.started.0,
+            finished_ms: now.0,
+            lineage: self.lineage.clone(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What the registry says, and what it is told when it is there again.
+
+use seamesh_proto::ipc::{AgentEvent, RegistryState};
+use seamesh_proto::limits::HEARTBEAT_MS;
+use seamesh_proto::signaling::{
+    AgentRegister, ClientSignal, Register, RegistrySignal, SignalFrame, TaskAssign,
+};
+use seamesh_proto::{AgentInfo, PROTOCOL_VERSION, PeerId, Problem};
+
+use crate::timers::Reason;
+use crate::work::{Incoming, Origin};
+use crate::{Note, Sidecar};
+
+impl Sidecar {
+    pub(crate) fn on_signaling_up(&mut self, peer_id: PeerId) {
+        self.fx.me = Some(peer_id);
+        self.fx.is_up = true;
+        self.is_outage_told = false;
+        self.fx.timers.cancel(&Reason::Reconnect);
+        self.reconnect.reset();
+        self.fx.note(Note::RegistryUp);
+        let register = Register {
+            version: Some(PROTOCOL_VERSION),
+        };
+        self.fx.signal(None, &ClientSignal::Register(register));
+        self.register_agent();
+        self.work.on_signaling_up(&mut self.fx);
+        self.requests.on_signaling_up(&mut self.fx);
+        self.reports.flush(&mut self.fx);
+        self.report_links();
+        self.fx.after(HEARTBEAT_MS, Reason::Heartbeat);
+        self.fx.event(registry_state(true));
+    }
+
+    /// Names our agent, if it is there, and the leases it holds.
+    pub(crate) fn register_agent(&mut self) {
+        if let (Some(profile), Some(me)) = (&self.session.agent, &self.fx.me) {
+            let register = AgentRegister {
+                agent: AgentInfo::from_profile(profile, me),
+                leases: self.work.leases(),
+            };
+            self.fx.signal(None, &ClientSignal::AgentRegister(register));
+        }
+    }
+
+    pub(crate) fn on_signaling_down(&mut self, reason: String) {
+        if self.fx.is_up {
+            self.fx.event(registry_state(false));
+        }
+        self.fx.is_up = false;
+        self.fx.timers.cancel(&Reason::Heartbeat);
+        self.peers.on_signaling_down(&mut self.fx);
+        if !self.is_outage_told {
+            self.is_outage_told = true;
+            self.fx.note(Note::RegistryAway { reason });
+        }
+        let delay = self.reconnect.next(&mut self.fx.rng);
+        self.fx.after(delay, Reason::Reconnect);
+    }
+
+    pub(crate) fn on_signal(&mut self, frame: SignalFrame) {
+        let from = frame.peer_id.clone();
+        let signal = match frame.registry_signal() {
+            Ok(signal) => signal,
+            Err(error) => return self.fx.blame(&from, error.code, error.detail),
+        };
+        match signal {
+            RegistrySignal::PeerList(list) => self.peers.on_list(&list.peers, &mut self.fx),
+            RegistrySignal::Offer(offer) => self.peers.on_offer(&from, &offer, &mut self.fx),
+            RegistrySignal::Answer(answer) => self.peers.on_answer(&from, &answer, &mut self.fx),
+            RegistrySignal::IceCandidate(candidate) => {
+                self.peers.on_candidate(&from, candidate, &mut self.fx);
+            }
+            RegistrySignal::Directory(directory) => self.directory.replace(directory.agents),
+            RegistrySignal::AgentUp(up) => self.directory.up(up.agent),
+            RegistrySignal::AgentDown(down) => self.directory.down(&down.agent_id),
+            RegistrySignal::TaskAssign(assign) => self.on_assign(assign),
+            RegistrySignal::TaskRevoke(revoke) => {
+                let (lease, code) = (revoke.lease, revoke.code);
+                self.work
+                    .on_revoked(&revoke.task_id, lease, code, &mut self.fx);
+            }
+            RegistrySignal::TaskSubmitted(submitted) => {
+                self.requests
+                    .on_submitted(&submitted.request_id, &mut self.fx);
+            }
+            RegistrySignal::TaskAck(ack) => self.work.on_ack(&ack),
+            RegistrySignal::TaskDone(done) => self.requests.on_done(done, &mut self.fx),
+            RegistrySignal::Error(problem) => self.on_refused(problem),
+        }
+    }
+
+    fn on_assign(&mut self, assign: TaskAssign) {
+        let incoming = Incoming {
+            task_id: assign.task_id,
+            attempt: assign.attempt,
+            skill: assign.skill,
+            payload: assign.payload,
+            from_agent: assign.source_agent_id,
+            timeout_ms: assign.timeout_ms,
+            lineage: assign.lineage,
+            origin: Origin::Queue(assign.lease),
+        };
+        let agent = self.session.presence();
+        self.work
+            .arrive(incoming, agent, &mut self.peers, &mut self.fx);
+    }
+
+    fn on_refused(&mut self, problem: Problem) {
+        if !self.requests.on_refused(&problem, &mut self.fx) {
+            self.fx.note(Note::Refused { problem });
+        }
+    }
+}
+
+fn registry_state(connected: bool) -> AgentEvent {
+    AgentEvent::Registry(RegistryState { connected })
+}

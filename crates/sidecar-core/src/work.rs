@@ -1,0 +1,485 @@
+//! Work for our agent. It reaches the agent as the same event whichever way it came, and its handler runs at most once
+//! per (task, attempt).
+
+use std::collections::BTreeMap;
+
+use seamesh_proto::ipc::{AgentEvent, RunRef, TaskCancel, TaskEvent};
+use seamesh_proto::limits::{DEFAULT_MAX_CONCURRENT, MAX_PAYLOAD_BYTES};
+use seamesh_proto::link::{MeshMessage, TaskResponse};
+use seamesh_proto::payload::Raw;
+use seamesh_proto::signaling::{ClientSignal, LeaseRef, TaskAck, TaskRelease, TaskResult};
+use seamesh_proto::task::Lineage;
+use seamesh_proto::{
+    AgentProfile, Code, Now, Outcome, Path, Payload, PeerId, Problem, TaskError, TaskId,
+};
+use serde_json::Value;
+
+use crate::effects::Effects;
+use crate::past::{Past, RunKey, Window};
+use crate::peers::Peers;
+use crate::timers::Reason;
+
+/// Who asked directly, and under which name the answer is expected.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Asker {
+    pub(crate) peer: PeerId,
+    pub(crate) request_id: String,
+    pub(crate) agent: String,
+}
+
+/// The way work came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// Over a link.
+    Direct(Asker),
+    /// From the queue, under this lease.
+    Queue(u64),
+}
+
+/// Work as it arrives.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    pub(crate) task_id: TaskId,
+    pub(crate) attempt: u32,
+    pub(crate) skill: String,
+    pub(crate) payload: Payload,
+    pub(crate) from_agent: String,
+    pub(crate) timeout_ms: u64,
+    pub(crate) lineage: Lineage,
+    pub(crate) origin: Origin,
+}
+
+/// Whether the agent is there to do it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Agent<'a> {
+    /// Nobody is.
+    Away,
+    /// It lost its socket a moment ago.
+    Returning(&'a AgentProfile),
+    /// It is.
+    Here(&'a AgentProfile),
+}
+
+/// Work that has not ended.
+#[derive(Debug)]
+struct Run {
+    event: TaskEvent,
+    deadline: Now,
+    askers: Vec<Asker>,
+    lease: Option<u64>,
+    is_delivered: bool,
+}
+
+/// All of it.
+#[derive(Debug, Default)]
+pub(crate) struct Work {
+    runs: BTreeMap<RunKey, Run>,
+    past: Window,
+    /// Results and releases that the registry has not acknowledged.
+    unacked: BTreeMap<(TaskId, u64), ClientSignal>,
+}
+
+impl Work {
+    /// Takes work from either path.
+    pub(crate) fn arrive(
+        &mut self,
+        incoming: Incoming,
+        agent: Agent<'_>,
+        peers: &mut Peers,
+        fx: &mut Effects,
+    ) {
+        let key = (incoming.task_id.clone(), incoming.attempt);
+        if let Some(run) = self.runs.get_mut(&key) {
+            return run.join(incoming.origin);
+        }
+        if let Some(past) = self.past.get(&key).cloned() {
+            return self.settle(&key, &incoming.origin, past, peers, fx);
+        }
+        let (Agent::Here(profile) | Agent::Returning(profile)) = agent else {
+            return self.settle(&key, &incoming.origin, Past::Abandoned, peers, fx);
+        };
+        if !profile.skills.iter().any(|s| s.name == incoming.skill) {
+            let detail = format!("agent {} has no skill {}", profile.agent_id, incoming.skill);
+            let past = Past::Ended(Outcome::failed(Code::SkillUnknown, detail));
+            return self.settle(&key, &incoming.origin, past, peers, fx);
+        }
+        let most = match profile.max_concurrent {
+            0 => DEFAULT_MAX_CONCURRENT,
+            n => n,
+        };
+        // The queue counts for itself; work it handed out has a place.
+        if self.runs.len() >= most as usize && matches!(incoming.origin, Origin::Direct(_)) {
+            let detail = format!("the agent runs {most} tasks already");
+            let past = Past::Ended(Outcome::failed(Code::Overloaded, detail));
+            return self.settle(&key, &incoming.origin, past, peers, fx);
+        }
+        let mut run = Run::new(incoming, fx.now);
+        fx.timers
+            .set(Reason::Work(key.0.clone(), key.1), run.deadline);
+        if matches!(agent, Agent::Here(_)) {
+            run.deliver(fx);
+        }
+        self.runs.insert(key, run);
+    }
+
+    /// The agent is back: hands it what came meanwhile.
+    pub(crate) fn deliver_waiting(&mut self, fx: &mut Effects) {
+        for run in self.runs.values_mut().filter(|run| !run.is_delivered) {
+            run.deliver(fx);
+        }
+    }
+
+    /// The agent tells how an attempt ended.
+    ///
+    /// # Errors
+    /// `task_unknown`, `task_state`, `bad_field`: for the agent.
+    pub(crate) fn respond(
+        &mut self,
+        key: RunKey,
+        outcome: Outcome,
+        peers: &mut Peers,
+        fx: &mut Effects,
+    ) -> Result<(), Problem> {
+        if !outcome.state.is_terminal() {
+            let detail = "outcome.state: an outcome is completed, failed or canceled";
+            return Err(Problem::new(Code::BadField, detail));
+        }
+        let Some(run) = self.runs.remove(&key) else {
+            return match self.past.get(&key) {
+                // It was told to stop, and this crossed the word.
+                Some(Past::Ended(o)) if o.state != seamesh_proto::TaskState::Completed => Ok(()),
+                Some(_) => Err(Problem::new(
+                    Code::TaskState,
+                    "this attempt has ended already",
+                )),
+                None => Err(Problem::new(
+                    Code::TaskUnknown,
+                    "no such attempt was handed out",
+                )),
+            };
+        };
+        let (outcome, bytes) = bounded(outcome);
+        fx.timers.cancel(&Reason::Work(key.0.clone(), key.1));
+        let past = Past::Ended(outcome);
+        for origin in run.origins() {
+            self.settle(&key, &origin, past.clone(), peers, fx);
+        }
+        self.past.insert(key, past, bytes);
+        Ok(())
+    }
+
+    /// Answers one way that work came by.
+    fn settle(
+        &mut self,
+        key: &RunKey,
+        origin: &Origin,
+        past: Past,
+        peers: &mut Peers,
+        fx: &mut Effects,
+    ) {
+        let outcome = match past {
+            Past::Ended(outcome) => Some(outcome),
+            Past::Forgotten => {
+                let detail = "this attempt ran; its outcome is no longer kept";
+                Some(Outcome::failed(Code::Internal, detail))
+            }
+            Past::Abandoned => None,
+        };
+        match (origin, outcome) {
+            (Origin::Direct(asker), outcome) => {
+                let away = || Outcome::failed(Code::AgentAway, "the agent is not there");
+                answer(asker, outcome.unwrap_or_else(away), peers, fx);
+            }
+            (Origin::Queue(lease), Some(outcome)) => {
+                let (task_id, lease) = (key.0.clone(), *lease);
+                let result = TaskResult {
+                    task_id,
+                    lease,
+                    outcome,
+                };
+                self.tell(&key.0, lease, ClientSignal::TaskResult(result), fx);
+            }
+            (Origin::Queue(lease), None) => {
+                let (task_id, lease) = (key.0.clone(), *lease);
+                let release = ClientSignal::TaskRelease(TaskRelease { task_id, lease });
+                self.tell(&key.0, lease, release, fx);
+            }
+        }
+    }
+
+    /// Tells the registry, and again after every reconnect, until it has acknowledged.
+    fn tell(&mut self, task_id: &TaskId, lease: u64, signal: ClientSignal, fx: &mut Effects) {
+        fx.signal(None, &signal);
+        self.unacked.insert((task_id.clone(), lease), signal);
+    }
+
+    /// The registry took a result or release, or will never take it.
+    pub(crate) fn on_ack(&mut self, ack: &TaskAck) {
+        self.unacked.remove(&(ack.task_id.clone(), ack.lease));
+    }
+
+    /// The registry is there again.
+    pub(crate) fn on_signaling_up(&mut self, fx: &mut Effects) {
+        for signal in self.unacked.values() {
+            fx.signal(None, signal);
+        }
+    }
+
+    /// Leases that we still need: of running work and of results that are on their way.
+    pub(crate) fn leases(&self) -> Vec<LeaseRef> {
+        let running = self
+            .runs
+            .iter()
+            .filter_map(|(key, run)| Some((&key.0, run.lease?)));
+        let telling = self
+            .unacked
+            .keys()
+            .map(|(task_id, lease)| (task_id, *lease));
+        running
+            .chain(telling)
+            .map(|(task_id, lease)| LeaseRef {
+                task_id: task_id.clone(),
+                lease,
+            })
+            .collect()
+    }
+
+    /// A lease is over.
+    pub(crate) fn on_revoked(
+        &mut self,
+        task_id: &TaskId,
+        lease: u64,
+        code: Code,
+        fx: &mut Effects,
+    ) {
+        self.unacked.remove(&(task_id.clone(), lease));
+        let key = self
+            .runs_of(task_id)
+            .find(|(_, run)| run.lease == Some(lease));
+        let Some(key) = key.map(|(key, _)| key.clone()) else {
+            return;
+        };
+        if let Some(run) = self.runs.get_mut(&key) {
+            run.lease = None;
+            if run.askers.is_empty() {
+                self.stop(&key, code, fx);
+            }
+        }
+    }
+
+    /// An asker gave up. `false`: it did not ask here.
+    pub(crate) fn on_asker_cancel(
+        &mut self,
+        peer: &PeerId,
+        request_id: &str,
+        fx: &mut Effects,
+    ) -> bool {
+        let is_its = |a: &Asker| a.peer == *peer && a.request_id == request_id;
+        let asked = self
+            .runs
+            .iter_mut()
+            .find(|(_, run)| run.askers.iter().any(is_its));
+        let Some((key, run)) = asked else {
+            return false;
+        };
+        run.askers.retain(|a| !is_its(a));
+        if run.askers.is_empty() && run.lease.is_none() {
+            let key = key.clone();
+            self.stop(&key, Code::Canceled, fx);
+        }
+        true
+    }
+
+    /// Nobody waits any more. The queue expires its task by itself; a direct asker has given up by its own clock.
+    pub(crate) fn on_deadline(&mut self, key: &RunKey, peers: &mut Peers, fx: &mut Effects) {
+        if let Some(run) = self.runs.get(key) {
+            let late = || Outcome::failed(Code::DeadlineExceeded, "the agent took too long");
+            for asker in run.askers.clone() {
+                answer(&asker, late(), peers, fx);
+            }
+            self.stop(key, Code::DeadlineExceeded, fx);
+        }
+    }
+
+    /// Tells the agent to stop, and forgets the work.
+    fn stop(&mut self, key: &RunKey, code: Code, fx: &mut Effects) {
+        if let Some(run) = self.runs.remove(key) {
+            let (task_id, attempt) = key.clone();
+            fx.timers.cancel(&Reason::Work(task_id.clone(), attempt));
+            if run.is_delivered {
+                fx.event(AgentEvent::TaskCancel(TaskCancel {
+                    task_id,
+                    attempt,
+                    code,
+                }));
+                let past = Past::Ended(Outcome::failed(code, "the work was stopped"));
+                self.past.insert(key.clone(), past, 0);
+            }
+        }
+    }
+
+    /// The agent is gone, or came back without some of its work: what it does not name goes back to whoever asked.
+    pub(crate) fn fail_over(&mut self, kept: &[RunRef], peers: &mut Peers, fx: &mut Effects) {
+        let is_kept = |key: &RunKey| {
+            kept.iter()
+                .any(|r| r.task_id == key.0 && r.attempt == key.1)
+        };
+        let lost: Vec<RunKey> = self
+            .runs
+            .keys()
+            .filter(|key| !is_kept(key))
+            .cloned()
+            .collect();
+        for key in lost {
+            if let Some(run) = self.runs.remove(&key) {
+                fx.timers.cancel(&Reason::Work(key.0.clone(), key.1));
+                for origin in run.origins() {
+                    self.settle(&key, &origin, Past::Abandoned, peers, fx);
+                }
+                if run.is_delivered {
+                    self.past.insert(key, Past::Abandoned, 0);
+                }
+            }
+        }
+    }
+
+    /// Like [`fail_over`](Self::fail_over), but keeps what was never handed to the agent.
+    pub(crate) fn fail_over_delivered(
+        &mut self,
+        kept: &[RunRef],
+        peers: &mut Peers,
+        fx: &mut Effects,
+    ) {
+        let waiting = self.runs.iter().filter(|(_, run)| !run.is_delivered);
+        let waiting = waiting.map(|(key, _)| RunRef {
+            task_id: key.0.clone(),
+            attempt: key.1,
+        });
+        let kept: Vec<RunRef> = waiting.chain(kept.iter().cloned()).collect();
+        self.fail_over(&kept, peers, fx);
+    }
+
+    /// Where a running task stands in its tree, and the milliseconds it has left: for what its handler asks of others.
+    pub(crate) fn parent(&self, task_id: &TaskId, now: Now) -> Option<(Lineage, u64)> {
+        let (_, run) = self.runs_of(task_id).last()?;
+        let own = &run.event.lineage;
+        let lineage = Lineage {
+            parent_id: Some(task_id.clone()),
+            root_id: Some(own.root_id.clone().unwrap_or_else(|| task_id.clone())),
+            depth: own.depth.saturating_add(1),
+        };
+        Some((lineage, run.deadline.since(now)))
+    }
+
+    fn runs_of<'a>(&'a self, task_id: &TaskId) -> impl Iterator<Item = (&'a RunKey, &'a Run)> {
+        self.runs
+            .range((task_id.clone(), 0)..=(task_id.clone(), u32::MAX))
+    }
+}
+
+impl Run {
+    fn new(incoming: Incoming, now: Now) -> Self {
+        let path = match incoming.origin {
+            Origin::Direct(_) => Path::Direct,
+            Origin::Queue(_) => Path::Queue,
+        };
+        let mut run = Self {
+            event: TaskEvent {
+                task_id: incoming.task_id,
+                attempt: incoming.attempt,
+                skill: incoming.skill,
+                payload: incoming.payload,
+                from_agent: incoming.from_agent,
+                path,
+                timeout_ms: incoming.timeout_ms,
+                lineage: incoming.lineage,
+            },
+            deadline: now.plus(incoming.timeout_ms),
+            askers: Vec::new(),
+            lease: None,
+            is_delivered: false,
+        };
+        run.join(incoming.origin);
+        run
+    }
+
+    /// The same attempt came again, perhaps another way: one run answers both.
+    fn join(&mut self, origin: Origin) {
+        match origin {
+            Origin::Queue(lease) => self.lease = Some(lease),
+            Origin::Direct(asker) if !self.askers.contains(&asker) => self.askers.push(asker),
+            Origin::Direct(_) => {}
+        }
+    }
+
+    fn origins(&self) -> Vec<Origin> {
+        let direct = self.askers.iter().cloned().map(Origin::Direct);
+        direct.chain(self.lease.map(Origin::Queue)).collect()
+    }
+
+    fn deliver(&mut self, fx: &mut Effects) {
+        self.is_delivered = true;
+        let mut event = self.event.clone();
+        event.timeout_ms = self.deadline.since(fx.now);
+        fx.event(AgentEvent::Task(event));
+    }
+}
+
+/// An outcome that fits the wire, and its length.
+fn bounded(outcome: Outcome) -> (Outcome, usize) {
+    let bytes = Raw::of(&outcome).text().len();
+    if bytes <= MAX_PAYLOAD_BYTES {
+        return (outcome, bytes);
+    }
+    let detail = format!("the result has {bytes} bytes; at most {MAX_PAYLOAD_BYTES} are carried");
+    (Outcome::failed(Code::TooLarge, detail), 0)
+}
+
+/// Sends a `task_response`. Without a link the asker has noticed, and the queue has taken over.
+fn answer(asker: &Asker, outcome: Outcome, peers: &mut Peers, fx: &mut Effects) {
+    let Some(link) = peers.open_with(asker.peer.as_str()) else {
+        return;
+    };
+    let response = match link.is_native {
+        true => TaskResponse::from_outcome(outcome),
+        false => old_response(outcome),
+    };
+    // Wire types serialise into memory without failing.
+    let body = serde_json::to_value(&response).expect("wire types serialise");
+    let mut message = MeshMessage::new("task_response", Payload::new(body));
+    message.request_id = asker.request_id.clone();
+    message.target_agent = asker.agent.clone();
+    let sent = peers.send(asker.peer.as_str(), Raw::of(&message).text().as_bytes(), fx);
+    if sent == Err(Code::TooLarge) {
+        let detail = "the result is too large for the asker's link";
+        answer(asker, Outcome::failed(Code::TooLarge, detail), peers, fx);
+    }
+}
+
+/// Old peers read `result` and `error` as text.
+fn old_response(outcome: Outcome) -> TaskResponse {
+    let result = match outcome.result {
+        Value::Null => String::new(),
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let TaskError { code, message } = match outcome.error {
+        Some(error) => error,
+        None => {
+            return TaskResponse {
+                result: Value::String(result),
+                ..TaskResponse::default()
+            };
+        }
+    };
+    TaskResponse {
+        result: Value::String(result),
+        error: if message.is_empty() {
+            code.to_string()
+        } else {
+            message
+        },
+        code: Some(code),
+        state: None,
+    }
+}

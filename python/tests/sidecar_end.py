@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -109,7 +110,8 @@ class Server:
             for client in self._all:
                 client.close()
             await self._server.wait_closed()
-            Path(self.path).unlink(missing_ok=True)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.path)
             self._server = None
 
 

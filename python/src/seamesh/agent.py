@@ -19,6 +19,7 @@ from seamesh._session import Session
 from seamesh._transport import SidecarConnection
 from seamesh.context import Mesh
 from seamesh.errors import SeameshError, SidecarUnavailable
+from seamesh.logs import start_logging
 from seamesh.skills import Skill
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -159,8 +160,6 @@ class Agent:
         Raises:
             SidecarUnavailable: no socket is named.
         """
-        from seamesh.hosting import start_logging
-
         start_logging()
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(self.serve(socket, stop_on_signals=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -44,12 +45,13 @@ def _load_file(path: Path) -> ModuleType:
     if not path.is_file():
         raise HostingError(f"there is no file {path}")
     sys.path.insert(0, str(path.parent.resolve()))
-    # Under its own name, so that what the file defines (tasks' types, say) is importable from it.
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    # Named after its place: two agents of one process are often both called agent.py.
+    name = "seamesh_hosted_" + re.sub(r"\W", "_", str(path.resolve()))
+    spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise HostingError(f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 

@@ -18,6 +18,9 @@ use seamesh_transport::{
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
+/// A part of the bench, and its name on the command line.
+type Part = (&'static str, fn() -> Outcome<()>);
+
 /// The two halves of a signaling channel: description events, as they are.
 struct Signaling {
     to: Sender<Event>,
@@ -344,7 +347,7 @@ fn report(what: &str, times: &mut [Duration]) {
 
 fn main() -> Outcome<()> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn() -> Outcome<()>); 4] = [
+    let parts: [Part; 4] = [
         ("connect", connect),
         ("rtt", rtt),
         ("throughput", throughput),

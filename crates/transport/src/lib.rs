@@ -184,7 +184,8 @@ pub trait Transport {
 
     /// Stops or resumes handing out this link's messages. While paused, received bytes stay in the
     /// SCTP receive buffer, the advertised window shrinks, and in the end the peer's sender stops; nothing is lost.
-    /// Events already queued are still handed out. Unknown links are ignored.
+    /// Events already queued are still handed out, and so is what has arrived when the link ends from the
+    /// other side. Unknown links are ignored.
     ///
     /// After a resume the peer may take some seconds to find out. A pause of several minutes in which the
     /// peer sends on ends the link with [`CloseReason::ReaderStalled`].

@@ -277,6 +277,14 @@ impl Link {
         }
     }
 
+    /// The peer was told that these arrived: a consumer that has paused gets them all the same.
+    fn drain_last_messages(&mut self, now: Instant, outputs: &mut Vec<Output>) {
+        self.reading.pause(false, now);
+        while let Some(payload) = self.next_message() {
+            outputs.push(Output::Message(payload));
+        }
+    }
+
     /// Keeps an outgoing datagram back until [`release`](Self::release).
     pub(crate) fn hold(&mut self, datagram: Outgoing) {
         if self.held_datagrams.len() < WAITING_DATAGRAMS {
@@ -297,6 +305,9 @@ impl Link {
             outputs.push(Output::Writable);
         }
         if let Some(reason) = self.ending {
+            if reason != CloseReason::Local {
+                self.drain_last_messages(now, outputs);
+            }
             if let Err(error) = self.pc.close() {
                 tracing::debug!(%error, "the stack closes with an error");
             }

@@ -365,6 +365,28 @@ fn a_close_is_noticed_once_at_each_end_and_at_once() {
 }
 
 #[test]
+fn what_arrived_before_a_close_reaches_even_a_paused_reader() {
+    let mut network = Network::pair(1);
+    network.connect((0, 1), (1, 1));
+    let now = network.now;
+    network.transport(1).pause_reading(LinkId(1), true, now);
+    for number in 0..100 {
+        network.send(0, 1, &format!("{number}"));
+    }
+    network.run_for(SECOND);
+    assert!(network.messages(1, 1).is_empty());
+    network.close(0, 1);
+    network.run_for(SECOND);
+    assert_eq!(network.messages(1, 1).len(), 100);
+    let last = network.node(1).events.last();
+    let closed = Event::Closed {
+        link: LinkId(1),
+        reason: CloseReason::Remote,
+    };
+    assert_eq!(last, Some(&closed));
+}
+
+#[test]
 fn a_link_closed_before_it_opened_ends_at_both_sides() {
     let mut network = Network::pair(1);
     network.dial((0, 1), (1, 1));

@@ -140,7 +140,7 @@ fn assert_other_link_works(network: &mut Network) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn a_mutated_offer_is_refused_or_answered(mutations in prop::collection::vec(mutation(), 1..6)) {

@@ -165,12 +165,8 @@ class AgentProtocol:
 
         Raises:
             Overloaded: too many requests are open.
-            TooLarge: the payload is over `MAX_PAYLOAD_BYTES <seamesh._wire.MAX_PAYLOAD_BYTES>`.
             SidecarUnavailable: there is no connection.
         """
-        size = len(payload)
-        if size > _wire.MAX_PAYLOAD_BYTES:
-            raise TooLarge(f"a payload of {size} bytes; at most {_wire.MAX_PAYLOAD_BYTES} are allowed")
         request.payload = msgspec.Raw(payload)
         self._ask(request.request_id, _wire.AgentCommandRequest(request))
 

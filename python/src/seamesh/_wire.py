@@ -11,6 +11,7 @@ from seamesh._generated.wire import (
     DEFAULT_TTL_S,
     MAX_DEPTH,
     MAX_ID_BYTES,
+    MAX_JSON_DEPTH,
     MAX_LINE_BYTES,
     MAX_OPEN_REQUESTS,
     MAX_PAYLOAD_BYTES,
@@ -95,6 +96,7 @@ __all__ = [
     "DEFAULT_TTL_S",
     "MAX_DEPTH",
     "MAX_ID_BYTES",
+    "MAX_JSON_DEPTH",
     "MAX_LINE_BYTES",
     "MAX_OPEN_REQUESTS",
     "MAX_PAYLOAD_BYTES",
@@ -193,7 +195,9 @@ def parse_event(line: bytes) -> AgentEvent | Malformed:
     """
     try:
         return _one_pass.decode(line)
-    except (ValueError, RecursionError):
+    except RecursionError as error:
+        return Malformed("bad_field", f"nested too deep: {error}")
+    except ValueError:
         try:
             return decode_agent_event(line)
         except WireError as error:

@@ -10,13 +10,11 @@ from typing import Any, Protocol, TypeVar
 
 import msgspec
 
-from seamesh import _wire
-from seamesh.errors import BadArguments, Canceled, NoAgent, Timeout
+from seamesh import _wire, values
+from seamesh.errors import BadArguments, Canceled, NoAgent, Timeout, TooLarge
 from seamesh.message import encode_message
 
 T = TypeVar("T")
-
-_encoder = msgspec.json.Encoder()
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -275,6 +273,8 @@ def _encode_payload(payload: Any, args: dict[str, Any]) -> bytes:
     if payload is not msgspec.UNSET and args:
         raise BadArguments("give the arguments either by name or as payload=, not both")
     try:
-        return _encoder.encode(args if payload is msgspec.UNSET else payload)
-    except (TypeError, ValueError, RecursionError) as error:
+        return values.encode(args if payload is msgspec.UNSET else payload)
+    except values.ValueTooLargeError as error:
+        raise TooLarge(f"the arguments have {error}") from error
+    except ValueError as error:
         raise BadArguments(f"the arguments are not JSON: {error}") from error

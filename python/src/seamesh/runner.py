@@ -10,13 +10,12 @@ from typing import Any
 
 import msgspec
 
-from seamesh import _wire
+from seamesh import _wire, values
 from seamesh.context import Context
 from seamesh.errors import BadArguments, BadResult, SeameshError, SkillError
 from seamesh.skills import Skill
 
 _log = logging.getLogger("seamesh")
-_encoder = msgspec.json.Encoder()
 
 
 async def run_skill(
@@ -71,20 +70,18 @@ async def _call(skill: Skill, arguments: dict[str, Any], context: Context, execu
     return value
 
 
-def checked_result(skill: str, value: Any) -> Any:
+def checked_result(skill: str, value: Any) -> msgspec.Raw:
     """The result as JSON text that goes on the wire as it is.
 
     Raises:
         BadResult: it is not JSON, or (code ``too_large``) over the limit of a result.
     """
     try:
-        encoded = _encoder.encode(value)
-    except (TypeError, ValueError, RecursionError) as error:
+        return msgspec.Raw(values.encode(value))
+    except values.ValueTooLargeError as error:
+        raise BadResult(f"{skill} returned {error}", code="too_large") from error
+    except ValueError as error:
         raise BadResult(f"{skill} returned something that is not JSON: {error}") from error
-    if len(encoded) > _wire.MAX_PAYLOAD_BYTES:
-        limit = _wire.MAX_PAYLOAD_BYTES
-        raise BadResult(f"{skill} returned {len(encoded)} bytes; at most {limit} are allowed", code="too_large")
-    return msgspec.Raw(encoded)
 
 
 def failed(code: _wire.Code, message: str) -> _wire.Outcome:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import msgspec
 
 from seamesh import _wire, docstrings
-from seamesh.context import Context
+from seamesh.context import Mesh
 from seamesh.errors import BadArguments
 
 _AT = re.compile(r" - at `\$\.?(.*)`$")
@@ -138,7 +138,7 @@ def _wants_context(first: inspect.Parameter, hints: dict[str, Any]) -> bool:
     hint = hints.get(first.name)
     if hint is None:
         return first.name == "ctx"
-    return isinstance(hint, type) and issubclass(hint, Context)
+    return isinstance(hint, type) and issubclass(hint, Mesh)
 
 
 def _check_name(name: str) -> None:

@@ -130,3 +130,37 @@ impl MemoryStore {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::contract::{self, Subject};
+
+    impl Subject for MemoryStore {
+        fn load(&mut self) -> Loaded {
+            MemoryStore::load(self)
+        }
+
+        fn commit(&mut self, batch: &Batch) -> Result<(), Conflict> {
+            MemoryStore::commit(self, batch)
+        }
+
+        fn find(&mut self, ids: &[TaskId]) -> Vec<StoredTask> {
+            MemoryStore::find(self, ids)
+        }
+
+        fn events_after(&mut self, after: u64) -> Vec<EventRecord> {
+            MemoryStore::events_after(self, after)
+        }
+
+        fn reopen(&mut self) {
+            // What is in memory is what a disk would hold.
+            *self = self.clone();
+        }
+    }
+
+    #[test]
+    fn the_store_in_memory_holds_the_contract() {
+        contract::run(MemoryStore::new);
+    }
+}

@@ -84,3 +84,72 @@ fn take<K: Ord + Clone>(
     }
     taken
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::contract::pending_task;
+
+    fn spec(id: &str, target: &str, skill: &str) -> TaskSpec {
+        let mut task = pending_task(id);
+        let spec = Arc::make_mut(&mut task.spec);
+        spec.skill = skill.to_owned();
+        spec.target = target.parse().ok();
+        spec.clone()
+    }
+
+    fn next<'a>(queue: &'a Queue, agent: &str, skills: &[&'static str]) -> Option<&'a str> {
+        let agent = agent.parse().unwrap();
+        let id = queue.next_for(&agent, skills.iter().copied());
+        id.map(TaskId::as_str)
+    }
+
+    #[test]
+    fn the_oldest_task_comes_first_across_target_and_skills() {
+        let mut queue = Queue::default();
+        queue.insert(&spec("c", "", "search"), 3);
+        queue.insert(&spec("a", "lib", "index"), 1);
+        queue.insert(&spec("b", "", "index"), 2);
+        assert_eq!(next(&queue, "lib", &["search", "index"]), Some("a"));
+        queue.remove(&spec("a", "lib", "index"), 1);
+        assert_eq!(next(&queue, "lib", &["search", "index"]), Some("b"));
+        assert_eq!(next(&queue, "lib", &["search"]), Some("c"));
+        assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn a_task_aimed_at_one_agent_is_nobody_elses_whatever_its_skill() {
+        let mut queue = Queue::default();
+        queue.insert(&spec("a", "lib", "search"), 1);
+        assert_eq!(next(&queue, "other", &["search"]), None);
+        assert_eq!(next(&queue, "lib", &[]), Some("a"));
+    }
+
+    #[test]
+    fn a_task_for_nobody_is_handed_to_nobody() {
+        let mut queue = Queue::default();
+        queue.insert(&spec("a", "", ""), 1);
+        assert_eq!(next(&queue, "lib", &["", "search"]), None);
+        assert_eq!(queue.len(), 0);
+    }
+
+    #[test]
+    fn taking_a_task_looks_at_one_head_a_skill_however_many_wait_for_others() {
+        let cost = |foreign: u64, own: u64| {
+            let mut queue = Queue::default();
+            for n in 0..foreign {
+                queue.insert(&spec(&format!("f{n}"), "other", "search"), n);
+                queue.insert(&spec(&format!("s{n}"), "", "translate"), foreign + n);
+            }
+            for n in 0..own {
+                queue.insert(&spec(&format!("o{n}"), "", "search"), 2 * foreign + n);
+            }
+            assert_eq!(next(&queue, "lib", &["search", "index"]), Some("o0"));
+            queue.looked_at.get()
+        };
+        assert_eq!(cost(0, 1), 1);
+        assert_eq!(cost(2_000, 2_000), 1);
+    }
+}

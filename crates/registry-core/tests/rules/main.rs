@@ -1,0 +1,12 @@
+//! The registry's rules, seen from outside: inputs in, and what every receiver got.
+
+mod agents;
+mod leases;
+mod links;
+mod pairing;
+mod promises;
+mod relay;
+mod rest_work;
+mod store;
+mod submit;
+mod world;

@@ -63,7 +63,15 @@ impl From<WireError> for Problem {
 pub fn parse_frame(bytes: &[u8]) -> Result<Frame<'_>, WireError> {
     let text =
         std::str::from_utf8(bytes).map_err(|e| WireError::new(Code::BadEncoding, e.to_string()))?;
-    serde_json::from_str(text).map_err(|e| WireError::from_json(&e))
+    let frame = serde_json::from_str(text).map_err(|e| WireError::from_json(&e))?;
+    // serde would also read a struct from a list, member by member.
+    if text.trim_start().starts_with('[') {
+        return Err(WireError::new(
+            Code::BadField,
+            "a message is an object, not a list",
+        ));
+    }
+    Ok(frame)
 }
 
 /// Deserializes a body, treating absent and `null` as `{}`.

@@ -1,6 +1,6 @@
 import react from "@vitejs/plugin-react";
 import { defineConfig } from "vitest/config";
-import { brotli } from "./build/brotli";
+import { brotli } from "./build/brotli.ts";
 
 const registry = process.env.SEAMESH_REGISTRY ?? "http://127.0.0.1:8080";
 
@@ -14,7 +14,7 @@ export default defineConfig({
   },
   server: { proxy: { "/api": { target: registry } } },
   test: {
-    environment: "happy-dom",
+    environment: "node",
     include: ["src/**/*.test.{ts,tsx}"],
     restoreMocks: true,
   },

@@ -1,13 +1,10 @@
 // Questions the page asks of agents. Pure.
 
-import type { AgentRecord, Health } from "../generated/wire";
+import { type AgentRecord, type Health, STALE_AFTER_MS } from "../generated/wire";
 import type { AgentEntry } from "./mesh-state";
 import { ago } from "./time";
 
 export const HEALTHS: readonly Health[] = ["active", "stale", "offline"];
-
-/** Milliseconds without a beat after which the registry calls an agent stale: an active one beat within them. */
-export const STALE_AFTER_MS = 90_000;
 
 export function byName(agents: Iterable<AgentEntry>): AgentEntry[] {
   return [...agents].sort((a, b) => (a.record.agent_id < b.record.agent_id ? -1 : 1));
@@ -33,7 +30,7 @@ export function lastBeat(entry: AgentEntry, nowMs: number): string {
   const beatMs = Date.parse(entry.record.last_heartbeat);
   const age = nowMs - beatMs;
   if (entry.record.health === "active") {
-    return Number.isNaN(age) || age > STALE_AFTER_MS ? "under 90 s ago" : ago(age);
+    return Number.isNaN(age) || age > STALE_AFTER_MS ? `under ${STALE_AFTER_MS / 1000} s ago` : ago(age);
   }
   if (entry.healthSinceMs !== null) return `lost ${ago(nowMs - entry.healthSinceMs)}`;
   return Number.isNaN(age) ? "unknown" : ago(age);

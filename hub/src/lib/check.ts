@@ -1,6 +1,8 @@
 // Runtime checks of what comes in from outside. A check answers the very value it was given, so nothing is lost, and
 // fields it does not know stay where they are.
 
+import { MAX_ID_BYTES } from "../generated/wire";
+
 /** Why a value from outside is not a message. The codes are the wire's own. */
 export class WireError extends Error {
   readonly code: "bad_json" | "bad_field" | "unknown_type";
@@ -18,7 +20,6 @@ export type Check = ((value: unknown, at: string) => void) & { readonly optional
 /** One check for every field of `T`: a field added to the wire does not compile until it is checked. */
 export type Shape<T> = { readonly [K in keyof T]-?: Check };
 
-const MAX_ID_LENGTH = 128;
 const ID = /^[A-Za-z0-9._\-:@+~*=]+$/;
 
 function refuse(at: string, expected: string): never {
@@ -31,7 +32,7 @@ export const text: Check = (value, at) => {
 
 /** An id as every channel spells it: safe in a path, a log and a page. */
 export const id: Check = (value, at) => {
-  if (typeof value !== "string" || value.length > MAX_ID_LENGTH || !ID.test(value)) refuse(at, "an id");
+  if (typeof value !== "string" || value.length > MAX_ID_BYTES || !ID.test(value)) refuse(at, "an id");
 };
 
 export const real: Check = (value, at) => {
@@ -49,7 +50,7 @@ export function count(most: number = Number.MAX_SAFE_INTEGER): Check {
 export const anything: Check = () => {};
 
 /** One of the names of `T`; the record makes the compiler ask for all of them. */
-export function oneOf<T extends string>(names: Readonly<Record<T, true>>): Check {
+export function oneOf<T extends string>(names: Readonly<Record<T, unknown>>): Check {
   return (value, at) => {
     if (typeof value !== "string" || !Object.hasOwn(names, value)) refuse(at, Object.keys(names).join(" | "));
   };

@@ -37,7 +37,7 @@ export interface Surroundings {
   beforePaint(then: () => void): void;
 }
 
-/** Milliseconds of silence after which a stream that sends keep-alives counts as dead: three of axum's beats. */
+/** Milliseconds of silence after which a stream that sends keep-alives counts as dead: three of them, at 15 s each. */
 export const SILENCE_MS = 45_000;
 
 /** Most events that wait for the next picture: a burst after a long cut is applied in pieces of this size. */

@@ -6,8 +6,8 @@ import { type Present, usePresence } from "./use-presence";
 
 /** Most links drawn: beyond them a picture is a blot, and the list says more. */
 const MAX_DRAWN_LINKS = 3_000;
-/** Most nodes whose names are written beside them. */
-const MAX_NAMES = 60;
+/** Most nodes whose names are all written: with more, a name shows when its node is pointed at or concerned. */
+const MAX_NAMES = 24;
 /** Longest name written beside a node, in characters. */
 const NAME_CHARS = 18;
 
@@ -27,7 +27,7 @@ export function MeshPicture({ graph, chosen, choose }: MeshViewProps) {
   const nodes = usePresence(graph.nodes, (node) => node.id);
   const drawn = useMemo(() => graph.links.slice(0, MAX_DRAWN_LINKS), [graph.links]);
   const links = usePresence(drawn, (link) => link.key);
-  const focus = graph.nodes.find((node) => node.agentId !== null && node.agentId === chosen)?.id ?? null;
+  const focus = graph.nodes.find((node) => node.agentId !== null && node.agentId === chosen);
   return (
     <div className="mesh" ref={box}>
       <svg className="mesh__picture" viewBox={`0 0 ${frame.width} ${frame.height}`}>
@@ -38,7 +38,7 @@ export function MeshPicture({ graph, chosen, choose }: MeshViewProps) {
               key={entry.item.key}
               entry={entry}
               places={remembered}
-              focus={focus}
+              focus={focus?.id ?? null}
               left={links.left}
             />
           ))}
@@ -49,7 +49,8 @@ export function MeshPicture({ graph, chosen, choose }: MeshViewProps) {
             entry={entry}
             at={remembered.get(entry.item.id)}
             named={graph.nodes.length <= MAX_NAMES}
-            chosen={entry.item.id === focus}
+            chosen={entry.item.id === focus?.id}
+            beside={focus?.linkedWith.includes(entry.item.label) ?? false}
             choose={choose}
             left={nodes.left}
           />
@@ -117,11 +118,14 @@ interface NodeMarkProps {
   readonly at: Point | undefined;
   readonly named: boolean;
   readonly chosen: boolean;
+  /** Whether it is linked with the chosen one. */
+  readonly beside: boolean;
   readonly choose: (agent: string | null) => void;
   readonly left: (key: string) => void;
 }
 
-function NodeMark({ entry, at, named, chosen, choose, left }: NodeMarkProps) {
+function NodeMark(props: NodeMarkProps) {
+  const { entry, at, chosen, choose, left } = props;
   const { item, leaving } = entry;
   if (!at) return null;
   const toggle = () => choose(chosen ? null : item.agentId);
@@ -133,7 +137,7 @@ function NodeMark({ entry, at, named, chosen, choose, left }: NodeMarkProps) {
   return (
     // biome-ignore lint/a11y/useSemanticElements: an SVG group cannot be a button element.
     <g
-      className={nodeClass(item, leaving, chosen)}
+      className={nodeClass(props)}
       data-node={leaving ? undefined : item.id}
       style={{ transform: `translate(${at.x}px, ${at.y}px)` }}
       role="button"
@@ -150,22 +154,22 @@ function NodeMark({ entry, at, named, chosen, choose, left }: NodeMarkProps) {
         {item.inFlight > 0 && (
           <text className="node__load">{item.inFlight > 99 ? "99+" : item.inFlight}</text>
         )}
-        {(named || chosen) && (
-          <text className="node__name" y={32}>
-            {shorten(item.label)}
-          </text>
-        )}
+        <text className="node__name" y={32}>
+          {shorten(item.label)}
+        </text>
       </g>
       <title>{nodeInWords(item)}</title>
     </g>
   );
 }
 
-function nodeClass(node: MeshNode, leaving: boolean, chosen: boolean): string {
-  const parts = ["node", `node--${node.health ?? "unknown"}`];
-  if (!node.sidecar) parts.push("node--bare");
+function nodeClass({ entry: { item, leaving }, named, chosen, beside }: NodeMarkProps): string {
+  const parts = ["node", `node--${item.health ?? "unknown"}`];
+  if (!item.sidecar) parts.push("node--bare");
+  if (!named) parts.push("node--unnamed");
   if (leaving) parts.push("node--leaving");
   if (chosen) parts.push("node--chosen");
+  if (beside) parts.push("node--beside");
   return parts.join(" ");
 }
 

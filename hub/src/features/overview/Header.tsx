@@ -99,7 +99,8 @@ const PHASE: Readonly<Record<Connection["phase"], readonly [word: string, tone: 
 
 function ConnectionState({ connection, refused }: { connection: Connection; refused: number }) {
   const [word, tone] = PHASE[connection.phase];
-  const note = refused > 0 ? `${refused} events were not understood` : undefined;
+  const note =
+    refused > 0 ? `${refused === 1 ? "1 event was" : `${refused} events were`} not understood` : undefined;
   return (
     <span className={`badge ${tone}`} data-phase={connection.phase} title={note}>
       {word}

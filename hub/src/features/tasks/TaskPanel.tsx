@@ -66,8 +66,7 @@ function StateFilter({ counts, state, choose }: StateFilterProps) {
           aria-pressed={state === name}
           onClick={() => choose(state === name ? null : name)}
         >
-          {STATE_LABELS[name]}
-          <span className="filter__count">{counts[name].toLocaleString()}</span>
+          {STATE_LABELS[name]} <span className="filter__count">{counts[name].toLocaleString()}</span>
         </button>
       ))}
     </fieldset>

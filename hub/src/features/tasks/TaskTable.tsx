@@ -126,7 +126,10 @@ const TaskRow = memo(function TaskRow({ index, measure, task, chosen, choose }: 
       <td className="col-age number quiet">
         <Ago ms={task.created_at * 1000} />
       </td>
-      <td className="col-error" title={task.error?.slice(0, 400)}>
+      <td
+        className={task.state === "failed" ? "col-error" : "col-error quiet"}
+        title={task.error?.slice(0, 400)}
+      >
         {task.error && <Data text={task.error} />}
       </td>
     </tr>

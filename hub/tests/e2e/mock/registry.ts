@@ -24,6 +24,9 @@ const TYPES: Readonly<Record<string, string>> = {
   ".css": "text/css",
   ".svg": "image/svg+xml",
 };
+/** The policy the registry serves its page under. */
+const PAGE_POLICY =
+  "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
 const COOKIE = "seamesh_session=s1";
 
 export interface Contents {
@@ -136,7 +139,7 @@ export class MockRegistry {
 
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", this.url);
-    response.setHeader("content-security-policy", "default-src 'self'");
+    response.setHeader("content-security-policy", PAGE_POLICY);
     if (!url.pathname.startsWith("/api/")) return this.file(url.pathname, response);
     if (this.refusing) return void request.socket.destroy();
     const route = `${request.method} ${url.pathname}`;

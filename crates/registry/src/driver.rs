@@ -1,0 +1,401 @@
+//! The one task that owns the core: feeds it, and does what it says, in order.
+//!
+//! A commit is a barrier: outputs behind it are held until the writer reports it durable. Commands go on meanwhile, so
+//! many commits are under way at once and share an fsync. When a commit fails, everything behind it is thrown away and
+//! the core starts again from what the store holds.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use axum::extract::ws::Utf8Bytes;
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use seamesh_proto::{Code, Problem};
+use seamesh_registry_core::store::{Batch, StoredNewcomer, StoredTask, Write};
+use seamesh_registry_core::{Caller, Core, Input, LookupId, Note, Op, Output, Reply, RequestId};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::clock::Clock;
+use crate::devices::Devices;
+use crate::metrics::Metrics;
+use crate::sockets::Sockets;
+use crate::store::{Progress, Reader, StoreError, Writer};
+
+/// Commands that wait for the core. Each takes microseconds; producers pause when it is full.
+const MAX_QUEUED_COMMANDS: usize = 4_096;
+
+/// Commits under way before commands wait: bounds what a failing disk throws away, and what is held in memory.
+const MAX_COMMITS_UNDER_WAY: usize = 1_024;
+
+/// Milliseconds between two attempts to read the store back after it failed.
+const RELOAD_RETRY_MS: u64 = 200;
+
+type Answer = Result<Reply, Problem>;
+
+enum Command {
+    Input(Box<Input>),
+    Request {
+        request: RequestId,
+        caller: Caller,
+        op: Op,
+        answer: oneshot::Sender<Answer>,
+    },
+    Stop,
+}
+
+/// The way to the core.
+#[derive(Clone)]
+pub(crate) struct CoreHandle {
+    commands: mpsc::Sender<Command>,
+    next_request: Arc<AtomicU64>,
+}
+
+impl CoreHandle {
+    /// Asks the core. What it answers is durable.
+    ///
+    /// # Errors
+    /// The core's refusal; `store_unavailable` when the answer could not be made durable.
+    pub(crate) async fn call(&self, caller: Caller, op: Op) -> Answer {
+        let request = RequestId(self.next_request.fetch_add(1, Relaxed) + 1);
+        let (answer, reply) = oneshot::channel();
+        let command = Command::Request {
+            request,
+            caller,
+            op,
+            answer,
+        };
+        self.commands.send(command).await.map_err(|_| stopping())?;
+        let mut guard = GoneGuard {
+            handle: self,
+            request: Some(request),
+        };
+        let result = reply.await;
+        guard.request = None;
+        result.map_err(|_| stopping())?
+    }
+
+    /// Feeds an input. Pauses while the core is busy.
+    pub(crate) async fn input(&self, input: Input) {
+        // A stopped core needs no inputs any more.
+        let _ = self.commands.send(Command::Input(Box::new(input))).await;
+    }
+
+    /// Stops the core once what it decided is durable.
+    pub(crate) async fn stop(&self) {
+        let _ = self.commands.send(Command::Stop).await;
+    }
+}
+
+fn stopping() -> Problem {
+    Problem::new(
+        Code::RegistryUnavailable,
+        "the registry is shutting down; try again",
+    )
+}
+
+/// Tells the core when the one who asks goes away before the answer.
+struct GoneGuard<'a> {
+    handle: &'a CoreHandle,
+    request: Option<RequestId>,
+}
+
+impl Drop for GoneGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(request) = self.request {
+            let gone = Command::Input(Box::new(Input::RequestGone { request }));
+            // With a full queue the core keeps the waiter until its time is up: bounded, and rare.
+            let _ = self.handle.commands.try_send(gone);
+        }
+    }
+}
+
+/// What the driver works with.
+pub(crate) struct Parts {
+    /// The rules, loaded.
+    pub core: Core,
+    /// The clock.
+    pub clock: Clock,
+    /// Where batches go.
+    pub writer: Writer,
+    /// Where lookups and reloads read.
+    pub reader: Reader,
+    /// Where frames go.
+    pub sockets: Arc<Sockets>,
+    /// Told about every newcomer's change once it is durable.
+    pub devices: Arc<Devices>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Starts the task. It ends after [`CoreHandle::stop`].
+pub(crate) fn start(parts: Parts) -> (CoreHandle, tokio::task::JoinHandle<()>) {
+    let (commands, queue) = mpsc::channel(MAX_QUEUED_COMMANDS);
+    let driver = Driver {
+        progress: parts.writer.progress(),
+        parts,
+        held: VecDeque::new(),
+        under_way: 0,
+        epoch: 0,
+        last_number: 0,
+        answers: BTreeMap::new(),
+        lookups: FuturesUnordered::new(),
+    };
+    let handle = CoreHandle {
+        commands,
+        next_request: Arc::default(),
+    };
+    (handle, tokio::spawn(driver.run(queue)))
+}
+
+/// An output that waits for a barrier, or the barrier.
+enum Held {
+    /// Everything behind waits for this batch.
+    Barrier {
+        number: u64,
+        newcomers: Vec<StoredNewcomer>,
+    },
+    Output(Output),
+}
+
+type Found = (u64, LookupId, Result<Vec<StoredTask>, StoreError>);
+
+struct Driver {
+    parts: Parts,
+    progress: watch::Receiver<Progress>,
+    held: VecDeque<Held>,
+    /// Barriers in `held`.
+    under_way: usize,
+    /// Grows with every reload: the writer throws away what an older epoch decided.
+    epoch: u64,
+    last_number: u64,
+    answers: BTreeMap<RequestId, oneshot::Sender<Answer>>,
+    lookups: FuturesUnordered<BoxFuture<'static, Found>>,
+}
+
+impl Driver {
+    async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
+        loop {
+            self.drain().await;
+            let deadline = self.parts.core.next_deadline();
+            let deadline = deadline.map(|(at, _)| self.parts.clock.instant(at));
+            tokio::select! {
+                biased;
+                changed = self.progress.changed() => match changed {
+                    Ok(()) => self.progressed(&mut queue).await,
+                    Err(_) => return tracing::error!("the store's thread is gone"),
+                },
+                Some(found) = self.lookups.next() => self.found(found, &mut queue).await,
+                () = sleep_until(deadline) => self.handle(Input::Tick),
+                command = queue.recv(), if self.under_way < MAX_COMMITS_UNDER_WAY => match command {
+                    Some(Command::Input(input)) => self.handle(*input),
+                    Some(Command::Request { request, caller, op, answer }) => {
+                        self.answers.insert(request, answer);
+                        self.handle(Input::Request { request, caller, op });
+                    }
+                    Some(Command::Stop) | None => break,
+                },
+            }
+        }
+        self.finish(queue).await;
+    }
+
+    fn handle(&mut self, input: Input) {
+        if let Input::RequestGone { request } = &input {
+            self.answers.remove(request);
+        }
+        let now = self.parts.clock.now();
+        self.parts.core.handle(input, now);
+    }
+
+    /// Takes every output of the core.
+    async fn drain(&mut self) {
+        while let Some(output) = self.parts.core.poll() {
+            match output {
+                Output::Commit(batch) => self.commit(batch).await,
+                output if self.held.is_empty() || is_urgent(&output) => self.perform(output),
+                output => self.held.push_back(Held::Output(output)),
+            }
+        }
+    }
+
+    async fn commit(&mut self, batch: Batch) {
+        self.last_number += 1;
+        let number = self.last_number;
+        let newcomers = batch.writes.iter().filter_map(|write| match write {
+            Write::PutNewcomer { newcomer, .. } => Some(newcomer.clone()),
+            _ => None,
+        });
+        self.held.push_back(Held::Barrier {
+            number,
+            newcomers: newcomers.collect(),
+        });
+        self.under_way += 1;
+        // The writer outlives the driver; a closed one is a registry that is being dropped.
+        let _ = self.parts.writer.commit(self.epoch, number, batch).await;
+    }
+
+    /// The writer came further, or failed.
+    async fn progressed(&mut self, queue: &mut mpsc::Receiver<Command>) {
+        let progress = self.progress.borrow_and_update().clone();
+        self.release(progress.durable);
+        if progress.failed_epoch == Some(self.epoch) {
+            self.recover(queue).await;
+        }
+    }
+
+    /// Performs what waited for batches up to this one.
+    fn release(&mut self, durable: u64) {
+        loop {
+            match self.held.pop_front() {
+                Some(Held::Barrier { number, newcomers }) if number <= durable => {
+                    self.under_way -= 1;
+                    newcomers.iter().for_each(|n| self.parts.devices.update(n));
+                }
+                Some(Held::Output(output)) => self.perform(output),
+                Some(barrier) => return self.held.push_front(barrier),
+                None => return,
+            }
+        }
+    }
+
+    fn perform(&mut self, output: Output) {
+        match output {
+            Output::Send { to, frame, .. } => {
+                let text = Utf8Bytes::from(frame.to_text());
+                let cut = self.parts.sockets.send(&to, &text);
+                self.parts
+                    .metrics
+                    .sockets_overflowed
+                    .fetch_add(cut, Relaxed);
+            }
+            Output::Close { conn, problem } => {
+                tracing::debug!(conn = conn.0, code = %problem.code, "closing a signaling socket");
+                self.parts.sockets.close(conn, problem.code);
+            }
+            Output::Reply { request, result } => self.answer(request, result),
+            Output::Lookup { lookup, task_ids } => {
+                let (reader, epoch) = (self.parts.reader.clone(), self.epoch);
+                let find = async move { (epoch, lookup, reader.find(task_ids).await) };
+                self.lookups.push(Box::pin(find));
+            }
+            Output::Note(note) => self.note(&note),
+            // Commits are taken out in `drain`: they are never held and never performed.
+            Output::Commit(_) => {}
+        }
+    }
+
+    fn answer(&mut self, request: RequestId, result: Answer) {
+        if let Some(answer) = self.answers.remove(&request) {
+            // Who went away is not told.
+            let _ = answer.send(result);
+        }
+    }
+
+    async fn found(&mut self, (epoch, lookup, result): Found, queue: &mut mpsc::Receiver<Command>) {
+        match result {
+            // The core that asked is no more.
+            _ if epoch != self.epoch => {}
+            Ok(tasks) => self.handle(Input::Found { lookup, tasks }),
+            // A store that cannot be read must not look like one that has nothing.
+            Err(_) => self.recover(queue).await,
+        }
+    }
+
+    fn note(&self, note: &Note) {
+        match note {
+            Note::FrameRefused { peer, problem } => {
+                self.parts.metrics.frames_refused.fetch_add(1, Relaxed);
+                tracing::debug!(%peer, code = %problem.code, "refused a signaling frame");
+            }
+            Note::ForgedSender { peer } => {
+                tracing::warn!(%peer, "a frame claimed another sender; dropped");
+            }
+            Note::StaleResult {
+                task_id,
+                lease,
+                peer,
+            } => {
+                tracing::info!(%task_id, lease, %peer, "refused a result under a lease that is over");
+            }
+            Note::LeaseLapsed {
+                task_id,
+                lease,
+                agent_id,
+            } => {
+                tracing::info!(%task_id, lease, %agent_id, "a lease ended without a result");
+            }
+            Note::TaskExpired { task_id } => tracing::info!(%task_id, "a task outlived its TTL"),
+            Note::PairingLimited => tracing::warn!("an address tries too many pairing codes"),
+        }
+    }
+
+    /// Throws away what was decided on an unwritten batch, and starts again from the store.
+    async fn recover(&mut self, queue: &mut mpsc::Receiver<Command>) {
+        let problem = Problem::from(StoreError::Failed(String::new()));
+        self.epoch += 1;
+        self.under_way = 0;
+        for held in std::mem::take(&mut self.held) {
+            match held {
+                Held::Output(Output::Reply { request, .. }) => {
+                    self.answer(request, Err(problem.clone()));
+                }
+                Held::Output(output @ Output::Close { .. }) => self.perform(output),
+                _ => {}
+            }
+        }
+        let loaded = loop {
+            match self.parts.reader.load().await {
+                Ok(loaded) => break loaded,
+                Err(_) => self.refuse_for_a_while(queue, &problem).await,
+            }
+        };
+        self.parts.metrics.core_reloads.fetch_add(1, Relaxed);
+        tracing::warn!("the store refused a commit; started again from what it holds");
+        let now = self.parts.clock.now();
+        self.parts.core.reload(loaded, &problem, now);
+    }
+
+    /// Nothing can be decided without the store: requests are refused, frames are dropped with their sockets.
+    async fn refuse_for_a_while(&mut self, queue: &mut mpsc::Receiver<Command>, problem: &Problem) {
+        let until = tokio::time::Instant::now() + std::time::Duration::from_millis(RELOAD_RETRY_MS);
+        while let Ok(Some(command)) = tokio::time::timeout_at(until, queue.recv()).await {
+            match command {
+                Command::Request { answer, .. } => drop(answer.send(Err(problem.clone()))),
+                Command::Input(input) => {
+                    if let Input::Connected { conn, .. } = *input {
+                        self.parts.sockets.close(conn, problem.code);
+                    }
+                }
+                Command::Stop => return,
+            }
+        }
+    }
+
+    /// Waits for what is under way, and answers it.
+    async fn finish(mut self, queue: mpsc::Receiver<Command>) {
+        drop(queue);
+        while !self.held.is_empty() {
+            if self.progress.changed().await.is_err() {
+                return;
+            }
+            let progress = self.progress.borrow_and_update().clone();
+            self.release(progress.durable);
+            if progress.failed_epoch == Some(self.epoch) {
+                return;
+            }
+        }
+    }
+}
+
+fn is_urgent(output: &Output) -> bool {
+    matches!(output, Output::Send { urgent: true, .. })
+}
+
+async fn sleep_until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}

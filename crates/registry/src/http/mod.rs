@@ -1,0 +1,69 @@
+//! The HTTP surface: the router made from the route table, and a handler for each operation, in files by noun.
+
+pub(crate) mod call;
+pub(crate) mod problem;
+pub(crate) mod router;
+
+mod access;
+mod agents;
+mod events;
+mod hub_files;
+mod keys;
+mod pairing;
+mod service;
+mod task_view;
+mod tasks;
+mod ws;
+
+use router::Handler;
+
+macro_rules! handlers {
+    ($($operation:ident => $path:path),+ $(,)?) => {
+        &[$((stringify!($operation), |call| Box::pin($path(call)))),+]
+    };
+}
+
+/// The handler of each operation of the route table.
+pub(crate) const HANDLERS: &[(&str, Handler)] = handlers! {
+    health => service::health,
+    metrics => service::metrics,
+    openapi => service::openapi,
+    ice_config => service::ice_config,
+    topology => service::topology,
+    hub_state => service::hub_state,
+    events => events::stream,
+    signaling => ws::upgrade,
+
+    token => access::token,
+    login => access::login,
+    session => access::session,
+    logout => access::logout,
+    login_link => access::login_link,
+
+    create_key => keys::create,
+    list_keys => keys::list,
+    revoke_key => keys::revoke,
+
+    register_agent => agents::register,
+    list_agents => agents::list,
+    get_agent => agents::get,
+    remove_agent => agents::remove,
+    route_skill => agents::route,
+    heartbeat => agents::heartbeat,
+
+    submit_task => tasks::submit,
+    list_tasks => tasks::list,
+    list_tasks_array => tasks::list_array,
+    get_task => tasks::get,
+    update_task => tasks::update,
+    cancel_task => tasks::cancel,
+    wait_task => tasks::wait,
+
+    create_invite => pairing::create_invite,
+    redeem_invite => pairing::redeem,
+    list_pending => pairing::list_pending,
+    list_pairing => pairing::list_all,
+    approve => pairing::approve,
+    reject => pairing::reject,
+    revoke => pairing::revoke,
+};

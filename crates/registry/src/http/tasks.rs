@@ -1,0 +1,110 @@
+//! Tasks: submit, look, end, cancel, wait, list.
+
+use axum::http::HeaderValue;
+use seamesh_proto::limits::{DEFAULT_PAGE, MAX_PAGE};
+use seamesh_proto::rest::{Ok as Done, SubmitAnswer, TaskPage, TaskQuery, TaskUpdate, WaitQuery};
+use seamesh_proto::task::SubmitTask;
+use seamesh_proto::{Code, Task, TaskId};
+use seamesh_registry_core::{Op, Reply};
+
+use super::call::{Answer, Call, json};
+use super::problem::Failure;
+use super::task_view::task_view;
+
+/// Milliseconds a `wait` lasts when the caller does not say.
+const DEFAULT_WAIT_MS: u64 = 30_000;
+
+pub(super) async fn submit(call: Call) -> Answer {
+    let task: SubmitTask = call.json()?;
+    match call.ask(Op::SubmitTask(Box::new(task))).await? {
+        Reply::Submitted(task_id) => Ok(json(&SubmitAnswer { task_id })),
+        other => Err(Failure::unexpected(&other)),
+    }
+}
+
+pub(super) async fn get(call: Call) -> Answer {
+    let id = task_id(&call)?;
+    task(call.ask(Op::GetTask(id)).await?)
+}
+
+pub(super) async fn update(call: Call) -> Answer {
+    let update: TaskUpdate = call.json()?;
+    let op = Op::UpdateTask {
+        task_id: task_id(&call)?,
+        update: Box::new(update),
+    };
+    call.ask(op).await?;
+    Ok(json(&Done::default()))
+}
+
+pub(super) async fn cancel(call: Call) -> Answer {
+    let id = task_id(&call)?;
+    call.ask(Op::CancelTask(id)).await?;
+    Ok(json(&Done::default()))
+}
+
+pub(super) async fn wait(call: Call) -> Answer {
+    let WaitQuery { timeout_ms } = call.query()?;
+    let task_id = task_id(&call)?;
+    let op = Op::WaitTask {
+        task_id: task_id.clone(),
+        timeout_ms: timeout_ms.unwrap_or(DEFAULT_WAIT_MS),
+    };
+    tokio::select! {
+        reply = call.ask(op) => task(reply?),
+        // A registry that goes away answers its waiters as things stand, so that it need not wait for them.
+        () = call.app.stopped() => task(call.ask(Op::GetTask(task_id)).await?),
+    }
+}
+
+pub(super) async fn list(call: Call) -> Answer {
+    let page = page(&call).await?;
+    Ok(json(&page))
+}
+
+pub(super) async fn list_array(call: Call) -> Answer {
+    let page = page(&call).await?;
+    let mut response = json(&page.tasks);
+    if let Some(cursor) = page.next_cursor.and_then(|c| HeaderValue::try_from(c).ok()) {
+        response.headers_mut().insert("x-next-cursor", cursor);
+    }
+    Ok(response)
+}
+
+async fn page(call: &Call) -> Result<TaskPage, Failure> {
+    let query: TaskQuery = call.query()?;
+    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
+    if !(1..=MAX_PAGE).contains(&limit) {
+        let detail = format!("limit: {limit} is not within 1 to {MAX_PAGE}");
+        return Err(Failure::new(Code::BadField, detail));
+    }
+    let before = query.cursor.as_deref().map(parse_cursor).transpose()?;
+    let page = call.app.reader.tasks(query, before, limit, true).await;
+    let page = page.map_err(seamesh_proto::Problem::from)?;
+    Ok(TaskPage {
+        tasks: page.tasks.iter().map(task_view).collect(),
+        next_cursor: page.next.map(|n| format!("n{n}")),
+    })
+}
+
+/// A cursor is opaque to clients; here it is the number of the last task of the page before.
+fn parse_cursor(text: &str) -> Result<i64, Failure> {
+    let number = text.strip_prefix('n').and_then(|n| n.parse().ok());
+    number.ok_or_else(|| {
+        Failure::new(
+            Code::BadField,
+            "cursor: not one that this list gave; begin again without it",
+        )
+    })
+}
+
+fn task_id(call: &Call) -> Result<TaskId, Failure> {
+    call.id("task_id", Code::TaskUnknown)
+}
+
+fn task(reply: Reply) -> Answer {
+    match reply {
+        Reply::Task(task) => Ok(json::<Task>(&task)),
+        other => Err(Failure::unexpected(&other)),
+    }
+}

@@ -1,0 +1,133 @@
+//! What a registry is started with, what it says when it serves, and why it does not.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::data_dir::DataDirError;
+use crate::http::router::TableMismatch;
+use crate::ice::IceSettings;
+use crate::key_file::KeyFileError;
+use crate::store::SchemaError;
+
+/// How a registry runs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Where it listens; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Its data directory, made when missing. One registry at a time.
+    pub data: PathBuf,
+    /// Key file of the existing wire, beside the keys made with the API.
+    pub api_keys: Option<PathBuf>,
+    /// Whether `/ws?token=` is allowed. Tokens in URLs end up in logs: off unless an old sidecar needs it.
+    pub compat_url_token: bool,
+    /// STUN and TURN servers that sidecars are told of.
+    pub ice: IceSettings,
+    /// Largest size of the database file, in bytes; commits beyond it are refused with `store_unavailable`. `None`: as
+    /// large as the disk.
+    pub max_database_bytes: Option<u64>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            data: PathBuf::from("seamesh-data"),
+            api_keys: None,
+            compat_url_token: false,
+            ice: IceSettings::default(),
+            max_database_bytes: None,
+        }
+    }
+}
+
+/// What a serving registry says of itself: the readiness line's content.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ready {
+    /// `registry`.
+    pub component: &'static str,
+    /// The address it listens on, with the real port.
+    pub listen: SocketAddr,
+    /// Its URL for clients on this machine.
+    pub url: String,
+    /// Its process.
+    pub pid: u32,
+    /// Its data directory.
+    pub data: PathBuf,
+}
+
+impl Ready {
+    /// What a registry on this address says.
+    pub(crate) fn new(listen: SocketAddr, data: PathBuf) -> Self {
+        let mut reachable = listen;
+        // An unspecified address is for listening only.
+        if listen.ip().is_unspecified() {
+            reachable.set_ip(match listen {
+                SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+                SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            });
+        }
+        Self {
+            component: "registry",
+            listen,
+            url: format!("http://{reachable}"),
+            pid: std::process::id(),
+            data,
+        }
+    }
+}
+
+/// Why a registry did not start, or stopped by itself. Each text says the next step where there is one.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The data directory is not usable.
+    #[error("data directory: {0}")]
+    Data(#[from] DataDirError),
+    /// The key file does not say what it means.
+    #[error("key file {path}: {error}")]
+    Keys {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: KeyFileError,
+    },
+    /// The database is not usable.
+    #[error("database {path}: {error}")]
+    Database {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: SchemaError,
+    },
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {error}; choose another with --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        error: std::io::Error,
+    },
+    /// The system gives no thread, randomness or socket.
+    #[error("the system refused: {0}")]
+    System(#[from] std::io::Error),
+    /// Routes and handlers do not match: a bug.
+    #[error(transparent)]
+    Tables(#[from] TableMismatch),
+    /// The task that owns the rules ended by itself: a bug; the log has more.
+    #[error("the registry's core stopped by itself")]
+    CoreStopped,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_of_an_unspecified_address_is_one_that_clients_can_reach() {
+        let url = |listen: &str| Ready::new(listen.parse().unwrap(), PathBuf::new()).url;
+        assert_eq!(url("0.0.0.0:80"), "http://127.0.0.1:80");
+        assert_eq!(url("[::]:80"), "http://[::1]:80");
+        assert_eq!(url("10.0.0.1:8080"), "http://10.0.0.1:8080");
+    }
+}

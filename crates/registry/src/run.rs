@@ -1,0 +1,192 @@
+//! A registry from start to end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use seamesh_registry_core::{Config, Core};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::data_dir::{DataDir, DataDirError};
+use crate::devices::Devices;
+use crate::driver::{self, Parts};
+use crate::http::router::router;
+use crate::keyring::{ADMIN_KEY_ID, ADMIN_PEER, Key, Keyring, Origin};
+use crate::metrics::Metrics;
+use crate::options::{Options, Ready, RunError};
+use crate::session::Sessions;
+use crate::sockets::Sockets;
+use crate::store::{Database, Reader, SchemaError, Writer};
+use crate::token::TokenSigner;
+use crate::{key_file, secret};
+
+/// Milliseconds that open requests and sockets have to end once the registry shuts down.
+const SHUTDOWN_MS: u64 = 5_000;
+
+/// Runs a registry until `shutdown` resolves. `on_ready` is called once it serves.
+///
+/// # Errors
+/// [`RunError`]: why it did not start.
+pub async fn run(
+    options: Options,
+    on_ready: impl FnOnce(&Ready),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let (stop, stopping) = watch::channel(false);
+    let data = DataDir::open(&options.data)?;
+    let (app, running) = assemble(&options, &data, stopping)?;
+    let router = router(&app)?;
+    let listener = TcpListener::bind(options.listen).await;
+    let listener = listener.map_err(|error| RunError::Listen {
+        address: options.listen,
+        error,
+    })?;
+    let ready = Ready::new(listener.local_addr()?, options.data.clone());
+    let service = router.into_make_service_with_connect_info::<SocketAddr>();
+    // Answers are small and written whole: waiting for more to send only delays them.
+    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+    let app_stopped = app.clone();
+    let serving = axum::serve(listener, service)
+        .with_graceful_shutdown(async move { app_stopped.stopped().await });
+    let mut serving = tokio::spawn(serving.into_future());
+    tracing::info!(listen = %ready.listen, "the registry serves");
+    on_ready(&ready);
+
+    let Running { mut driver, writer } = running;
+    let mut result = Ok(());
+    let mut shutdown = pin!(shutdown);
+    tokio::select! {
+        () = &mut shutdown => {}
+        _ = &mut driver => result = Err(RunError::CoreStopped),
+        served = &mut serving => {
+            // Accept errors are retried within; an end before the shutdown is the runtime's.
+            if let Ok(Err(error)) = served {
+                result = Err(RunError::System(error));
+            }
+        }
+    }
+    tracing::info!("the registry shuts down");
+    stop.send_replace(true);
+    app.sockets.close_all();
+    let limit = Duration::from_millis(SHUTDOWN_MS);
+    if !serving.is_finished() && timeout(limit, &mut serving).await.is_err() {
+        tracing::warn!("some requests did not end in time");
+        serving.abort();
+    }
+    if timeout(limit, app.sockets.all_served()).await.is_err() {
+        tracing::warn!("some signaling sockets did not end in time");
+    }
+    app.core.stop().await;
+    if result.is_ok() && timeout(limit, driver).await.is_err() {
+        tracing::error!("what was under way did not become durable in time");
+    }
+    drop(app);
+    wait_for_writer(writer).await;
+    result
+}
+
+struct Running {
+    driver: tokio::task::JoinHandle<()>,
+    writer: JoinHandle<()>,
+}
+
+/// Puts the parts together: store, keys, rules, and what requests work with.
+fn assemble(
+    options: &Options,
+    data: &DataDir,
+    stopping: watch::Receiver<bool>,
+) -> Result<(Arc<App>, Running), RunError> {
+    let clock = Clock::start();
+    let signer = TokenSigner::new(data.token_secret()?.as_bytes());
+    let path = data.database();
+    let failed = |error: SchemaError| RunError::Database {
+        path: path.clone(),
+        error,
+    };
+    let database = Database::open(&path, options.max_database_bytes).map_err(failed)?;
+    let loaded = database.load().map_err(|e| failed(e.into()))?;
+    let made = database.keys().map_err(|e| failed(e.into()))?;
+    let sessions = database
+        .sessions(clock.now())
+        .map_err(|e| failed(e.into()))?;
+    let mut keys = made;
+    keys.extend(file_keys(options.api_keys.as_deref(), &clock)?);
+    keys.push(admin_key(data, &clock)?);
+    let (writer, writer_thread) = Writer::start(database)?;
+    let devices = Arc::new(Devices::new(&loaded.newcomers));
+    let (sockets, metrics) = (Arc::new(Sockets::default()), Arc::new(Metrics::default()));
+    let reader = Reader::new(&path);
+    let seed = secret::random_bytes().map_err(DataDirError::Random)?;
+    let (core, driver) = driver::start(Parts {
+        core: Core::new(Config { seed }, loaded, clock.now()),
+        clock,
+        writer: writer.clone(),
+        reader: reader.clone(),
+        sockets: sockets.clone(),
+        devices: devices.clone(),
+        metrics: metrics.clone(),
+    });
+    let app = App {
+        clock,
+        signer,
+        keyring: Keyring::new(keys),
+        devices,
+        sessions: Sessions::new(sessions),
+        compat_url_token: options.compat_url_token,
+        ice: options.ice.clone(),
+        core,
+        writer,
+        reader,
+        sockets,
+        metrics,
+        stopping,
+        revoked: watch::channel(0).0,
+    };
+    let running = Running {
+        driver,
+        writer: writer_thread,
+    };
+    Ok((Arc::new(app), running))
+}
+
+fn file_keys(path: Option<&Path>, clock: &Clock) -> Result<Vec<Key>, RunError> {
+    let Some(path) = path else {
+        return Ok(Vec::new());
+    };
+    key_file::read(path, clock.now().0).map_err(|error| RunError::Keys {
+        path: path.to_owned(),
+        error,
+    })
+}
+
+fn admin_key(data: &DataDir, clock: &Clock) -> Result<Key, RunError> {
+    Ok(Key {
+        key_id: ADMIN_KEY_ID.to_owned(),
+        // The constant is a valid id.
+        peer_id: ADMIN_PEER.parse().expect("a valid id"),
+        role: seamesh_proto::rest::Role::Admin,
+        created_ms: clock.now().0,
+        hash: secret::hash(&data.admin_key()?),
+        origin: Origin::AdminFile,
+    })
+}
+
+/// The writing thread ends when its last user is gone; then the database file is closed.
+async fn wait_for_writer(writer: JoinHandle<()>) {
+    let joined = tokio::task::spawn_blocking(move || writer.join());
+    let limit = Duration::from_millis(SHUTDOWN_MS);
+    match timeout(limit, joined).await {
+        Ok(Ok(Ok(()))) => {}
+        // Somebody still holds a request: what is durable is durable all the same.
+        Err(_) => tracing::debug!("the store is still in use"),
+        Ok(_) => tracing::error!("the store's thread panicked"),
+    }
+}

@@ -1,0 +1,386 @@
+//! One writing connection: loads what lives, commits batches.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use seamesh_proto::Now;
+use seamesh_proto::rest::Role;
+use seamesh_registry_core::store::{
+    Batch, Conflict, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, Write,
+};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::rows::{
+    INSERT_TASK, Json, Parsed, TASK_COLUMNS, UPDATE_TASK, Word, insert_task, int, read_task,
+    to_json, update_task,
+};
+use super::schema::{self, SchemaError};
+use crate::keyring::{Key, Origin};
+use crate::secret::SecretHash;
+use crate::session::{Grant, Session};
+
+/// Events kept for watchers that come back. At some 600 bytes each, about 60 MB; a hub that was away for longer loads
+/// the present state instead.
+pub(crate) const EVENTS_KEPT: u64 = 100_000;
+
+/// Events between two prunings: a delete in every commit would double its cost.
+const PRUNE_EVERY: u64 = 1_024;
+
+/// Milliseconds a connection waits for another's lock. Only a checkpoint or a foreign tool can hold one.
+const BUSY_TIMEOUT_MS: u64 = 5_000;
+
+/// Statements kept prepared on a connection.
+const STATEMENT_CACHE: usize = 64;
+
+/// Why a batch did not become durable. Nothing of it was written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommitError {
+    /// It was decided on something else than what is stored.
+    #[error(transparent)]
+    Conflict(#[from] Conflict),
+    /// SQLite cannot write: a full disk, a broken one.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+/// A change of the shell's own tables.
+#[derive(Clone, Debug)]
+pub(crate) enum AccessWrite {
+    /// A new API key.
+    InsertKey(Key),
+    /// An API key is revoked, with every session that came from it.
+    RemoveKey {
+        /// Its hash.
+        hash: SecretHash,
+        /// Its id, which sessions name.
+        key_id: String,
+    },
+    /// A session begins. Expired ones are dropped on the way.
+    InsertSession {
+        /// The session.
+        session: Session,
+        /// The present.
+        now: Now,
+    },
+    /// A session ends.
+    RemoveSession(SecretHash),
+}
+
+/// The database's writing connection.
+pub(crate) struct Database {
+    connection: Connection,
+    last_seq: u64,
+    pruned_to: u64,
+}
+
+impl Database {
+    /// Opens or makes the database file. `max_bytes` bounds its size; a commit that would pass it fails.
+    ///
+    /// # Errors
+    /// [`SchemaError`].
+    pub(crate) fn open(path: &Path, max_bytes: Option<u64>) -> Result<Self, SchemaError> {
+        let mut connection = Connection::open(path)?;
+        // Write-ahead log: readers never wait for the writer; FULL: a commit is on disk when it returns.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        schema::prepare(&mut connection)?;
+        if let Some(bytes) = max_bytes {
+            let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+            let pages = int(bytes) / page.max(1);
+            connection.pragma_update(None, "max_page_count", pages)?;
+        }
+        let (first, last): (Option<i64>, Option<i64>) =
+            connection.query_row("SELECT min(seq), max(seq) FROM events", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })?;
+        Ok(Self {
+            connection,
+            last_seq: last.unwrap_or(0).cast_unsigned(),
+            pruned_to: first.map_or(0, |seq| seq.cast_unsigned() - 1),
+        })
+    }
+
+    /// Number of the last committed event; 0 before the first.
+    pub(crate) fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+
+    /// Commits groups of writes in one transaction, with one fsync: all of them or none.
+    ///
+    /// # Errors
+    /// [`CommitError`].
+    pub(crate) fn commit<'a>(
+        &mut self,
+        batches: impl IntoIterator<Item = &'a Batch>,
+        access: impl IntoIterator<Item = &'a AccessWrite>,
+    ) -> Result<(), CommitError> {
+        let transaction = self.connection.transaction()?;
+        let mut seq = self.last_seq;
+        for batch in batches {
+            for write in &batch.writes {
+                apply(&transaction, write)?;
+            }
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO events (seq, at_ms, body) VALUES (?1, ?2, ?3)")?;
+            for event in &batch.events {
+                seq += 1;
+                insert.execute(params![int(seq), int(batch.at.0), to_json(event)])?;
+            }
+        }
+        for write in access {
+            apply_access(&transaction, write)?;
+        }
+        let prune_to = seq.saturating_sub(EVENTS_KEPT);
+        let prune = prune_to >= self.pruned_to + PRUNE_EVERY;
+        if prune {
+            transaction.execute("DELETE FROM events WHERE seq <= ?1", [int(prune_to)])?;
+        }
+        transaction.commit()?;
+        self.last_seq = seq;
+        if prune {
+            self.pruned_to = prune_to;
+        }
+        Ok(())
+    }
+
+    /// Every live entity.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(crate) fn load(&self) -> rusqlite::Result<Loaded> {
+        load(&self.connection)
+    }
+
+    /// The API keys that were made here.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(crate) fn keys(&self) -> rusqlite::Result<Vec<Key>> {
+        let mut statement = self
+            .connection
+            .prepare("SELECT hash, key_id, peer_id, role, created_ms FROM api_keys")?;
+        let keys = statement.query_map([], |row| {
+            Ok(Key {
+                hash: row.get(0)?,
+                key_id: row.get(1)?,
+                peer_id: row.get::<_, Parsed<_>>(2)?.0,
+                role: row.get::<_, Word<Role>>(3)?.0,
+                created_ms: row.get::<_, i64>(4)?.cast_unsigned(),
+                origin: Origin::Made,
+            })
+        })?;
+        keys.collect()
+    }
+
+    /// The sessions that have not ended by `now`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(crate) fn sessions(&self, now: Now) -> rusqlite::Result<Vec<Session>> {
+        let mut statement = self.connection.prepare(
+            "SELECT hash, peer_id, role, credential, expires_ms FROM sessions WHERE expires_ms > ?1",
+        )?;
+        let sessions = statement.query_map([int(now.0)], |row| {
+            Ok(Session {
+                hash: row.get(0)?,
+                grant: Grant {
+                    peer_id: row.get::<_, Parsed<_>>(1)?.0,
+                    role: row.get::<_, Word<Role>>(2)?.0,
+                    credential: row.get(3)?,
+                },
+                expires: Now(row.get::<_, i64>(4)?.cast_unsigned()),
+            })
+        })?;
+        sessions.collect()
+    }
+}
+
+/// Every live entity, over any connection.
+pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
+    Ok(Loaded {
+        tasks: load_tasks(connection)?,
+        agents: load_entities::<StoredAgent>(connection, "agent")?,
+        invites: load_entities::<StoredInvite>(connection, "invite")?,
+        newcomers: load_entities::<StoredNewcomer>(connection, "newcomer")?,
+    })
+}
+
+fn load_tasks(connection: &Connection) -> rusqlite::Result<Vec<StoredTask>> {
+    // The first condition is the index's own: with it the scan touches live tasks only.
+    let mut statement = connection.prepare(&format!(
+        "SELECT {TASK_COLUMNS}, p.payload, NULL FROM tasks t LEFT JOIN task_payloads p ON p.n = t.n \
+         WHERE t.state <> 'completed' AND t.state IN ('pending', 'assigned', 'input_required') ORDER BY t.n"
+    ))?;
+    let tasks = statement.query_map([], |row| Ok(read_task(row)?.1))?;
+    tasks.collect()
+}
+
+fn load_entities<T: DeserializeOwned>(
+    connection: &Connection,
+    kind: &str,
+) -> rusqlite::Result<Vec<T>> {
+    let mut statement = connection.prepare("SELECT body FROM entities WHERE kind = ?1")?;
+    let rows = statement.query_map([kind], |row| Ok(row.get::<_, Json<T>>(0)?.0))?;
+    rows.collect()
+}
+
+fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), CommitError> {
+    let done = match write {
+        Write::PutTask { expected, task } => put_task(transaction, *expected, task)?,
+        Write::PutAgent { expected, agent } => {
+            put_entity(transaction, write, *expected, agent.version, agent)?
+        }
+        Write::PutInvite { expected, invite } => {
+            put_entity(transaction, write, *expected, invite.version, invite)?
+        }
+        Write::PutNewcomer { expected, newcomer } => {
+            put_entity(transaction, write, *expected, newcomer.version, newcomer)?
+        }
+        Write::DeleteAgent { .. } | Write::DeleteInvite { .. } => {
+            delete_entity(transaction, write)?
+        }
+    };
+    if done {
+        return Ok(());
+    }
+    let (kind, key) = write.key();
+    Err(CommitError::Conflict(Conflict {
+        kind: kind.to_owned(),
+        key: key.to_owned(),
+        expected: write.expected(),
+        stored: stored_version(transaction, kind, key)?,
+    }))
+}
+
+/// Whether the task was at the expected version and is written.
+fn put_task(
+    transaction: &Transaction<'_>,
+    expected: u64,
+    task: &StoredTask,
+) -> rusqlite::Result<bool> {
+    let n = if expected == 0 {
+        let mut insert = transaction.prepare_cached(INSERT_TASK)?;
+        if insert_task(&mut insert, task)? == 0 {
+            return Ok(false);
+        }
+        let n = transaction.last_insert_rowid();
+        if !task.spec.payload.is_empty() {
+            let mut insert = transaction
+                .prepare_cached("INSERT INTO task_payloads (n, payload) VALUES (?1, ?2)")?;
+            insert.execute(params![n, to_json(&task.spec.payload)])?;
+        }
+        n
+    } else {
+        let mut update = transaction.prepare_cached(UPDATE_TASK)?;
+        match update_task(&mut update, task, expected)? {
+            Some(n) => n,
+            None => return Ok(false),
+        }
+    };
+    if let Some(outcome) = task.outcome.as_ref().filter(|o| !o.result.is_null()) {
+        let mut insert = transaction
+            .prepare_cached("INSERT OR REPLACE INTO task_results (n, result) VALUES (?1, ?2)")?;
+        insert.execute(params![n, to_json(&outcome.result)])?;
+    }
+    Ok(true)
+}
+
+fn put_entity<T: Serialize>(
+    transaction: &Transaction<'_>,
+    write: &Write,
+    expected: u64,
+    version: u64,
+    body: &T,
+) -> rusqlite::Result<bool> {
+    let (kind, key) = write.key();
+    let changed = if expected == 0 {
+        let mut insert = transaction.prepare_cached(
+            "INSERT INTO entities (kind, key, version, body) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+        )?;
+        insert.execute(params![kind, key, int(version), to_json(body)])?
+    } else {
+        let mut update = transaction.prepare_cached(
+            "UPDATE entities SET version = ?3, body = ?4 WHERE kind = ?1 AND key = ?2 AND version = ?5",
+        )?;
+        update.execute(params![
+            kind,
+            key,
+            int(version),
+            to_json(body),
+            int(expected)
+        ])?
+    };
+    Ok(changed == 1)
+}
+
+fn delete_entity(transaction: &Transaction<'_>, write: &Write) -> rusqlite::Result<bool> {
+    let (kind, key) = write.key();
+    let mut delete = transaction
+        .prepare_cached("DELETE FROM entities WHERE kind = ?1 AND key = ?2 AND version = ?3")?;
+    let deleted = delete.execute(params![kind, key, int(write.expected())])?;
+    // What does not exist is at version 0, and removing it then is no change.
+    Ok(deleted == 1 || (write.expected() == 0 && stored_version(transaction, kind, key)? == 0))
+}
+
+fn stored_version(transaction: &Transaction<'_>, kind: &str, key: &str) -> rusqlite::Result<u64> {
+    let found: Option<i64> = if kind == "task" {
+        let sql = "SELECT version FROM tasks WHERE id = ?1";
+        let version = transaction.query_row(sql, [key], |row| row.get(0));
+        version.optional()?
+    } else {
+        let sql = "SELECT version FROM entities WHERE kind = ?1 AND key = ?2";
+        let version = transaction.query_row(sql, [kind, key], |row| row.get(0));
+        version.optional()?
+    };
+    Ok(found.unwrap_or(0).cast_unsigned())
+}
+
+fn apply_access(transaction: &Transaction<'_>, write: &AccessWrite) -> rusqlite::Result<()> {
+    match write {
+        AccessWrite::InsertKey(key) => {
+            transaction.execute(
+                "INSERT INTO api_keys (hash, key_id, peer_id, role, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    key.hash,
+                    key.key_id,
+                    key.peer_id.as_str(),
+                    role_text(key.role),
+                    int(key.created_ms)
+                ],
+            )?;
+        }
+        AccessWrite::RemoveKey { hash, key_id } => {
+            transaction.execute("DELETE FROM api_keys WHERE hash = ?1", [hash])?;
+            transaction.execute("DELETE FROM sessions WHERE credential = ?1", [key_id])?;
+        }
+        AccessWrite::InsertSession { session, now } => {
+            transaction.execute("DELETE FROM sessions WHERE expires_ms <= ?1", [int(now.0)])?;
+            transaction.execute(
+                "INSERT INTO sessions (hash, peer_id, role, credential, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    session.hash,
+                    session.grant.peer_id.as_str(),
+                    role_text(session.grant.role),
+                    session.grant.credential,
+                    int(session.expires.0)
+                ],
+            )?;
+        }
+        AccessWrite::RemoveSession(hash) => {
+            transaction.execute("DELETE FROM sessions WHERE hash = ?1", [hash])?;
+        }
+    }
+    Ok(())
+}
+
+fn role_text(role: Role) -> &'static str {
+    match role {
+        Role::Agent => "agent",
+        Role::Viewer => "viewer",
+        Role::Operator => "operator",
+        Role::Admin => "admin",
+    }
+}

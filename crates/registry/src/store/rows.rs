@@ -1,0 +1,206 @@
+//! Entities as rows, both ways.
+
+use std::sync::Arc;
+
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Row, Statement, named_params};
+use seamesh_proto::task::{Lineage, Outcome, Path, TaskState};
+use seamesh_proto::{Payload, TaskError};
+use seamesh_registry_core::store::{StoredTask, TaskSpec};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// The columns that [`read_task`] reads, in order; `payload` and `result` may be `NULL` where they are not wanted.
+pub(super) const TASK_COLUMNS: &str = "t.n, t.id, t.version, t.state, t.skill, t.target, t.source, t.submitter, \
+     t.parent, t.root, t.depth, t.path, t.created_ms, t.ttl_s, t.max_attempts, t.attempt, t.last_lease, t.lease, \
+     t.ended_by, t.assigned, t.direct, t.started_ms, t.updated_ms, t.outcome_state, t.error";
+
+/// Inserts a task that does not exist yet.
+pub(super) const INSERT_TASK: &str = "INSERT INTO tasks (id, version, state, skill, target, source, submitter, parent, \
+     root, depth, path, created_ms, ttl_s, max_attempts, attempt, last_lease, lease, ended_by, assigned, direct, \
+     started_ms, updated_ms, outcome_state, error) VALUES (:id, :version, :state, :skill, :target, :source, \
+     :submitter, :parent, :root, :depth, :path, :created_ms, :ttl_s, :max_attempts, :attempt, :last_lease, :lease, \
+     :ended_by, :assigned, :direct, :started_ms, :updated_ms, :outcome_state, :error) ON CONFLICT (id) DO NOTHING";
+
+/// Changes a task that is at the expected version.
+pub(super) const UPDATE_TASK: &str = "UPDATE tasks SET version = :version, state = :state, attempt = :attempt, \
+     last_lease = :last_lease, lease = :lease, ended_by = :ended_by, assigned = :assigned, direct = :direct, \
+     started_ms = :started_ms, updated_ms = :updated_ms, outcome_state = :outcome_state, error = :error \
+     WHERE id = :id AND version = :expected RETURNING n";
+
+/// Runs [`INSERT_TASK`]; the number of rows inserted.
+pub(super) fn insert_task(
+    statement: &mut Statement<'_>,
+    task: &StoredTask,
+) -> rusqlite::Result<usize> {
+    let spec = &task.spec;
+    let error = task.outcome.as_ref().and_then(|o| o.error.as_ref());
+    statement.execute(named_params! {
+        ":id": spec.id.as_str(),
+        ":version": int(task.version),
+        ":state": task.state.as_str(),
+        ":skill": spec.skill,
+        ":target": spec.target.as_ref().map(AsRef::<str>::as_ref),
+        ":source": spec.source,
+        ":submitter": spec.submitter.as_str(),
+        ":parent": spec.lineage.parent_id.as_ref().map(AsRef::<str>::as_ref),
+        ":root": spec.lineage.root_id.as_ref().map(AsRef::<str>::as_ref),
+        ":depth": spec.lineage.depth,
+        ":path": path_text(spec.path),
+        ":created_ms": int(spec.created_ms),
+        ":ttl_s": int(spec.ttl_s),
+        ":max_attempts": spec.max_attempts,
+        ":attempt": task.attempt,
+        ":last_lease": int(task.last_lease),
+        ":lease": task.lease.as_ref().map(to_json),
+        ":ended_by": task.ended_by.map(int),
+        ":assigned": task.assigned.as_ref().map(AsRef::<str>::as_ref),
+        ":direct": task.direct.as_ref().map(to_json),
+        ":started_ms": task.started_ms.map(int),
+        ":updated_ms": int(task.updated_ms),
+        ":outcome_state": task.outcome.as_ref().map(|o| o.state.as_str()),
+        ":error": error.map(to_json),
+    })
+}
+
+/// Runs [`UPDATE_TASK`]; the row's `n`, or `None` when it is not at the expected version.
+pub(super) fn update_task(
+    statement: &mut Statement<'_>,
+    task: &StoredTask,
+    expected: u64,
+) -> rusqlite::Result<Option<i64>> {
+    let error = task.outcome.as_ref().and_then(|o| o.error.as_ref());
+    let mut rows = statement.query(named_params! {
+        ":id": task.spec.id.as_str(),
+        ":expected": int(expected),
+        ":version": int(task.version),
+        ":state": task.state.as_str(),
+        ":attempt": task.attempt,
+        ":last_lease": int(task.last_lease),
+        ":lease": task.lease.as_ref().map(to_json),
+        ":ended_by": task.ended_by.map(int),
+        ":assigned": task.assigned.as_ref().map(AsRef::<str>::as_ref),
+        ":direct": task.direct.as_ref().map(to_json),
+        ":started_ms": task.started_ms.map(int),
+        ":updated_ms": int(task.updated_ms),
+        ":outcome_state": task.outcome.as_ref().map(|o| o.state.as_str()),
+        ":error": error.map(to_json),
+    })?;
+    match rows.next()? {
+        Some(row) => Ok(Some(row.get(0)?)),
+        None => Ok(None),
+    }
+}
+
+/// A task from [`TASK_COLUMNS`], then `payload`, then `result`.
+pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
+    let Json(payload): Json<Option<Value>> = row.get(25)?;
+    let spec = TaskSpec {
+        id: row.get::<_, Parsed<_>>(1)?.0,
+        skill: row.get(4)?,
+        target: row.get::<_, Option<Parsed<_>>>(5)?.map(|p| p.0),
+        source: row.get(6)?,
+        submitter: row.get::<_, Parsed<_>>(7)?.0,
+        payload: payload.map_or(Payload::EMPTY, Payload::new),
+        lineage: Lineage {
+            parent_id: row.get::<_, Option<Parsed<_>>>(8)?.map(|p| p.0),
+            root_id: row.get::<_, Option<Parsed<_>>>(9)?.map(|p| p.0),
+            depth: row.get(10)?,
+        },
+        path: row.get::<_, Word<Path>>(11)?.0,
+        created_ms: unsigned(row, 12)?,
+        ttl_s: unsigned(row, 13)?,
+        max_attempts: row.get(14)?,
+    };
+    let task = StoredTask {
+        spec: Arc::new(spec),
+        version: unsigned(row, 2)?,
+        state: row.get::<_, Word<TaskState>>(3)?.0,
+        attempt: row.get(15)?,
+        last_lease: unsigned(row, 16)?,
+        lease: row.get::<_, Json<_>>(17)?.0,
+        ended_by: row.get::<_, Option<i64>>(18)?.map(i64::cast_unsigned),
+        assigned: row.get::<_, Option<Parsed<_>>>(19)?.map(|p| p.0),
+        direct: row.get::<_, Json<_>>(20)?.0,
+        started_ms: row.get::<_, Option<i64>>(21)?.map(i64::cast_unsigned),
+        updated_ms: unsigned(row, 22)?,
+        outcome: read_outcome(row)?,
+    };
+    Ok((row.get(0)?, task))
+}
+
+fn read_outcome(row: &Row<'_>) -> rusqlite::Result<Option<Outcome>> {
+    let Some(Word(state)) = row.get::<_, Option<Word<TaskState>>>(23)? else {
+        return Ok(None);
+    };
+    let Json(error): Json<Option<TaskError>> = row.get(24)?;
+    let Json(result): Json<Option<Value>> = row.get(26)?;
+    Ok(Some(Outcome {
+        state,
+        result: result.unwrap_or_default(),
+        error,
+    }))
+}
+
+/// Counters and times fit into SQLite's signed integers for the next 292 million years; a lease or version that some
+/// peer could choose larger keeps its bits.
+pub(super) fn int(value: u64) -> i64 {
+    value.cast_signed()
+}
+
+fn unsigned(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
+    Ok(row.get::<_, i64>(at)?.cast_unsigned())
+}
+
+/// JSON text of one of our own types.
+pub(super) fn to_json<T: Serialize>(value: &T) -> String {
+    // Our types serialise into memory without failing: no maps with non-text keys, no IO.
+    serde_json::to_string(value).expect("stored types serialise")
+}
+
+fn path_text(path: Path) -> &'static str {
+    match path {
+        Path::Direct => "direct",
+        Path::Queue => "queue",
+    }
+}
+
+/// A column of JSON text; `NULL` reads as JSON `null`.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromSql for Json<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = match value {
+            ValueRef::Null => "null",
+            value => value.as_str()?,
+        };
+        let parsed = serde_json::from_str(text).map_err(FromSqlError::other)?;
+        Ok(Self(parsed))
+    }
+}
+
+/// A column of one word that an enum serialises to.
+pub(super) struct Word<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromSql for Word<T> {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        use serde::de::IntoDeserializer as _;
+        use serde::de::value::{Error, StrDeserializer};
+        let word: StrDeserializer<'_, Error> = value.as_str()?.into_deserializer();
+        Ok(Self(T::deserialize(word).map_err(FromSqlError::other)?))
+    }
+}
+
+/// A column of text that parses into an id.
+pub(super) struct Parsed<T>(pub(super) T);
+
+impl<T> FromSql for Parsed<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Self(value.as_str()?.parse().map_err(FromSqlError::other)?))
+    }
+}

@@ -1,0 +1,85 @@
+//! `seamesh registry`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use seamesh_registry::{IceSettings, Options, TurnSettings};
+
+use crate::{data, serving};
+
+/// Options of `seamesh registry`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "At first start the data directory gets its keys: token.key signs tokens, admin.key is the \
+    administrator's API key. When it serves, one line `ready {json}` on standard output names the address."
+)]
+pub(crate) struct RegistryArgs {
+    /// Address to listen on; port 0 lets the system choose.
+    #[arg(
+        long,
+        env = "SEAMESH_LISTEN",
+        default_value = "127.0.0.1:8080",
+        value_name = "ADDR"
+    )]
+    listen: SocketAddr,
+    /// Data directory, made when missing [default: ~/.local/share/seamesh/registry].
+    #[arg(long, env = "SEAMESH_DATA", value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Key file {"keys": {"<key>": {"peer_id", "role"}}}, beside the keys made with `seamesh keys`.
+    #[arg(long, env = "SEAMESH_API_KEYS", value_name = "FILE")]
+    api_keys: Option<PathBuf>,
+    /// Allow tokens in the URL of /ws, for old sidecars only: URLs end up in logs.
+    #[arg(long, env = "SEAMESH_COMPAT_URL_TOKEN")]
+    compat_url_token: bool,
+    /// STUN server told to sidecars, `stun:host:port`; may be repeated.
+    #[arg(long, env = "SEAMESH_STUN", value_name = "URL", value_delimiter = ',')]
+    stun: Vec<String>,
+    /// TURN server told to sidecars, `turn:host:port`; needs SEAMESH_TURN_SECRET.
+    #[arg(long, env = "SEAMESH_TURN_URL", value_name = "URL")]
+    turn_url: Option<String>,
+    /// Secret shared with the TURN server. Best given by the environment: a command line is seen by others.
+    #[arg(
+        long,
+        env = "SEAMESH_TURN_SECRET",
+        value_name = "SECRET",
+        hide_env_values = true
+    )]
+    turn_secret: Option<String>,
+}
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Why it cannot start.
+pub(crate) fn run(args: RegistryArgs) -> Result<()> {
+    serving::log_to_stderr();
+    let turn = match (args.turn_url, args.turn_secret) {
+        (Some(url), Some(secret)) => Some(TurnSettings { url, secret }),
+        (None, None) => None,
+        (Some(_), None) => bail!(
+            "--turn-url needs the secret shared with the TURN server: set SEAMESH_TURN_SECRET"
+        ),
+        (None, Some(_)) => bail!("a TURN secret without a server: set --turn-url"),
+    };
+    let options = Options {
+        listen: args.listen,
+        data: args.data.unwrap_or_else(data::registry_directory),
+        api_keys: args.api_keys,
+        compat_url_token: args.compat_url_token,
+        ice: IceSettings {
+            stun: args.stun,
+            turn,
+        },
+        ..Options::default()
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let ended = serving::asked_to_end()?;
+        Ok(seamesh_registry::run(options, |ready| serving::say_ready(ready), ended).await?)
+    })
+}

@@ -1,0 +1,60 @@
+//! What every long-running command does: logs to standard error, one `ready {json}` line, an end on SIGINT or SIGTERM.
+
+use std::io::{self, Write};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+
+/// Sends logs to standard error. `SEAMESH_LOG`, else `RUST_LOG`, chooses what is logged; the default is `info`.
+pub(crate) fn log_to_stderr() {
+    let filter =
+        EnvFilter::try_from_env("SEAMESH_LOG").or_else(|_| EnvFilter::try_from_default_env());
+    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
+    let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(is_terminal)
+        .init();
+}
+
+/// Says on standard output that the process serves, in one line that programs wait for.
+pub(crate) fn say_ready(ready: &impl Serialize) {
+    let line = serde_json::to_string(ready).unwrap_or_default();
+    // Whoever started us may have closed its end; we serve all the same.
+    let _ = print(&format!("ready {line}"));
+}
+
+/// Prints one line on standard output, at once.
+///
+/// # Errors
+/// When standard output is closed.
+pub(crate) fn print(line: &str) -> Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{line}")
+        .and_then(|()| out.flush())
+        .context("write to standard output")
+}
+
+/// Prints an error and all that led to it, on standard error.
+pub(crate) fn complain(error: &anyhow::Error) {
+    // With standard error closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "error: {error:#}");
+}
+
+/// Resolves on SIGINT or SIGTERM.
+///
+/// # Errors
+/// When the handlers cannot be installed.
+pub(crate) fn asked_to_end() -> Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("wait for SIGINT")?;
+    let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}

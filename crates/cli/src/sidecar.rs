@@ -1,0 +1,78 @@
+//! `seamesh sidecar`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+use seamesh_client::{Credential, RegistryUrl};
+use seamesh_sidecar::Options;
+
+use crate::serving;
+
+/// Options of `seamesh sidecar`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It serves its agent at once and waits for a registry that is away. When it serves, one line \
+    `ready {json}` on standard output names the socket."
+)]
+pub(crate) struct SidecarArgs {
+    /// The registry's address.
+    #[arg(
+        long,
+        env = "SEAMESH_REGISTRY",
+        default_value = "http://127.0.0.1:8080",
+        value_name = "URL"
+    )]
+    registry: RegistryUrl,
+    /// API key that names this sidecar. Best given by the environment: a command line is seen by others.
+    #[arg(
+        long,
+        env = "SEAMESH_API_KEY",
+        value_name = "KEY",
+        hide_env_values = true
+    )]
+    #[arg(required_unless_present = "device_token")]
+    api_key: Option<String>,
+    /// Device token from pairing, instead of an API key.
+    #[arg(
+        long,
+        env = "SEAMESH_DEVICE_TOKEN",
+        value_name = "TOKEN",
+        hide_env_values = true
+    )]
+    device_token: Option<String>,
+    /// Unix socket for the agent; its directory is made private.
+    #[arg(long, env = "SEAMESH_SOCKET", value_name = "PATH")]
+    socket: PathBuf,
+    /// Address of the UDP socket that all links share [default: any port; loopback for a local registry].
+    #[arg(long, env = "SEAMESH_UDP", value_name = "ADDR")]
+    udp: Option<SocketAddr>,
+}
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Why it cannot start.
+pub(crate) fn run(args: SidecarArgs) -> Result<()> {
+    serving::log_to_stderr();
+    let credential = match (args.api_key, args.device_token) {
+        (Some(key), _) => Credential::ApiKey(key),
+        (None, Some(token)) => Credential::DeviceToken(token),
+        (None, None) => Credential::None,
+    };
+    let options = Options {
+        registry: args.registry,
+        credential,
+        socket: args.socket,
+        udp: args.udp,
+    };
+    // One thread: docs/adr/0001.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let ended = serving::asked_to_end()?;
+        Ok(seamesh_sidecar::run(options, |ready| serving::say_ready(&ready), ended).await?)
+    })
+}

@@ -315,8 +315,8 @@ impl Core {
             info.sidecar_peer_id = caller.peer.to_string();
         }
         self.put_agent(caller, info, true)?;
-        self.beat(&id);
         self.lapse_all_of(&id, false);
+        self.beat(&id);
         self.fill(&id);
         Ok(())
     }
@@ -334,7 +334,6 @@ impl Core {
             return self.refuse(conn, "agent_register", problem.for_request(id.as_str()));
         }
         self.attach(&id, conn);
-        self.beat(&id);
         let named: BTreeSet<&TaskId> = leases.iter().map(|l| &l.task_id).collect();
         let held = self.agents.get(&id).map(|a| a.held.clone());
         for lease in &leases {
@@ -345,6 +344,8 @@ impl Core {
                 self.lapse(&task_id, false);
             }
         }
+        // Only now may it get new work, which it cannot have named.
+        self.beat(&id);
         self.fill(&id);
     }
 

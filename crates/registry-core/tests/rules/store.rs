@@ -1,1 +1,89 @@
+//! What a crash leaves and what a full disk does.
 
+use seamesh_proto::limits::LEASE_TTL_MS;
+use seamesh_proto::{Code, TaskState};
+use seamesh_registry_core::Op;
+use serde_json::json;
+
+use crate::world::{World, beat, id, lease, operator, work};
+
+#[test]
+fn a_restart_loses_no_task_and_its_holder_keeps_its_lease() {
+    let mut world = World::new();
+    let a = world.agent("a", &["s"]);
+    world.submit(work("held", "s"));
+    world.submit(work("waiting", "t"));
+    let got = lease(&world.assigned(a)[0]);
+    world.restart();
+    world.pass(LEASE_TTL_MS - 1);
+    let back = world.sidecar("p-a");
+    world.heard(back);
+    world.register(back, "a", &["s", "t"], std::slice::from_ref(&got));
+    assert_eq!(world.assigned(back)[0].task_id, id("waiting"));
+    assert_eq!(world.result(back, "a", &got, "r").code, None);
+    assert_eq!(world.task("held").result, json!("r"));
+}
+
+#[test]
+fn after_a_restart_a_holder_that_stays_away_loses_its_lease() {
+    let mut world = World::new();
+    world.agent("a", &["s"]);
+    world.submit(work("t", "s"));
+    world.restart();
+    let b = world.agent("b", &["s"]);
+    world.pass(LEASE_TTL_MS);
+    assert_eq!(world.assigned(b)[0].attempt, 2);
+}
+
+#[test]
+fn a_full_disk_is_told_and_nothing_of_it_is_remembered() {
+    let mut world = World::new();
+    let a = world.agent("a", &["s"]);
+    world.disk_full = true;
+    let op = Op::SubmitTask(Box::new(work("t", "s")));
+    let refused = world.ask(operator(), op).unwrap_err();
+    assert_eq!(refused.code, Code::StoreUnavailable);
+    assert!(world.assigned(a).is_empty());
+    assert_eq!(world.closed[&a].code, Code::StoreUnavailable);
+    let unknown = world.ask(operator(), Op::GetTask(id("t"))).unwrap_err();
+    assert_eq!(unknown.code, Code::TaskUnknown);
+    // And it goes on as before.
+    let back = world.sidecar("p-a");
+    world.register(back, "a", &["s"], &[]);
+    world.heard(back);
+    world.submit(work("t", "s"));
+    assert_eq!(world.assigned(back).len(), 1);
+}
+
+#[test]
+fn a_request_that_waits_is_told_when_the_disk_is_full() {
+    let mut world = World::new();
+    world.submit(work("t", "s"));
+    let wait = Op::WaitTask {
+        task_id: id("t"),
+        timeout_ms: 60_000,
+    };
+    let waiting = world.begin(operator(), wait);
+    world.disk_full = true;
+    let other = world.begin(operator(), Op::CancelTask(id("t")));
+    for request in [waiting, other] {
+        let told = world.reply(request).expect("told").unwrap_err();
+        assert_eq!(told.code, Code::StoreUnavailable);
+    }
+    assert_eq!(world.task("t").state, TaskState::Pending);
+}
+
+#[test]
+fn beats_do_not_wear_the_disk_out() {
+    let mut world = World::new();
+    world.rest_beat(beat("a"));
+    let written = world.store.load().agents[0].version;
+    for _ in 0..11 {
+        world.pass(5_000);
+        world.rest_beat(beat("a"));
+    }
+    assert_eq!(world.store.load().agents[0].version, written);
+    world.pass(5_000);
+    world.rest_beat(beat("a"));
+    assert_eq!(world.store.load().agents[0].version, written + 1);
+}

@@ -68,6 +68,12 @@ class Client:
         task = {"task_id": "t1", "attempt": 1, "skill": skill, "payload": payload, "from_agent": "asker"}
         self.write("task", {**task, "path": "direct", "timeout_ms": 60_000, "depth": 0, **changes})
 
+    async def hang_up(self) -> None:
+        """Ends the connection, and waits until the agent has noticed."""
+        self.writer.write_eof()
+        assert await self.ended()
+        self.writer.close()
+
     def close(self) -> None:
         """Ends the connection, as a sidecar that stops does."""
         self.writer.close()

@@ -195,13 +195,15 @@ def parse_event(line: bytes) -> AgentEvent | Malformed:
     """
     try:
         return _one_pass.decode(line)
-    except RecursionError as error:
-        return Malformed("bad_field", f"nested too deep: {error}")
+    except RecursionError:
+        return Malformed("bad_field", "nested too deep")
     except ValueError:
-        try:
-            return decode_agent_event(line)
-        except WireError as error:
-            return Malformed(error.code, str(error))
+        pass
+    try:
+        return decode_agent_event(line)
+    except WireError as error:
+        deep = isinstance(error.__cause__, RecursionError)
+        return Malformed("bad_field" if deep else error.code, str(error))
 
 
 def offers(agent: AgentRecord, skill: str) -> bool:

@@ -1,0 +1,75 @@
+// An agent that speaks to its sidecar by itself: JSON lines over the Unix socket.
+
+import { createConnection, type Socket } from "node:net";
+import { createInterface } from "node:readline";
+
+interface Line {
+  readonly type: string;
+  readonly payload: Record<string, unknown>;
+}
+
+export type Skill = (payload: unknown) => unknown;
+
+export class NativeAgent {
+  private readonly socket: Socket;
+  private readonly skills: Readonly<Record<string, Skill>>;
+  private readonly waiting: { fits: (line: Line) => boolean; then: (line: Line) => void }[] = [];
+  private requests = 0;
+
+  private constructor(socket: Socket, skills: Readonly<Record<string, Skill>>) {
+    this.socket = socket;
+    this.skills = skills;
+    createInterface({ input: socket }).on("line", (text) => void this.take(JSON.parse(text) as Line));
+  }
+
+  /** Says hello as `name`, with these skills, and resolves when the sidecar welcomed it. */
+  static async connect(
+    path: string,
+    name: string,
+    skills: Readonly<Record<string, Skill>>,
+  ): Promise<NativeAgent> {
+    const socket = createConnection(path);
+    await new Promise<void>((resolve, reject) => {
+      socket.once("connect", resolve);
+      socket.once("error", reject);
+    });
+    const agent = new NativeAgent(socket, skills);
+    const welcomed = agent.next((line) => line.type === "welcome");
+    const offered = Object.keys(skills).map((skill) => ({ name: skill, description: `Runs ${skill}` }));
+    agent.say("hello", { version: 1, agent: { agent_id: name, hostname: "test-host", skills: offered } });
+    await welcomed;
+    return agent;
+  }
+
+  /** Delegates work over a link, and resolves with the answer. */
+  async request(skill: string, to: string, payload: unknown): Promise<Record<string, unknown>> {
+    this.requests += 1;
+    const request_id = `r${this.requests}`;
+    const answered = this.next(
+      (line) => (line.type === "response" || line.type === "error") && line.payload.request_id === request_id,
+    );
+    this.say("request", { request_id, skill, to, payload, via: "direct", timeout_ms: 10_000 });
+    return (await answered).payload;
+  }
+
+  close(): void {
+    this.socket.destroy();
+  }
+
+  private say(type: string, payload: unknown): void {
+    this.socket.write(`${JSON.stringify({ type, payload })}\n`);
+  }
+
+  private next(fits: (line: Line) => boolean): Promise<Line> {
+    return new Promise((then) => this.waiting.push({ fits, then }));
+  }
+
+  private async take(line: Line): Promise<void> {
+    const index = this.waiting.findIndex((one) => one.fits(line));
+    if (index >= 0) this.waiting.splice(index, 1)[0]?.then(line);
+    if (line.type !== "task") return;
+    const { task_id, attempt, skill, payload } = line.payload;
+    const result = await this.skills[String(skill)]?.(payload);
+    this.say("respond", { task_id, attempt, outcome: { state: "completed", result } });
+  }
+}

@@ -137,7 +137,7 @@ def _score(sentence: Sentence, frequency: Counter[str], asked: set[str], told: s
     unique = set(terms)
     # Sorted, so that equal texts score equally whatever the order of a set.
     weight = sum((0.25 + math.log(frequency[t])) * (0.6 if t in told else 1.0) for t in sorted(unique))
-    density = weight / (len(terms) ** 0.5)
+    density = weight / math.sqrt(len(terms))
     overlap = len(unique & asked) / len(asked) if asked else 0.0
     early = 1.0 / (1.0 + sentence.place / 4.0)
     return density * (1.0 + 2.0 * overlap) * (1.0 + 0.3 * early) * sentence.weight

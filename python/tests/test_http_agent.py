@@ -63,6 +63,11 @@ def serving(
     asyncio.run(both())
 
 
+def happened(event: threading.Event) -> None:
+    """Waits for an event of a skill."""
+    assert event.wait(CAP_S)
+
+
 def test_the_task_of_pending_tasks_is_executed_and_its_result_posted() -> None:
     agent, ran = Agent("a"), threading.Event()
 
@@ -341,7 +346,7 @@ def test_work_that_does_not_end_before_the_stop_is_handed_back() -> None:
 
     with running() as registry:
         registry.pending.append(work("t1", "forever"))
-        serving(registry, agent, lambda: began.wait(CAP_S) and None, grace=0.01)
+        serving(registry, agent, lambda: happened(began), grace=0.01)
         assert registry.posted("t1") == {"state": "pending", "result": None, "error": "", "lease": 7}
 
 
@@ -357,7 +362,7 @@ def test_work_past_its_time_to_live_is_stopped_and_not_posted() -> None:
 
     with running() as registry:
         registry.pending.append(work("t1", "forever", ttl=0))
-        serving(registry, agent, lambda: ended.wait(CAP_S) and None)
+        serving(registry, agent, lambda: happened(ended))
         assert ended.is_set()
         assert registry.asked("POST /api/hub/tasks/t1").empty()
 

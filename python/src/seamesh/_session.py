@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
@@ -19,13 +18,13 @@ import msgspec
 from seamesh import _wire
 from seamesh._inbox import Inbox
 from seamesh._protocol import AgentProtocol, Event, Key
+from seamesh._requests import Requests
 from seamesh._threads import WorkerThreads
 from seamesh.context import Context, Mesh, Work
 from seamesh.errors import (
     Overloaded,
     SeameshError,
     SidecarUnavailable,
-    Timeout,
     error_of,
     outcome_error,
 )
@@ -38,9 +37,6 @@ _log = logging.getLogger("seamesh")
 
 COALESCE_BYTES = 64 * 1024
 """Output is written at the end of the loop's turn, or as soon as this many bytes wait."""
-
-ANSWER_GRACE_S = 5.0
-"""Seconds past a request's deadline that the sidecar, which keeps it, has to say so."""
 
 CONNECT_WAIT_S = 5.0
 """Seconds that work waits for a sidecar that is restarting before it fails."""
@@ -56,16 +52,6 @@ class Sink(Protocol):
     def pause_reading(self) -> None: ...
 
     def resume_reading(self) -> None: ...
-
-
-class _Asked:
-    """A request that waits for its last word."""
-
-    __slots__ = ("done", "wait")
-
-    def __init__(self, done: asyncio.Future[Any], *, wait: bool) -> None:
-        self.done = done
-        self.wait = wait
 
 
 class _Running:
@@ -106,9 +92,7 @@ class Session:
         self._flush_due = False
         self._dispatching = False
         self._room: asyncio.Future[None] | None = None
-        self._asked: dict[str, _Asked] = {}
-        self._asked_count = 0
-        self._peer_lists: deque[asyncio.Future[list[str]]] = deque()
+        self._requests = Requests(self._give_up, self._asked)
         self._running: dict[Key, _Running] = {}
         self._draining = False
         self._peer_id: str | None = None
@@ -149,10 +133,7 @@ class Session:
         self.welcome.clear()
         self.writable()
         lost = SidecarUnavailable("the sidecar went away before it answered; the work may still run")
-        for request_id in self._protocol.disconnected():
-            self._settle(request_id, error=lost)
-        while self._peer_lists:
-            _fail(self._peer_lists.popleft(), lost)
+        self._requests.lost(self._protocol.disconnected(), lost)
 
     def unwritable(self) -> None:
         """The transport holds enough bytes: whoever awaits a `send` waits."""
@@ -174,17 +155,15 @@ class Session:
             case _wire.AgentEventTaskCancel(payload=cancel):
                 self._stop((cancel.task_id, cancel.attempt), cancel.code)
             case _wire.AgentEventResponse(payload=response):
-                self._settle(response.request_id, response.outcome.result, error=outcome_error(response.outcome))
+                ended = response.outcome
+                self._requests.settle(response.request_id, ended.result, error=outcome_error(ended))
             case _wire.AgentEventAccepted(payload=accepted):
-                asked = self._asked.get(accepted.request_id)
-                if asked is not None and not asked.wait:
+                if self._requests.accepted(accepted.request_id, accepted.task_id):
                     self._protocol.accepted(accepted.request_id)
-                    self._settle(accepted.request_id, accepted.task_id)
             case _wire.AgentEventAgents(payload=answer):
-                self._settle(answer.request_id, answer.agents)
+                self._requests.settle(answer.request_id, answer.agents)
             case _wire.AgentEventPeerList(payload=listed):
-                if self._peer_lists:
-                    _give(self._peer_lists.popleft(), listed.peers)
+                self._requests.peers_came(listed.peers)
             case _wire.AgentEventWelcome(payload=welcome):
                 self._welcomed(welcome)
             case _wire.AgentEventRegistry(payload=state):
@@ -213,7 +192,7 @@ class Session:
     def _refused(self, problem: _wire.Problem) -> None:
         error = error_of(problem.code, problem.detail, fault=problem.fault, retry=problem.retry)
         if problem.request_id is not None:
-            self._settle(problem.request_id, error=error)
+            self._requests.settle(problem.request_id, error=error)
             return
         _log.warning("the sidecar refused: %s", error)
         self._call(self._agent.error_handler, error)
@@ -298,7 +277,7 @@ class Session:
         await self._connected(deadline)
         left_ms = max(1, int((deadline - self._loop.time()) * 1000))
         request = _wire.Request(
-            request_id=self._next_id(),
+            request_id=self._requests.next_id(),
             skill=work.skill,
             to=work.to,
             timeout_ms=left_ms if work.timeout_ms else None,
@@ -307,29 +286,21 @@ class Session:
             parent=work.parent.task_id if work.parent else None,
         )
         self._protocol.request(request, work.payload)
-        return await self._answer(request.request_id, left_ms / 1000 + ANSWER_GRACE_S, wait=work.wait)
+        return await self._requests.answer(request.request_id, left_ms / 1000, wait=work.wait)
 
     async def agents(self, skill: str | None) -> list[_wire.AgentRecord]:
         """The agents of the mesh."""
         await self._connected(self._loop.time() + CONNECT_WAIT_S)
-        request_id = self._next_id()
+        request_id = self._requests.next_id()
         self._protocol.agents(_wire.AgentsQuery(request_id=request_id, skill=skill))
-        agents: list[_wire.AgentRecord] = await self._answer(request_id, ANSWER_GRACE_S, wait=True)
+        agents: list[_wire.AgentRecord] = await self._requests.answer(request_id, 0.0)
         return agents
 
     async def peers(self) -> list[str]:
         """The peers with an open link."""
         await self._connected(self._loop.time() + CONNECT_WAIT_S)
-        answer: asyncio.Future[list[str]] = self._loop.create_future()
         self._protocol.list_peers()
-        self._peer_lists.append(answer)
-        self._inbox.let_read()
-        self._output()
-        try:
-            async with asyncio.timeout(ANSWER_GRACE_S):
-                return await asyncio.shield(answer)
-        except TimeoutError:
-            raise Timeout("the sidecar did not answer in time") from None
+        return await self._requests.peer_list()
 
     def send(self, peer: str, message: msgspec.Raw) -> Awaitable[None]:
         """Sends to a peer."""
@@ -353,34 +324,13 @@ class Session:
         except TimeoutError:
             raise SidecarUnavailable(f"no connection to the sidecar within {left:.1f} s") from None
 
-    async def _answer(self, request_id: str, patience: float, *, wait: bool) -> Any:
-        done: asyncio.Future[Any] = self._loop.create_future()
-        self._asked[request_id] = _Asked(done, wait=wait)
+    def _asked(self) -> None:
         self._inbox.let_read()
         self._output()
-        try:
-            async with asyncio.timeout(patience):
-                return await done
-        except TimeoutError:
-            raise Timeout("the sidecar did not answer in time") from None
-        finally:
-            # Nothing is left to give up once the last word came; after a cancellation or a timeout there is.
-            if self._asked.pop(request_id, None) is not None:
-                self._protocol.cancel(request_id)
-                self._output()
 
-    def _settle(self, request_id: str, value: Any = None, *, error: SeameshError | None = None) -> None:
-        asked = self._asked.pop(request_id, None)
-        if asked is None:
-            return
-        if error is None:
-            _give(asked.done, value)
-        else:
-            _fail(asked.done, error)
-
-    def _next_id(self) -> str:
-        self._asked_count += 1
-        return f"r{self._asked_count}"
+    def _give_up(self, request_id: str) -> None:
+        self._protocol.cancel(request_id)
+        self._output()
 
     # Output.
 
@@ -418,7 +368,7 @@ class Session:
     def _hold_reading(self, hold: bool) -> bool:
         """Slows the sidecar down while messages wait for their handler. Not while an answer is awaited: it could be
         the handler that awaits it."""
-        if self._sink is None or (hold and self._asked):
+        if self._sink is None or (hold and self._requests):
             return False
         if hold:
             self._sink.pause_reading()
@@ -448,13 +398,3 @@ class Session:
             handle.cancel()
         await asyncio.gather(*leftovers, return_exceptions=True)
         self._threads.shutdown()
-
-
-def _give(future: asyncio.Future[Any], value: Any) -> None:
-    if not future.done():
-        future.set_result(value)
-
-
-def _fail(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)

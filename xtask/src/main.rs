@@ -1,4 +1,4 @@
-//! The project's own commands. `cargo xtask help` lists them. Needs nothing but the Rust toolchain.
+//! The project's own commands. `cargo xtask help` lists them. Needs nothing but the Rust toolchain to start.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,8 +6,15 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod env;
 #[path = "gen/mod.rs"]
 mod generate;
+mod rust_tests;
+mod seams;
+mod stamp;
+mod step;
+mod tidy;
+mod tiers;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands.")]
@@ -18,12 +25,33 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Runs the tests: every tier, the tiers named, or what a developer runs while working.
+    Test {
+        /// Only this tier (may be given more than once).
+        #[arg(long, value_enum)]
+        tier: Vec<tiers::Tier>,
+        /// Leaves out clippy, mypy, the browser and all but the smoke tests of real processes.
+        #[arg(long)]
+        quick: bool,
+    },
+    /// Checks the rules of the tree.
+    Tidy,
     /// Writes schemas, OpenAPI and the TypeScript and Python types from crates/proto.
     Gen {
         /// Only compares, and names what is stale.
         #[arg(long)]
         check: bool,
     },
+    /// Prints the seam ledger: who says what to whom on which channel.
+    Seams {
+        /// One JSON object a line.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Builds the hub's files, when their sources changed.
+    BuildHub,
+    /// Installs what the tests and the demo need: the Python environment, the hub's packages, a browser.
+    Setup,
 }
 
 /// The repository's root.
@@ -32,7 +60,15 @@ pub(crate) fn root() -> PathBuf {
     here.parent().map_or(here.clone(), PathBuf::from)
 }
 
-#[allow(clippy::print_stdout, clippy::print_stderr)] // a command line tool speaks on its terminal
+/// Where cargo builds, and where we keep what we make.
+pub(crate) fn target_dir() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(chosen) => root().join(chosen),
+        None => root().join("target"),
+    }
+}
+
+#[allow(clippy::print_stderr)] // a command line tool speaks on its terminal
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,10 +82,20 @@ fn main() -> ExitCode {
 #[allow(clippy::print_stdout)]
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Gen { check: true } => generate::check(&root()),
+        Command::Test { tier, quick } => tiers::test(&tier, quick)?,
+        Command::Tidy => tidy::check(&root())?,
+        Command::Gen { check: true } => generate::check(&root())?,
         Command::Gen { check: false } => {
-            println!("{} generated files written", generate::write(&root())?);
-            Ok(())
+            println!("{} generated files written", generate::write(&root())?)
+        }
+        Command::Seams { json } => println!("{}", seams::ledger(json)?),
+        Command::BuildHub => env::build_hub()?,
+        Command::Setup => {
+            println!("python    {}", env::python()?.display());
+            env::node_modules()?;
+            println!("npm       hub/node_modules");
+            println!("chromium  {}", env::chromium()?.display());
         }
     }
+    Ok(())
 }

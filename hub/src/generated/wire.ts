@@ -198,6 +198,14 @@ export type Retry =
   | "never"
   | "later";
 
+/** A task and the number of its lease. */
+export interface LeaseRef {
+  /** The task. */
+  task_id: string;
+  /** The fencing number. */
+  lease: number;
+}
+
 /**
  * An agent as it registers: the body of `POST /api/registry/agents` and of the signaling message
  * `agent_register`.
@@ -521,6 +529,12 @@ export interface HeartbeatBody {
   sidecar_peer_id?: string;
   /** Most tasks to hand out in this answer; absent: as many as the agent may hold. */
   max_tasks?: number;
+  /**
+   * The leases it works under, of work it took over REST: each is renewed, and what is not named is
+   * handed out again, because the answer that carried it was lost. Absent: everything it holds is
+   * renewed for a while.
+   */
+  leases?: LeaseRef[];
 }
 
 /** Answer of `POST /api/hub/heartbeat`. */

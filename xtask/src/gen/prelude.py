@@ -69,9 +69,9 @@ def _decode(
         frame = _FRAME.decode(text)
     except UnicodeDecodeError as error:
         raise WireError("bad_encoding", str(error)) from error
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise WireError("bad_field", str(error)) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise WireError("bad_json", str(error)) from error
     reader = readers.get(frame.type)
     if reader is None:

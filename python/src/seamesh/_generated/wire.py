@@ -72,9 +72,9 @@ def _decode(
         frame = _FRAME.decode(text)
     except UnicodeDecodeError as error:
         raise WireError("bad_encoding", str(error)) from error
-    except msgspec.ValidationError as error:
+    except (msgspec.ValidationError, RecursionError) as error:
         raise WireError("bad_field", str(error)) from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except msgspec.DecodeError as error:
         raise WireError("bad_json", str(error)) from error
     reader = readers.get(frame.type)
     if reader is None:
@@ -744,6 +744,14 @@ AgentLink: TypeAlias = Union[
 """Link messages that pass from agent to agent; sidecars only carry them."""
 
 
+class LeaseRef(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A task and the number of its lease."""
+    task_id: Id
+    """The task."""
+    lease: UInt64
+    """The fencing number."""
+
+
 class AgentInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     """An agent as it registers: the body of `POST /api/registry/agents` and of the signaling message
     `agent_register`."""
@@ -918,6 +926,10 @@ class HeartbeatBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Its sidecar, as existing clients guess it."""
     max_tasks: UInt32 | None = None
     """Most tasks to hand out in this answer; absent: as many as the agent may hold."""
+    leases: list[LeaseRef] | None = None
+    """The leases it works under, of work it took over REST: each is renewed, and what is not named is
+    handed out again, because the answer that carried it was lost. Absent: everything it holds is
+    renewed for a while."""
 
 
 class HeartbeatAnswer(msgspec.Struct, kw_only=True, omit_defaults=True):

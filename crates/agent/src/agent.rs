@@ -1,0 +1,266 @@
+//! An agent: a name and its skills.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use seamesh_proto::ipc::Message;
+use seamesh_proto::limits::{MAX_SKILL_BYTES, MAX_SKILLS};
+use seamesh_proto::{AgentId, AgentProfile, PeerId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::SOCKET_ENV;
+use crate::ctx::{Ctx, Mesh};
+use crate::error::{AgentError, SkillError};
+use crate::port::Port;
+use crate::session::{Session, Work};
+use crate::skill::Skill;
+
+/// Seconds that running skills have to end when the agent is told to stop; what runs longer is handed back.
+pub const STOP_GRACE_S: u64 = 10;
+
+/// Milliseconds the last bytes have to reach the sidecar.
+const GOODBYE_MS: u64 = 500;
+
+type MessageHook = dyn Fn(&Mesh, Message) + Send + Sync;
+type PeerHook = dyn Fn(&Mesh, &PeerId, bool) + Send + Sync;
+
+/// What the user wants to hear of besides tasks.
+pub(crate) struct Hooks {
+    pub(crate) message: Box<MessageHook>,
+    pub(crate) peer: Box<PeerHook>,
+}
+
+/// An agent being declared. Nothing happens until it is [`run`](Self::run).
+#[must_use = "an agent serves when it is run"]
+pub struct Agent {
+    name: String,
+    description: String,
+    version: String,
+    mode: String,
+    max_concurrent: u32,
+    skills: Vec<Skill>,
+    hooks: Hooks,
+}
+
+impl Agent {
+    /// An agent of this name: letters, digits and `. _ - : @ + ~ * =`, at most 128 bytes.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            description: String::new(),
+            version: String::new(),
+            mode: String::new(),
+            max_concurrent: 0,
+            skills: Vec::new(),
+            hooks: Hooks {
+                message: Box::new(
+                    |_, message| tracing::debug!(from = %message.from_peer, "a message nobody reads"),
+                ),
+                peer: Box::new(|_, _, _| {}),
+            },
+        }
+    }
+
+    /// Says what the agent is for.
+    pub fn describe(mut self, text: impl Into<String>) -> Self {
+        self.description = text.into();
+        self
+    }
+
+    /// Its version, for the dashboard.
+    pub fn version(mut self, version: impl Into<String>) -> Self {
+        self.version = version.into();
+        self
+    }
+
+    /// A free-form mode, for the dashboard.
+    pub fn mode(mut self, mode: impl Into<String>) -> Self {
+        self.mode = mode.into();
+        self
+    }
+
+    /// Tasks it takes at once; 0 means the mesh's default (64).
+    pub fn max_concurrent(mut self, tasks: u32) -> Self {
+        self.max_concurrent = tasks;
+        self
+    }
+
+    /// Adds a skill: an async function of the context and its arguments. Their type's JSON Schema and doc comment
+    /// become the skill's schema and description.
+    ///
+    /// A slow skill blocks no other, as long as it does not block its thread. A skill that panics fails, and the agent
+    /// goes on. When nobody waits for it any more its future is dropped.
+    pub fn skill<A, T, E, F, R>(mut self, name: &str, handler: F) -> Self
+    where
+        A: DeserializeOwned + JsonSchema + Send + 'static,
+        T: Serialize,
+        E: Into<SkillError>,
+        F: Fn(Ctx, A) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.skills.push(Skill::new(name, handler));
+        self
+    }
+
+    /// Describes the skill that was added last, in place of its arguments' doc comment.
+    pub fn describe_skill(mut self, text: impl Into<String>) -> Self {
+        if let Some(skill) = self.skills.last_mut() {
+            skill.info.description = text.into();
+        }
+        self
+    }
+
+    /// Calls a function with each message of another agent, in order. It must not block: hand the message on.
+    pub fn on_message(mut self, hook: impl Fn(&Mesh, Message) + Send + Sync + 'static) -> Self {
+        self.hooks.message = Box::new(hook);
+        self
+    }
+
+    /// Calls a function with a peer and whether its link opened (`true`) or went down. It must not block.
+    pub fn on_peer(mut self, hook: impl Fn(&Mesh, &PeerId, bool) + Send + Sync + 'static) -> Self {
+        self.hooks.peer = Box::new(hook);
+        self
+    }
+
+    /// What it says of itself when it starts.
+    ///
+    /// # Errors
+    /// A bad name, or bad, doubled or too many skills.
+    pub fn profile(&self) -> Result<AgentProfile, AgentError> {
+        let agent_id = self.name.parse().map_err(|error| AgentError::BadName {
+            name: self.name.clone(),
+            error,
+        })?;
+        if self.skills.len() > MAX_SKILLS {
+            return Err(AgentError::TooManySkills);
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        for name in self.skills.iter().map(|skill| skill.info.name.as_str()) {
+            if name.is_empty() || name.len() > MAX_SKILL_BYTES {
+                return Err(AgentError::BadSkill(name.to_owned()));
+            }
+            if !seen.insert(name) {
+                return Err(AgentError::SkillTwice(name.to_owned()));
+            }
+        }
+        Ok(AgentProfile {
+            agent_id,
+            description: self.description.clone(),
+            skills: self.skills.iter().map(|skill| skill.info.clone()).collect(),
+            hostname: hostname(),
+            mode: self.mode.clone(),
+            version: self.version.clone(),
+            max_concurrent: self.max_concurrent,
+        })
+    }
+
+    /// Serves at `$SEAMESH_SOCKET` until SIGTERM or SIGINT.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run), and when the variable is not set.
+    pub async fn run_from_env(self) -> Result<(), AgentError> {
+        let socket = std::env::var_os(SOCKET_ENV).filter(|path| !path.is_empty());
+        self.run(PathBuf::from(socket.ok_or(AgentError::NoSocket)?))
+            .await
+    }
+
+    /// Serves at a sidecar's socket until SIGTERM or SIGINT; then running skills get [`STOP_GRACE_S`] to end, and the
+    /// rest is handed back. A sidecar that is away, or restarts, is waited for.
+    ///
+    /// # Errors
+    /// When the agent is not well declared, or signals cannot be listened for.
+    pub async fn run(self, socket: impl AsRef<Path>) -> Result<(), AgentError> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::Signals)?;
+        let running = self.start(socket)?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tokio::select! {
+            () = running.stop(Duration::from_secs(STOP_GRACE_S)) => {}
+            // A second signal means now.
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    }
+
+    /// Serves in the background of the present runtime, until the handle is dropped or stopped: for tests, and for
+    /// programs that are more than an agent.
+    ///
+    /// # Errors
+    /// When the agent is not well declared.
+    pub fn start(self, socket: impl AsRef<Path>) -> Result<Running, AgentError> {
+        let profile = self.profile()?;
+        let agent_id: AgentId = profile.agent_id.clone();
+        let mesh = Mesh::new(Arc::new(Port::new(profile)), agent_id);
+        let work = Arc::new(Work::default());
+        let skills: BTreeMap<_, _> = self
+            .skills
+            .into_iter()
+            .map(|skill| (skill.info.name.clone(), skill))
+            .collect();
+        let session = Session {
+            mesh: mesh.clone(),
+            skills,
+            hooks: self.hooks,
+            work: work.clone(),
+        };
+        let path = socket.as_ref().to_owned();
+        let serving = tokio::spawn(async move { session.serve(&path).await });
+        Ok(Running {
+            mesh,
+            work,
+            serving,
+        })
+    }
+}
+
+/// An agent at work. Dropping it is a crash: the connection ends without a goodbye.
+pub struct Running {
+    mesh: Mesh,
+    work: Arc<Work>,
+    serving: JoinHandle<()>,
+}
+
+impl Running {
+    /// The mesh as the agent sees it.
+    pub fn mesh(&self) -> &Mesh {
+        &self.mesh
+    }
+
+    /// Lets running skills end for at most `grace`, says goodbye, and ends.
+    pub async fn stop(self, grace: Duration) {
+        // What runs longer is handed back by the goodbye.
+        let _ = tokio::time::timeout(grace, self.work.idle()).await;
+        self.mesh.port.goodbye();
+        let written = async {
+            while self.mesh.port.has_output() {
+                tokio::task::yield_now().await;
+            }
+        };
+        // A sidecar that is gone needs no goodbye.
+        let _ = tokio::time::timeout(Duration::from_millis(GOODBYE_MS), written).await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// The machine's name; empty where it cannot be read.
+fn hostname() -> String {
+    let read = std::fs::read_to_string("/proc/sys/kernel/hostname");
+    let named = read.ok().or_else(|| std::env::var("HOSTNAME").ok());
+    named.unwrap_or_default().trim().to_owned()
+}

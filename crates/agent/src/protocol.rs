@@ -1,0 +1,229 @@
+//! The agent's end of the IPC socket, without IO, clock or runtime.
+//!
+//! Lines go in with [`Protocol::receive`], what somebody has to act on comes out; commands append to the output that
+//! [`Protocol::take`] hands over. One object outlives many connections: what must survive a sidecar's restart (work that
+//! runs, answers that were not delivered) is here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use seamesh_proto::ipc::{
+    AgentCommand, AgentEvent, AgentsQuery, Cancel, Hello, Request, Respond, RunRef, Welcome,
+};
+use seamesh_proto::limits::{DEFAULT_MAX_CONCURRENT, MAX_LINE_BYTES, MAX_OPEN_REQUESTS};
+use seamesh_proto::{AgentProfile, Code, Outcome, PROTOCOL_VERSION, Payload, WireError};
+
+use crate::answers::{Answers, Key};
+use crate::error::MeshError;
+
+/// One agent's conversation with its sidecar, over any number of connections.
+#[derive(Debug)]
+pub(crate) struct Protocol {
+    profile: AgentProfile,
+    welcomed: Option<Welcome>,
+    out: Vec<u8>,
+    /// Requests without a last word.
+    open: BTreeSet<String>,
+    running: BTreeSet<Key>,
+    /// Answers in `out`: back to `undelivered` when the connection is lost before they are taken.
+    unwritten: BTreeMap<Key, Vec<u8>>,
+    /// Answers made while there was no connection.
+    undelivered: BTreeMap<Key, Vec<u8>>,
+    answers: Answers,
+}
+
+impl Protocol {
+    pub(crate) fn new(profile: AgentProfile) -> Self {
+        Self {
+            profile,
+            welcomed: None,
+            out: Vec::new(),
+            open: BTreeSet::new(),
+            running: BTreeSet::new(),
+            unwritten: BTreeMap::new(),
+            undelivered: BTreeMap::new(),
+            answers: Answers::default(),
+        }
+    }
+
+    /// A connection is open: says `hello`, naming the work that still runs.
+    pub(crate) fn connected(&mut self) {
+        self.out.clear();
+        let unfinished = self.running.iter().chain(self.undelivered.keys());
+        let running = unfinished.map(|(task_id, attempt)| RunRef {
+            task_id: task_id.clone(),
+            attempt: *attempt,
+        });
+        let hello = Hello {
+            version: PROTOCOL_VERSION,
+            agent: self.profile.clone(),
+            running: running.collect(),
+        };
+        self.append(&AgentCommand::Hello(hello));
+    }
+
+    /// The connection is gone: the requests that nobody will answer any more.
+    pub(crate) fn disconnected(&mut self) -> Vec<String> {
+        self.welcomed = None;
+        self.undelivered.append(&mut self.unwritten);
+        self.out.clear();
+        std::mem::take(&mut self.open).into_iter().collect()
+    }
+
+    /// What the sidecar said in the last `welcome`; `None` without a connection.
+    pub(crate) fn welcomed(&self) -> Option<&Welcome> {
+        self.welcomed.as_ref()
+    }
+
+    /// Reads one line. `None`: nothing for anybody else to do.
+    pub(crate) fn receive(&mut self, line: &[u8]) -> Result<Option<AgentEvent>, WireError> {
+        let event = AgentEvent::parse(line)?;
+        Ok(self.admit(&event).then_some(event))
+    }
+
+    fn admit(&mut self, event: &AgentEvent) -> bool {
+        match event {
+            AgentEvent::Task(task) => self.admit_task((task.task_id.clone(), task.attempt)),
+            AgentEvent::Response(response) => self.open.remove(&response.request_id),
+            AgentEvent::Agents(answer) => self.open.remove(&answer.request_id),
+            AgentEvent::Error(problem) => {
+                if let Some(id) = &problem.request_id {
+                    self.open.remove(id);
+                }
+                true
+            }
+            AgentEvent::Welcome(welcome) => {
+                self.welcomed = Some(welcome.clone());
+                for (key, line) in std::mem::take(&mut self.undelivered) {
+                    self.out.extend_from_slice(&line);
+                    self.unwritten.insert(key, line);
+                }
+                true
+            }
+            _ => true,
+        }
+    }
+
+    /// Whether the attempt is new. One that runs goes on; one that is done is answered again.
+    fn admit_task(&mut self, key: Key) -> bool {
+        if self.running.contains(&key) {
+            return false;
+        }
+        if let Some(line) = self.answers.get(&key) {
+            self.out.extend_from_slice(line);
+            return false;
+        }
+        let limit = match self.profile.max_concurrent {
+            0 => DEFAULT_MAX_CONCURRENT,
+            named => named,
+        };
+        if self.running.len() >= limit as usize {
+            let text = format!("the agent holds {limit} tasks already");
+            self.append(&respond(key, Outcome::failed(Code::Overloaded, text)));
+            return false;
+        }
+        self.running.insert(key)
+    }
+
+    /// Delegates work.
+    ///
+    /// # Errors
+    /// `agent_away` without a connection, `overloaded` with too many open requests, `too_large`.
+    pub(crate) fn request(&mut self, request: Request) -> Result<(), MeshError> {
+        self.ask(request.request_id.clone(), &AgentCommand::Request(request))
+    }
+
+    /// Asks for the agents of the mesh. Errors as [`request`](Self::request).
+    pub(crate) fn agents(&mut self, query: AgentsQuery) -> Result<(), MeshError> {
+        self.ask(query.request_id.clone(), &AgentCommand::Agents(query))
+    }
+
+    /// Any command that opens no request. Errors as [`request`](Self::request).
+    pub(crate) fn command(&mut self, command: &AgentCommand) -> Result<(), MeshError> {
+        let Some(welcome) = &self.welcomed else {
+            let text = "there is no connection to the sidecar now";
+            return Err(MeshError::new(Code::AgentAway, text));
+        };
+        let limit = welcome.max_line_bytes.min(MAX_LINE_BYTES as u64) as usize;
+        let start = self.out.len();
+        self.append(command);
+        let bytes = self.out.len() - start;
+        if bytes > limit {
+            self.out.truncate(start);
+            let text = format!("a line of {bytes} bytes; at most {limit} are allowed");
+            return Err(MeshError::new(Code::TooLarge, text));
+        }
+        Ok(())
+    }
+
+    fn ask(&mut self, request_id: String, command: &AgentCommand) -> Result<(), MeshError> {
+        if self.open.len() >= MAX_OPEN_REQUESTS {
+            let text = format!("{MAX_OPEN_REQUESTS} requests are open already");
+            return Err(MeshError::new(Code::Overloaded, text));
+        }
+        self.command(command)?;
+        self.open.insert(request_id);
+        Ok(())
+    }
+
+    /// `accepted` was a request's last word: nobody waits for its response.
+    pub(crate) fn settled(&mut self, request_id: &str) {
+        self.open.remove(request_id);
+    }
+
+    /// Gives up a request. One that has ended stays as it is.
+    pub(crate) fn cancel(&mut self, request_id: &str) {
+        if self.open.remove(request_id) {
+            self.append(&AgentCommand::Cancel(Cancel {
+                request_id: request_id.to_owned(),
+            }));
+        }
+    }
+
+    /// Tells how a task ended: now, or as soon as there is a connection again.
+    pub(crate) fn respond(&mut self, key: Key, outcome: Outcome) {
+        self.running.remove(&key);
+        let mut line = Vec::new();
+        respond(key.clone(), outcome).write_line(&mut line);
+        self.answers.put(key.clone(), line.clone());
+        if self.welcomed.is_some() {
+            self.out.extend_from_slice(&line);
+            self.unwritten.insert(key, line);
+        } else {
+            self.undelivered.insert(key, line);
+        }
+    }
+
+    /// Goes away for good: the sidecar hands unfinished work back.
+    pub(crate) fn goodbye(&mut self) {
+        if self.welcomed.is_some() {
+            self.append(&AgentCommand::Goodbye(Payload::EMPTY));
+        }
+    }
+
+    /// Swaps the bytes to write into `buffer`, which is empty, once.
+    pub(crate) fn take(&mut self, buffer: &mut Vec<u8>) {
+        std::mem::swap(buffer, &mut self.out);
+        self.unwritten.clear();
+    }
+
+    /// Bytes that wait to be taken.
+    pub(crate) fn queued(&self) -> usize {
+        self.out.len()
+    }
+
+    fn append(&mut self, command: &AgentCommand) {
+        command.write_line(&mut self.out);
+    }
+}
+
+fn respond((task_id, attempt): Key, outcome: Outcome) -> AgentCommand {
+    AgentCommand::Respond(Respond {
+        task_id,
+        attempt,
+        outcome,
+    })
+}
+
+#[cfg(test)]
+#[path = "protocol_tests.rs"]
+mod tests;

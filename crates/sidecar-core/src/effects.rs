@@ -51,6 +51,10 @@ impl Effects {
         self.out.pop_front()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.out.is_empty()
+    }
+
     pub(crate) fn note(&mut self, note: Note) {
         self.push(Output::Note(note));
     }

@@ -30,7 +30,7 @@ pub const REDIAL_MS: (u64, u64) = (50, 30_000);
 pub const MAX_REDIALS: u32 = 12;
 
 /// First and largest delay, in milliseconds, between attempts to reach the registry.
-pub const RECONNECT_MS: (u64, u64) = (50, 5_000);
+pub const RECONNECT_MS: (u64, u64) = (50, 2_000);
 
 /// Links opened without being asked for. In a larger mesh the rest opens on first use, so that a thousand sidecars do
 /// not hold half a million links.

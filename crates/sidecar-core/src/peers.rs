@@ -351,6 +351,11 @@ impl Peers {
         fx.timers.set_if_unset(Reason::Links, at);
     }
 
+    /// Every link, open or opening.
+    pub(crate) fn links(&self) -> impl Iterator<Item = LinkId> {
+        self.by_link.keys().copied()
+    }
+
     /// The open links, by peer.
     pub(crate) fn open(&self) -> impl Iterator<Item = (&PeerId, &Attempt)> {
         self.peers.iter().filter_map(|(id, peer)| {

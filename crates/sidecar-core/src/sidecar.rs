@@ -109,6 +109,16 @@ impl Sidecar {
         self.peers.open().map(|(id, _)| id.clone()).collect()
     }
 
+    /// Every link, open or opening.
+    pub fn links(&self) -> Vec<LinkId> {
+        self.peers.links().collect()
+    }
+
+    /// Whether [`poll`](Self::poll) has nothing to say.
+    pub fn is_idle(&self) -> bool {
+        self.fx.is_empty()
+    }
+
     /// Moves the time on and does what is due.
     pub(crate) fn advance(&mut self, now: Now) {
         self.fx.now = self.fx.now.max(now);

@@ -1,0 +1,49 @@
+//! The one place where the sidecar reads a clock.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use seamesh_proto::Now;
+
+/// One wall-clock reading at the start, carried on by the monotonic clock: it never jumps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    start: Instant,
+    start_ms: u64,
+}
+
+impl Clock {
+    pub(crate) fn start() -> Self {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            start: Instant::now(),
+            start_ms: u64::try_from(since_epoch.as_millis()).unwrap_or_default(),
+        }
+    }
+
+    /// An instant as the core counts.
+    pub(crate) fn now(&self, at: Instant) -> Now {
+        let elapsed = at.saturating_duration_since(self.start).as_millis();
+        Now(self.start_ms + u64::try_from(elapsed).unwrap_or_default())
+    }
+
+    /// A deadline of the core as an instant: never early.
+    pub(crate) fn instant(&self, at: Now) -> Instant {
+        self.start + Duration::from_millis(at.0.saturating_sub(self.start_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_is_due_when_its_instant_comes_and_not_before() {
+        let clock = Clock::start();
+        let due = clock.now(Instant::now()).plus(5);
+        let at = clock.instant(due);
+        assert!(clock.now(at) >= due);
+        assert!(clock.now(at - Duration::from_millis(1)) < due);
+    }
+}

@@ -1,0 +1,372 @@
+//! The loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::pin::{Pin, pin};
+use std::time::{Duration, Instant};
+
+use seamesh_client::Registry;
+use seamesh_proto::limits::MAX_LINE_BYTES;
+use seamesh_proto::{Code, Problem};
+use seamesh_sidecar_core::{ClientId, Config, Input, LinkId, Output, Sidecar};
+use tokio::net::UnixStream;
+use tokio::time::{Sleep, sleep_until};
+
+use crate::clock::Clock;
+use crate::ipc::{Client, Pressure};
+use crate::lines::Line;
+use crate::network::Network;
+use crate::notes::Notes;
+use crate::signaling::{Event, Signaling};
+use crate::socket_file::SocketFile;
+use crate::{Options, Ready, RunError};
+
+/// How long the loop sleeps when nothing is due.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// Runs a sidecar until `shutdown` is over. `on_ready` is called once the agent can connect; the registry may be away
+/// then.
+///
+/// It needs a tokio runtime with IO and time, and one thread is enough.
+///
+/// # Errors
+/// See [`RunError`]: only what prevents a start. Whatever happens later is dealt with.
+pub async fn run(
+    options: Options,
+    on_ready: impl FnOnce(Ready),
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), RunError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(|e| RunError::Random(e.to_string()))?;
+    let registry = Registry::new(options.registry.clone(), options.credential.clone())?;
+    let socket = SocketFile::bind(&options.socket)?;
+    let is_local = options.udp().ip().is_loopback();
+    let mut driver = Driver {
+        core: Sidecar::new(&Config { seed }),
+        clock: Clock::start(),
+        network: Network::bind(options.udp())?,
+        signaling: Signaling::new(registry, !is_local),
+        clients: BTreeMap::new(),
+        last_client: 0,
+        ready_links: BTreeSet::new(),
+        notes: Notes::default(),
+    };
+    driver.settle(Instant::now())?;
+    on_ready(Ready {
+        component: "sidecar",
+        socket: options.socket.display().to_string(),
+        pid: std::process::id(),
+    });
+    driver.serve(&socket, shutdown).await
+}
+
+/// Everything the loop owns.
+struct Driver {
+    core: Sidecar,
+    clock: Clock,
+    network: Network,
+    signaling: Signaling,
+    clients: BTreeMap<ClientId, Client>,
+    last_client: u64,
+    /// Links with something to send and, as far as we know, room for it.
+    ready_links: BTreeSet<LinkId>,
+    notes: Notes,
+}
+
+/// Why the loop woke up, when that brings something.
+enum Woken {
+    Nothing,
+    Connected(UnixStream),
+    Signal(Event),
+    Stop,
+}
+
+impl Driver {
+    async fn serve(
+        &mut self,
+        socket: &SocketFile,
+        shutdown: impl Future<Output = ()>,
+    ) -> Result<(), RunError> {
+        let mut shutdown = pin!(shutdown);
+        let mut sleep = pin!(sleep_until((Instant::now() + IDLE).into()));
+        loop {
+            // Under load the loop never waits by itself: this lets the signaling task have its turn.
+            tokio::task::consume_budget().await;
+            self.arm(sleep.as_mut());
+            let woken = tokio::select! {
+                biased;
+                () = shutdown.as_mut() => Woken::Stop,
+                Some(event) = self.signaling.next() => Woken::Signal(event),
+                () = self.network.ready() => Woken::Nothing,
+                () = any_ready(&self.clients) => Woken::Nothing,
+                stream = socket.accept() => stream.map_or(Woken::Nothing, Woken::Connected),
+                () = sleep.as_mut() => Woken::Nothing,
+            };
+            let now = Instant::now();
+            match woken {
+                Woken::Nothing => {}
+                Woken::Connected(stream) => self.connected(stream, now),
+                Woken::Signal(event) => self.signaled(event, now)?,
+                Woken::Stop => {
+                    self.stop(now);
+                    return Ok(());
+                }
+            }
+            self.turn(now)?;
+        }
+    }
+
+    /// One turn: a share of everything that is there, then everything that follows from it.
+    fn turn(&mut self, now: Instant) -> Result<(), RunError> {
+        while let Some(event) = self.signaling.try_next() {
+            self.signaled(event, now)?;
+        }
+        self.receive(now);
+        self.read_clients(now);
+        self.network.handle_timeout(now);
+        let at = self.clock.now(now);
+        if self.core.next_deadline().is_some_and(|(due, _)| due <= at) {
+            self.core.handle(Input::Tick, at);
+        }
+        self.settle(now)
+    }
+
+    /// Moves the alarm, but only when it would ring too late: one that rings early costs less than moving it every time.
+    fn arm(&self, mut sleep: Pin<&mut Sleep>) {
+        let core = self.core.next_deadline();
+        let core = core.map(|(due, _)| self.clock.instant(due));
+        let due = core.into_iter().chain(self.network.next_deadline()).min();
+        let due = due.unwrap_or_else(|| Instant::now() + IDLE);
+        if sleep.is_elapsed() || sleep.deadline().into_std() > due {
+            sleep.as_mut().reset(due.into());
+        }
+    }
+
+    fn receive(&mut self, now: Instant) {
+        let (core, at) = (&mut self.core, self.clock.now(now));
+        self.network.receive(now, |network| {
+            while let Some(input) = network.next_input() {
+                core.handle(input, at);
+            }
+            network.transmit();
+        });
+    }
+
+    fn read_clients(&mut self, now: Instant) {
+        let at = self.clock.now(now);
+        let mut gone = Vec::new();
+        for (id, client) in &mut self.clients {
+            match client.read() {
+                Ok(true) => {}
+                Ok(false) => continue,
+                Err(_) => {
+                    gone.push(*id);
+                    continue;
+                }
+            }
+            while let Some(line) = client.next_line() {
+                match line {
+                    Line::Whole(line) => self.core.handle_line(*id, line, at),
+                    Line::TooLong => {
+                        let detail = format!("a line has at most {MAX_LINE_BYTES} bytes");
+                        let problem = Problem::new(Code::TooLarge, detail);
+                        let client = *id;
+                        self.core.handle(Input::IpcBad { client, problem }, at);
+                    }
+                }
+            }
+        }
+        for client in gone {
+            self.disconnected(client, now);
+        }
+    }
+
+    /// Does what the core says until it says nothing more, and lets bytes out.
+    fn settle(&mut self, now: Instant) -> Result<(), RunError> {
+        let at = self.clock.now(now);
+        loop {
+            while let Some(output) = self.core.poll() {
+                self.act(output, now);
+            }
+            self.send_pieces(now);
+            self.network.transmit();
+            self.flush_clients(now);
+            let mut is_quiet = true;
+            while let Some(input) = self.network.next_input() {
+                self.core.handle(input, at);
+                is_quiet = false;
+            }
+            if is_quiet && self.core.is_idle() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn act(&mut self, output: Output, now: Instant) {
+        let network = &mut self.network;
+        let refused = match output {
+            Output::ConnectSignaling => {
+                self.signaling.connect();
+                None
+            }
+            Output::Signal { frame } => {
+                self.signaling.send(frame);
+                None
+            }
+            Output::LinkOffer { link, .. } => network.offer(link, now),
+            Output::LinkAccept { link, sdp, .. } => network.accept(link, &sdp, now),
+            Output::LinkAnswer { link, sdp } => {
+                network.answer(link, &sdp, now);
+                None
+            }
+            Output::LinkCandidate { link, candidate } => {
+                network.candidate(link, candidate, now);
+                None
+            }
+            Output::LinkOld { link } => {
+                network.set_old(link);
+                None
+            }
+            Output::LinkPause { link, paused } => {
+                network.pause(link, paused, now);
+                None
+            }
+            Output::LinkReady { link } => {
+                self.ready_links.insert(link);
+                None
+            }
+            Output::LinkClose { link } => {
+                self.ready_links.remove(&link);
+                network.close(link, now);
+                None
+            }
+            Output::Note(note) => {
+                self.notes.write(note, now);
+                None
+            }
+            ipc => {
+                self.act_on_client(ipc, now);
+                None
+            }
+        };
+        if let Some(input) = refused {
+            self.core.handle(input, self.clock.now(now));
+        }
+    }
+
+    fn act_on_client(&mut self, output: Output, now: Instant) {
+        match output {
+            Output::Ipc { client, event } => {
+                if let Some(client) = self.clients.get_mut(&client) {
+                    event.write_line(client.queue());
+                }
+            }
+            Output::IpcLines { client, lines } => {
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.queue().extend_from_slice(lines.as_bytes());
+                }
+            }
+            Output::IpcPause { client, paused } => {
+                if let Some(client) = self.clients.get_mut(&client) {
+                    client.is_paused = paused;
+                }
+            }
+            Output::IpcClose { client } => {
+                if let Some(mut gone) = self.clients.remove(&client) {
+                    // What it does not take at once it will never read.
+                    let _ = gone.flush();
+                    let at = self.clock.now(now);
+                    self.core.handle(Input::IpcDisconnected { client }, at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Hands over what waits on links that have room.
+    fn send_pieces(&mut self, now: Instant) {
+        while let Some(link) = self.ready_links.pop_first() {
+            loop {
+                let room = self.network.capacity(link);
+                let Some(piece) = self.core.take_piece(link, room) else {
+                    break; // Empty, or told when there is room.
+                };
+                self.network.send(link, piece, now);
+            }
+        }
+    }
+
+    fn flush_clients(&mut self, now: Instant) {
+        let at = self.clock.now(now);
+        let mut gone = Vec::new();
+        for (id, client) in &mut self.clients {
+            if client.flush().is_err() {
+                gone.push(*id);
+            }
+            if let Some(pressure) = client.pressure() {
+                let (client, blocked) = (*id, pressure == Pressure::Blocked);
+                self.core.handle(Input::IpcBlocked { client, blocked }, at);
+            }
+        }
+        for client in gone {
+            self.disconnected(client, now);
+        }
+    }
+
+    fn connected(&mut self, stream: UnixStream, now: Instant) {
+        self.last_client += 1;
+        let client = ClientId(self.last_client);
+        self.clients.insert(client, Client::new(stream));
+        let at = self.clock.now(now);
+        self.core.handle(Input::IpcConnected { client }, at);
+    }
+
+    fn disconnected(&mut self, client: ClientId, now: Instant) {
+        if self.clients.remove(&client).is_some() {
+            let at = self.clock.now(now);
+            self.core.handle(Input::IpcDisconnected { client }, at);
+        }
+    }
+
+    fn signaled(&mut self, event: Event, now: Instant) -> Result<(), RunError> {
+        let input = match event {
+            Event::Up {
+                peer_id,
+                stun_servers,
+                frames,
+            } => {
+                self.network.start(stun_servers, now)?;
+                self.signaling.set_frames(Some(frames));
+                Input::SignalingUp { peer_id }
+            }
+            Event::Frame(frame) => Input::Signal { frame },
+            Event::Bad(problem) => Input::SignalBad { problem },
+            Event::Down(reason) => {
+                self.signaling.set_frames(None);
+                Input::SignalingDown { reason }
+            }
+        };
+        self.core.handle(input, self.clock.now(now));
+        Ok(())
+    }
+
+    /// Tells the peers that we go, so that they need not find out.
+    fn stop(&mut self, now: Instant) {
+        for link in self.core.links() {
+            self.network.close(link, now);
+        }
+        self.network.transmit();
+        for client in self.clients.values_mut() {
+            // Best effort: it sees the end of the stream in any case.
+            let _ = client.flush();
+        }
+    }
+}
+
+/// Waits for any of them; there is one, and at times a second on its way out.
+async fn any_ready(clients: &BTreeMap<ClientId, Client>) {
+    match clients.values().next() {
+        Some(client) => client.ready().await,
+        None => std::future::pending().await,
+    }
+}

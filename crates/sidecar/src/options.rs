@@ -1,0 +1,82 @@
+//! What a sidecar is started with, and what it says when it serves.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use seamesh_client::{ClientError, Credential, RegistryUrl};
+use serde::Serialize;
+
+/// How to run a sidecar.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The registry. It may be away: it is waited for.
+    pub registry: RegistryUrl,
+    /// What names this sidecar: an API key or a device token.
+    pub credential: Credential,
+    /// Where the agent connects. The directory is made (0700) when it is missing.
+    pub socket: PathBuf,
+    /// Address of the UDP socket that all links share. `None`: any port of `127.0.0.1` when the registry is on this
+    /// machine, of all interfaces otherwise.
+    pub udp: Option<SocketAddr>,
+}
+
+impl Options {
+    pub(crate) fn udp(&self) -> SocketAddr {
+        let any: [u8; 4] = match self.registry.is_loopback() {
+            true => [127, 0, 0, 1],
+            false => [0, 0, 0, 0],
+        };
+        self.udp.unwrap_or_else(|| (any, 0).into())
+    }
+}
+
+/// What a sidecar says when its agent can connect.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Ready {
+    /// `sidecar`.
+    pub component: &'static str,
+    /// The IPC socket.
+    pub socket: String,
+    /// The process.
+    pub pid: u32,
+}
+
+/// Why a sidecar cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another process answers on the socket.
+    #[error("another sidecar serves {0}; stop it or choose another --socket")]
+    SocketInUse(PathBuf),
+    /// Something that is no socket has the socket's name.
+    #[error("{0} exists and is no socket; choose another --socket")]
+    NotASocket(PathBuf),
+    /// The IPC socket cannot be made.
+    #[error("cannot serve the socket {path}: {source}")]
+    Socket {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The UDP socket cannot be made.
+    #[error("cannot bind UDP {address}: {source}; choose another --udp")]
+    Udp {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+    /// The registry's client cannot be made.
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    /// The system gives no randomness.
+    #[error("the system gives no random bytes: {0}")]
+    Random(String),
+    /// The WebRTC transport cannot be made.
+    #[error("cannot set up WebRTC: {0}")]
+    Transport(#[from] seamesh_transport::SetupError),
+    /// The system refuses to wait on a socket.
+    #[error("cannot wait on a socket: {0}")]
+    Wait(io::Error),
+}

@@ -1,0 +1,257 @@
+//! The signaling socket, in a task of its own beside the loop: it is never in the path of data.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use seamesh_client::{ClientError, Incoming, Registry, SignalReceiver, SignalSender, SignalSocket};
+use seamesh_proto::limits::MAX_SIGNAL_QUEUE;
+use seamesh_proto::rest::IceConfig;
+use seamesh_proto::signaling::SignalFrame;
+use seamesh_proto::{PeerId, Problem};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// Frames from the registry that wait for the loop. Over it the registry is not read, and queues itself.
+const INCOMING_FRAMES: usize = 1_024;
+
+/// How often the registry is asked for a sign of life.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// Silence after which the socket is given up: three pings unanswered.
+const SILENCE: Duration = Duration::from_secs(16);
+
+/// What finding the STUN servers may take, all in all: links without them are better than no links.
+const STUN_LOOKUP: Duration = Duration::from_secs(2);
+
+/// What the task tells the loop.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The socket is open.
+    Up {
+        /// Who the token says we are.
+        peer_id: PeerId,
+        /// STUN servers, resolved.
+        stun_servers: Vec<SocketAddr>,
+        /// Takes the frames to send.
+        frames: mpsc::Sender<SignalFrame>,
+    },
+    /// A frame came.
+    Frame(SignalFrame),
+    /// Something came that is no frame.
+    Bad(Problem),
+    /// It is over. The task's last word.
+    Down(String),
+}
+
+/// The loop's end of the task.
+#[derive(Debug)]
+pub(crate) struct Signaling {
+    registry: Registry,
+    wants_stun: bool,
+    events: mpsc::Receiver<Event>,
+    tell: mpsc::Sender<Event>,
+    frames: Option<mpsc::Sender<SignalFrame>>,
+}
+
+impl Signaling {
+    /// `wants_stun`: whether the registry is asked for STUN servers.
+    pub(crate) fn new(registry: Registry, wants_stun: bool) -> Self {
+        let (tell, events) = mpsc::channel(INCOMING_FRAMES);
+        Self {
+            registry,
+            wants_stun,
+            events,
+            tell,
+            frames: None,
+        }
+    }
+
+    /// Starts a connection. Its last event is [`Event::Down`].
+    pub(crate) fn connect(&mut self) {
+        let (registry, wants_stun) = (self.registry.clone(), self.wants_stun);
+        let tell = self.tell.clone();
+        tokio::spawn(async move {
+            let reason = match serve(&registry, wants_stun, &tell).await {
+                Ok(reason) => reason.to_owned(),
+                Err(error) => format!("{error}. {}", error.next_step()),
+            };
+            // The loop may have stopped.
+            let _ = tell.send(Event::Down(reason)).await;
+        });
+    }
+
+    /// What happened. Cancel-safe.
+    pub(crate) async fn next(&mut self) -> Option<Event> {
+        self.events.recv().await
+    }
+
+    /// What happened, without waiting.
+    pub(crate) fn try_next(&mut self) -> Option<Event> {
+        self.events.try_recv().ok()
+    }
+
+    /// Frames go this way now, or nowhere.
+    pub(crate) fn set_frames(&mut self, frames: Option<mpsc::Sender<SignalFrame>>) {
+        self.frames = frames;
+    }
+
+    /// Sends a frame. A registry that does not take them fast enough is cut off: what was said is said again when it
+    /// is reached again.
+    pub(crate) fn send(&mut self, frame: SignalFrame) {
+        if let Some(frames) = &self.frames
+            && frames.try_send(frame).is_err()
+        {
+            self.frames = None;
+        }
+    }
+}
+
+async fn serve(
+    registry: &Registry,
+    wants_stun: bool,
+    tell: &mpsc::Sender<Event>,
+) -> Result<&'static str, ClientError> {
+    let token = registry.token().await?;
+    let (socket, stun_servers) = tokio::join!(
+        SignalSocket::connect(registry, &token.token),
+        stun_servers(registry, wants_stun)
+    );
+    let (sender, receiver) = socket?.split();
+    let (frames, outgoing) = mpsc::channel(MAX_SIGNAL_QUEUE);
+    let up = Event::Up {
+        peer_id: token.peer_id,
+        stun_servers,
+        frames,
+    };
+    if tell.send(up).await.is_err() {
+        return Ok("the sidecar stopped");
+    }
+    relay(sender, receiver, outgoing, tell).await
+}
+
+/// Moves frames both ways until either end stops.
+async fn relay(
+    mut sender: SignalSender,
+    mut receiver: SignalReceiver,
+    mut outgoing: mpsc::Receiver<SignalFrame>,
+    tell: &mpsc::Sender<Event>,
+) -> Result<&'static str, ClientError> {
+    let mut heard = Instant::now();
+    let mut ping_at = heard + PING_EVERY;
+    loop {
+        tokio::select! {
+            frame = outgoing.recv() => {
+                let Some(frame) = frame else {
+                    sender.close().await;
+                    return Ok("the registry does not read fast enough, or the sidecar stops");
+                };
+                feed(&mut sender, &frame).await?;
+                while let Ok(frame) = outgoing.try_recv() {
+                    feed(&mut sender, &frame).await?;
+                }
+                sender.flush().await?;
+            }
+            incoming = receiver.next() => {
+                heard = Instant::now();
+                let event = match incoming? {
+                    None => return Ok("the registry closed the signaling socket"),
+                    Some(Incoming::Pong) => continue,
+                    Some(Incoming::Frame(frame)) => Event::Frame(frame),
+                    Some(Incoming::Malformed(error)) => Event::Bad(error.into()),
+                };
+                if tell.send(event).await.is_err() {
+                    return Ok("the sidecar stopped");
+                }
+            }
+            () = sleep_until(ping_at) => {
+                if heard.elapsed() > SILENCE {
+                    return Ok("the registry went silent");
+                }
+                sender.ping().await?;
+                ping_at = Instant::now() + PING_EVERY;
+            }
+        }
+    }
+}
+
+/// A frame that is too large for the wire concerns nobody but its sender.
+async fn feed(sender: &mut SignalSender, frame: &SignalFrame) -> Result<(), ClientError> {
+    match sender.feed(frame).await {
+        Err(ClientError::TooLarge { bytes, limit }) => {
+            tracing::warn!(kind = %frame.kind, bytes, limit, "a frame is too large for signaling");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// Addresses of the STUN servers that the registry names.
+async fn stun_servers(registry: &Registry, wants_stun: bool) -> Vec<SocketAddr> {
+    if !wants_stun {
+        return Vec::new();
+    }
+    let lookup = async {
+        let mut addresses = Vec::new();
+        for host in stun_hosts(&registry.ice_config().await?) {
+            // One name that does not resolve leaves the others.
+            if let Ok(found) = tokio::net::lookup_host(&host).await {
+                addresses.extend(found.filter(SocketAddr::is_ipv4).take(1));
+            }
+        }
+        Ok::<_, ClientError>(addresses)
+    };
+    match timeout(STUN_LOOKUP, lookup).await {
+        Ok(Ok(addresses)) => addresses,
+        Ok(Err(error)) => {
+            tracing::warn!(%error, "no STUN servers: links open only to peers that reach this host");
+            Vec::new()
+        }
+        Err(_) => {
+            tracing::warn!(
+                "no STUN servers in time: links open only to peers that reach this host"
+            );
+            Vec::new()
+        }
+    }
+}
+
+/// `host:port` of each STUN server (RFC 7064; the default port is 3478).
+fn stun_hosts(config: &IceConfig) -> Vec<String> {
+    let urls = config.ice_servers.iter().flat_map(|server| &server.urls);
+    urls.filter_map(|url| {
+        let host = url.strip_prefix("stun:")?.split('?').next()?;
+        let has_port = host
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        Some(match has_port {
+            true => host.to_owned(),
+            false => format!("{host}:3478"),
+        })
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use seamesh_proto::rest::IceServer;
+
+    use super::*;
+
+    #[test]
+    fn stun_urls_become_host_and_port_and_turn_is_left_out() {
+        let urls = [
+            "stun:a.example:19302",
+            "turn:b.example:3478",
+            "stun:c.example",
+            "nonsense",
+        ];
+        let config = IceConfig {
+            ice_servers: vec![IceServer {
+                urls: urls.map(String::from).to_vec(),
+                username: None,
+                credential: None,
+            }],
+        };
+        assert_eq!(stun_hosts(&config), ["a.example:19302", "c.example:3478"]);
+    }
+}

@@ -104,8 +104,16 @@ pub(crate) fn node_modules() -> Result<()> {
     );
     let inputs = [hub.join("package.json"), hub.join("package-lock.json")];
     let product = hub.join("node_modules/.package-lock.json");
-    Stamp::of("npm", &inputs, &[&text])?.run("npm ci", &product, || {
-        run(command("npm", &hub).args(["ci", "--no-audit", "--no-fund", "--loglevel=error"]))
+    // Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms. The versions and hashes
+    // are the lock file's either way, and `--no-save` leaves it alone.
+    Stamp::of("npm", &inputs, &[&text])?.run("npm install", &product, || {
+        run(command("npm", &hub).args([
+            "install",
+            "--no-save",
+            "--no-audit",
+            "--no-fund",
+            "--loglevel=error",
+        ]))
     })
 }
 

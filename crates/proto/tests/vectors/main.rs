@@ -1,5 +1,6 @@
 //! The golden vectors in `vectors/`, read by Rust: what is accepted, in which canonical form, and what is refused with
 //! which code. `vectors/README.md` tells the format.
+#![allow(clippy::unwrap_used, reason = "a test suite asserts")]
 
 mod channels;
 mod file;

@@ -32,8 +32,9 @@ export function useSession(): Session {
   const login = useMutation({
     mutationFn: (body: SessionBody) => api.login(body),
     onSuccess: (session) => {
+      // A first login starts the stream by being there; one in the middle of a visit goes on where it was.
+      if (live.read().connection.phase === "unauthorized") live.start();
       queries.setQueryData<Standing>(KEY, { session, note: null });
-      live.start();
     },
   });
   const logout = useMutation({

@@ -23,6 +23,7 @@ test("an API key logs in, a wrong one is refused with the reason", async ({ arri
   await page.getByLabel("API key").fill(registry.apiKey);
   await page.keyboard.press("Enter");
   await expect(section(page, "Agents").getByText("librarian")).toBeVisible();
+  expect(registry.snapshots).toBe(1);
 });
 
 test("a session that ends asks for a login over the page, and the place is kept", async ({ visit }) => {

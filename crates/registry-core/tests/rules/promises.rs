@@ -1,6 +1,6 @@
-//! Random sequences of inputs against a tiny model of what is promised of work:
-//! 1. an accepted task is terminal by its TTL; 2. it ends once, and only under its live lease; 3. an attempt is handed
-//! to one agent only; 5. it is handed out at most `max_attempts` times.
+//! Random sequences of inputs against a tiny model of what is promised of work: an accepted task is terminal by its TTL;
+//! it ends once, and only under its live lease; an attempt is handed to one agent only; it is handed out a limited
+//! number of times.
 
 use std::collections::BTreeMap;
 

@@ -155,22 +155,20 @@ def test_work_that_fails_is_posted_as_failed_with_the_reason(task: dict[str, Any
         serving(registry, agent, scenario)
 
 
-def test_a_lost_heartbeat_answer_is_followed_by_registering_again_so_that_lost_work_is_handed_back() -> None:
+def test_after_a_lost_heartbeat_answer_the_next_beat_names_no_lease_so_the_work_is_handed_out_again() -> None:
     with running() as registry:
         registry.answers[BEAT] = [None]  # the registry assigned work, and the answer got lost
 
         def scenario() -> None:
-            registry.next(REGISTER)
             registry.next(BEAT)
-            registry.next(REGISTER)
+            assert registry.next(BEAT).body["leases"] == []
             registry.pending.append(work("t1", attempt=2, lease=8))
-            registry.next(BEAT)
             assert registry.posted("t1")["lease"] == 8
 
-        serving(registry, echo_agent(), scenario, interval=0.05)
+        serving(registry, echo_agent(), scenario, interval=0.02)
 
 
-def test_while_it_is_unsure_what_it_holds_it_takes_nothing_new_and_loses_nothing_that_runs() -> None:
+def test_every_beat_names_the_leases_it_works_under_until_their_results_are_posted() -> None:
     agent, release = Agent("a"), threading.Event()
 
     @agent.skill
@@ -179,18 +177,18 @@ def test_while_it_is_unsure_what_it_holds_it_takes_nothing_new_and_loses_nothing
         return "done"
 
     with running() as registry:
-        registry.pending.append(work("t1", "slow"))
+        registry.pending.append(work("t1", "slow", lease=9))
 
         def scenario() -> None:
-            registry.next(REGISTER)
-            registry.next(BEAT)
-            registry.answers[BEAT] = [None]
-            while registry.next(BEAT).body["max_tasks"] != 0:
-                pass
-            assert registry.asked(REGISTER).empty(), "registering again would hand the running task back"
+            assert registry.next(BEAT).body["leases"] == []
+            for _ in range(2):
+                beat = registry.next(BEAT).body
+                assert beat["leases"] == [{"task_id": "t1", "lease": 9}]
+                assert beat["max_tasks"] == 63
             release.set()
             assert registry.posted("t1")["result"] == "done"
-            registry.next(REGISTER)
+            while registry.next(BEAT).body["leases"]:
+                pass
 
         serving(registry, agent, scenario, interval=0.02)
 

@@ -128,17 +128,12 @@ class RegistryClient:
         connection = connect(url.hostname, url.port, timeout=self._timeout_s + patience_s)
         if data is not None:
             headers = {**headers, "content-type": "application/json"}
-        sent = False
         try:
-            connection.connect()
-            sent = True
             connection.request(method, url.path + (f"?{query}" if query else ""), body=data, headers=headers)
             response = connection.getresponse()
             answer = response.read(MAX_ANSWER_BYTES + 1)
         except (OSError, http.client.HTTPException) as error:
-            unavailable = RegistryUnavailable(f"{url.hostname}: {error or type(error).__name__}")
-            unavailable.sent = sent
-            raise unavailable from error
+            raise RegistryUnavailable(f"{url.hostname}: {error or type(error).__name__}") from error
         finally:
             connection.close()
         if len(answer) > MAX_ANSWER_BYTES:
@@ -159,9 +154,7 @@ def _checked(status: int, answer: bytes) -> bytes:
 def _plain_error(status: int) -> SeameshError:
     """What a status alone says: the answer may come from a proxy, or from a registry of the old dialect."""
     if status >= 500:
-        unavailable = RegistryUnavailable(f"the registry answered with status {status}")
-        unavailable.sent = True
-        return unavailable
+        return RegistryUnavailable(f"the registry answered with status {status}")
     if status == 401:
         return Unauthorized("the registry refused the credential; is SEAMESH_API_KEY right?")
     return error_of(_STATUS_CODES.get(status, "bad_field"), f"the registry answered with status {status}")

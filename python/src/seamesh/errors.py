@@ -121,14 +121,9 @@ class Unauthorized(SeameshError):
 
 
 class RegistryUnavailable(SeameshError):
-    """The registry cannot be reached now.
-
-    Attributes:
-        sent: whether the request may have reached it, so that only the answer was lost.
-    """
+    """The registry cannot be reached now."""
 
     default_code = "registry_unavailable"
-    sent = False
 
 
 class SidecarUnavailable(SeameshError):

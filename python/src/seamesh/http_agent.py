@@ -26,7 +26,7 @@ from seamesh._rest_port import RestPort
 from seamesh._threads import WorkerThreads
 from seamesh.agent import STOP_GRACE_S, Agent
 from seamesh.context import Context, Mesh
-from seamesh.errors import ProtocolError, RegistryUnavailable, SeameshError
+from seamesh.errors import ProtocolError, SeameshError
 from seamesh.hosting import HostingError, load_agent
 from seamesh.logs import start_logging
 from seamesh.runner import run_skill
@@ -77,7 +77,6 @@ class HttpAgent:
         self._running: dict[Lease, asyncio.Task[None]] = {}
         self._wake = asyncio.Event()
         self._registered = False
-        self._unsure = False
         self._retry_s = FIRST_RETRY_S
 
     def run(self) -> None:
@@ -138,20 +137,13 @@ class HttpAgent:
                     await self._wake.wait()
 
     async def _beat(self) -> None:
-        if self._unsure and not self._running:
-            # An answer was lost: the registry may count work as ours that never came. Registering hands it back.
-            self._registered = False
         if not self._registered:
             await self._port.call("register_agent", body=self._info())
-            self._registered, self._unsure = True, False
+            self._registered = True
         try:
             answer = await self._port.call("heartbeat", body=self._heartbeat())
             tasks = msgspec.json.decode(answer, type=_wire.HeartbeatAnswer).pending_tasks
-        except RegistryUnavailable as error:
-            self._unsure = self._unsure or error.sent
-            raise
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            self._unsure = True
             raise ProtocolError(f"the heartbeat's answer does not fit: {error}") from error
         except SeameshError as error:
             if error.code in ("agent_unknown", "not_found"):
@@ -161,13 +153,14 @@ class HttpAgent:
             self._take(task)
 
     def _heartbeat(self) -> _wire.HeartbeatBody:
-        # While it is not known what the registry counts as ours, nothing new is taken: then all ends, and is cleared.
-        free = 0 if self._unsure else max(0, self._limit - len(self._running))
+        # Naming what runs here tells the registry which hand-outs never came, because an answer was lost.
+        held = [_wire.LeaseRef(task_id=task_id, lease=lease) for task_id, _, lease in self._running]
         return _wire.HeartbeatBody(
             agent_id=self._agent.name,
             hostname=self._agent.hostname,
             skill_names=list(self._agent.skills),
-            max_tasks=free,
+            max_tasks=max(0, self._limit - len(self._running)),
+            leases=held,
         )
 
     def _info(self) -> _wire.AgentInfo:

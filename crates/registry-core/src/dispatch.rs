@@ -9,7 +9,6 @@ use seamesh_proto::limits::LEASE_TTL_MS;
 use seamesh_proto::{AgentId, Now, Problem};
 use serde::{Deserialize, Serialize};
 
-use crate::agents::Agents;
 use crate::io::{Input, Output, Reason};
 use crate::links::LinkBook;
 use crate::lookups::Lookups;
@@ -17,6 +16,7 @@ use crate::outbox::Outbox;
 use crate::pairing::Pairing;
 use crate::queue::Queue;
 use crate::relay::Relay;
+use crate::roster::Agents;
 use crate::store::{Loaded, StoredTask};
 use crate::tasks::Tasks;
 use crate::timers::{Timer, Timers};
@@ -146,7 +146,7 @@ impl Core {
 
     /// Gauges of the live state.
     pub fn stats(&self) -> Stats {
-        let active = |(_, a): &(&AgentId, &crate::agents::Agent)| a.health == Health::Active;
+        let active = |(_, a): &(&AgentId, &crate::roster::Agent)| a.health == Health::Active;
         Stats {
             sockets: self.relay.count(),
             agents: self.agents.len(),

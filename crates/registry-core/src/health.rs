@@ -11,11 +11,12 @@ use seamesh_proto::rest::{HeartbeatAnswer, HeartbeatBody};
 use seamesh_proto::signaling::{AgentUp, Heartbeat, LeaseRef, RegistrySignal};
 use seamesh_proto::{AgentId, Now, Problem, TaskId};
 
-use crate::agents::{Agent, unknown_agent};
+use crate::agents::unknown_agent;
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId};
 use crate::leases::Handout;
 use crate::limits::{BEAT_WRITE_MS, BLIND_RENEWAL_MS};
+use crate::roster::Agent;
 use crate::timers::Timer;
 
 /// An agent's health at `now`, and when it would change without a beat.
@@ -153,7 +154,7 @@ impl Core {
     /// The oldest task the agent may take now, if it has room for one.
     pub(crate) fn next_for(&self, id: &AgentId) -> Option<TaskId> {
         let agent = self.agents.get(id).filter(|agent| agent.room() > 0)?;
-        let skills = crate::agents::skill_names(&agent.stored.info);
+        let skills = crate::roster::skill_names(&agent.stored.info);
         self.queue.next_for(id, skills.into_iter()).cloned()
     }
 

@@ -25,6 +25,7 @@ mod queue;
 mod relay;
 mod requests;
 mod results;
+mod roster;
 mod routing;
 mod size;
 pub mod store;

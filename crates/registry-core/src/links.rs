@@ -12,10 +12,10 @@ use seamesh_proto::rest::{MeshEdge, Topology, TopologyNode};
 use seamesh_proto::signaling::Links;
 use seamesh_proto::{Code, PeerId, Problem};
 
-use crate::agents::{Agent, skill_names};
 use crate::dispatch::Core;
 use crate::io::ConnId;
 use crate::limits::{LINKS_KEPT_MS, MAX_LINKS_PER_REPORT};
+use crate::roster::{Agent, skill_names};
 use crate::timers::Timer;
 
 /// What each sidecar reported last.

@@ -3,9 +3,10 @@
 use seamesh_proto::rest::HeartbeatBody;
 use seamesh_proto::{Code, Problem};
 
-use crate::agents::{Agent, unknown_agent};
+use crate::agents::unknown_agent;
 use crate::dispatch::Core;
 use crate::io::{Caller, Op, Reply, RequestId};
+use crate::roster::Agent;
 use crate::submit::Origin;
 
 impl Core {

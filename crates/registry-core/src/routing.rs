@@ -3,8 +3,8 @@
 use seamesh_proto::agent::{AgentRecord, Health};
 use seamesh_proto::{AgentId, Code, Problem};
 
-use crate::agents::{Agent, Agents};
 use crate::dispatch::Core;
+use crate::roster::{Agent, Agents};
 
 impl Agents {
     /// Chooses among the agents that offer `skill` and pass `fit`.

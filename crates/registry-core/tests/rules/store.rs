@@ -87,3 +87,22 @@ fn beats_do_not_wear_the_disk_out() {
     world.rest_beat(beat("a"));
     assert_eq!(world.store.load().agents[0].version, written + 1);
 }
+
+#[test]
+fn an_answer_of_the_store_that_is_older_than_the_tasks_end_is_asked_for_again() {
+    let mut world = World::new();
+    let a = world.agent("a", &["s"]);
+    world.slow_store = true;
+    let submit = || Op::SubmitTask(Box::new(work("t", "s")));
+    let first = world.begin(operator(), submit());
+    let second = world.begin(operator(), submit());
+    world.answer_lookup();
+    assert!(world.reply(first).expect("accepted").is_ok());
+    let got = lease(&world.assigned(a)[0]);
+    world.result(a, "a", &got, "r");
+    // The store was asked before there was a task, and answers now that it has ended.
+    world.slow_store = false;
+    world.answer_lookup();
+    assert!(world.reply(second).expect("answered").is_ok());
+    assert_eq!(world.task("t").result, json!("r"));
+}

@@ -27,6 +27,9 @@ pub(crate) struct World {
     pub(crate) closed: BTreeMap<ConnId, Problem>,
     /// Refuse the next commit, as a full disk would.
     pub(crate) disk_full: bool,
+    /// Keep the store's answers back, as they were when it was asked.
+    pub(crate) slow_store: bool,
+    held_answers: Vec<Input>,
     /// Outputs of the last input, as they came.
     pub(crate) last: Vec<Output>,
     inbox: BTreeMap<ConnId, Vec<SignalFrame>>,
@@ -83,6 +86,8 @@ impl World {
             notes: Vec::new(),
             closed: BTreeMap::new(),
             disk_full: false,
+            slow_store: false,
+            held_answers: Vec::new(),
             last: Vec::new(),
             inbox: BTreeMap::new(),
             replies: BTreeMap::new(),
@@ -125,11 +130,21 @@ impl World {
                 Output::Commit(batch) => self.store.commit(&batch).unwrap(),
                 Output::Lookup { lookup, task_ids } => {
                     let tasks = self.store.find(&task_ids);
-                    self.core.handle(Input::Found { lookup, tasks }, self.now);
+                    let found = Input::Found { lookup, tasks };
+                    match self.slow_store {
+                        true => self.held_answers.push(found),
+                        false => self.core.handle(found, self.now),
+                    }
                 }
                 Output::Note(note) => self.notes.push(note),
             }
         }
+    }
+
+    /// The oldest answer that was kept back arrives.
+    pub(crate) fn answer_lookup(&mut self) {
+        let found = self.held_answers.remove(0);
+        self.input(found);
     }
 
     /// What a shell does: nothing behind the failed commit leaves, waiting requests are told, the core reloads.

@@ -45,14 +45,14 @@ impl Watch {
             .await
             .context("no event came in time")??;
         match &record.event {
-            MeshEvent::LinkUp(link) => drop(
+            MeshEvent::LinkUp(link) => {
                 self.links
-                    .insert((link.from_peer.clone(), link.to_peer.clone())),
-            ),
-            MeshEvent::LinkDown(link) => drop(
+                    .insert((link.from_peer.clone(), link.to_peer.clone()));
+            }
+            MeshEvent::LinkDown(link) => {
                 self.links
-                    .remove(&(link.from_peer.clone(), link.to_peer.clone())),
-            ),
+                    .remove(&(link.from_peer.clone(), link.to_peer.clone()));
+            }
             _ => {}
         }
         Ok(record)
@@ -89,6 +89,11 @@ impl Watch {
             _ => None,
         })
         .await
+    }
+
+    /// Links that were open at the last event read.
+    pub fn link_count(&self) -> usize {
+        self.links.len()
     }
 
     /// Waits until exactly `count` links are open.

@@ -1,0 +1,182 @@
+//! What this machine can do at best, now: the numbers beside which ours are read.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+
+use crate::measure::{median, us};
+
+const ROUND_TRIPS: usize = 2_000;
+const MESSAGE: usize = 100;
+const STREAM_BYTES: usize = 200_000_000;
+
+/// Round trip of 100 B between two threads: raw UDP, Unix socket, QUIC stream; medians in microseconds.
+pub(crate) fn round_trips() -> Result<BTreeMap<&'static str, f64>> {
+    Ok(BTreeMap::from([
+        ("udp_echo_p50_us", udp_echo()?),
+        ("unix_echo_p50_us", unix_echo()?),
+        ("quinn_echo_p50_us", quinn_run(Load::Echo)?),
+    ]))
+}
+
+/// One way through one QUIC stream, MB/s.
+pub(crate) fn throughput() -> Result<BTreeMap<&'static str, f64>> {
+    Ok(BTreeMap::from([
+        ("quinn_1k_mb_s", quinn_run(Load::Stream { write: 1024 })?),
+        (
+            "quinn_16k_mb_s",
+            quinn_run(Load::Stream { write: 16 * 1024 })?,
+        ),
+    ]))
+}
+
+fn udp_echo() -> Result<f64> {
+    let server = UdpSocket::bind("127.0.0.1:0")?;
+    let client = UdpSocket::bind("127.0.0.1:0")?;
+    client.connect(server.local_addr()?)?;
+    let echo = thread::spawn(move || -> std::io::Result<()> {
+        let mut buffer = [0; 2048];
+        for _ in 0..ROUND_TRIPS {
+            let (length, from) = server.recv_from(&mut buffer)?;
+            server.send_to(&buffer[..length], from)?;
+        }
+        Ok(())
+    });
+    let mut buffer = [7; MESSAGE];
+    let mut times = Vec::with_capacity(ROUND_TRIPS);
+    for _ in 0..ROUND_TRIPS {
+        let start = Instant::now();
+        client.send(&buffer)?;
+        client.recv(&mut buffer)?;
+        times.push(us(start.elapsed()));
+    }
+    echo.join()
+        .map_err(|_| anyhow::anyhow!("the echo thread panicked"))??;
+    Ok(median(&times))
+}
+
+fn unix_echo() -> Result<f64> {
+    let (mut client, mut server) = UnixStream::pair()?;
+    let echo = thread::spawn(move || -> std::io::Result<()> {
+        let mut buffer = [0; MESSAGE];
+        for _ in 0..ROUND_TRIPS {
+            server.read_exact(&mut buffer)?;
+            server.write_all(&buffer)?;
+        }
+        Ok(())
+    });
+    let mut buffer = [7; MESSAGE];
+    let mut times = Vec::with_capacity(ROUND_TRIPS);
+    for _ in 0..ROUND_TRIPS {
+        let start = Instant::now();
+        client.write_all(&buffer)?;
+        client.read_exact(&mut buffer)?;
+        times.push(us(start.elapsed()));
+    }
+    echo.join()
+        .map_err(|_| anyhow::anyhow!("the echo thread panicked"))??;
+    Ok(median(&times))
+}
+
+#[derive(Clone, Copy)]
+enum Load {
+    /// Round trips of [`MESSAGE`] bytes: median in microseconds.
+    Echo,
+    /// [`STREAM_BYTES`] one way in writes of this size: MB/s.
+    Stream { write: usize },
+}
+
+/// Client and server on a thread each, as two sidecars would be.
+fn quinn_run(load: Load) -> Result<f64> {
+    let key = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+    let certificate = key.cert.der().clone();
+    let private = rustls::pki_types::PrivatePkcs8KeyDer::from(key.signing_key.serialize_der());
+    let server = quinn::ServerConfig::with_single_cert(vec![certificate.clone()], private.into())?;
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(certificate)?;
+    let client = quinn::ClientConfig::with_root_certificates(Arc::new(roots))?;
+
+    let (address_tx, address_rx) = std::sync::mpsc::channel();
+    let serving = thread::spawn(move || -> Result<()> {
+        runtime()?.block_on(async {
+            let endpoint = quinn::Endpoint::server(server, "127.0.0.1:0".parse()?)?;
+            address_tx.send(endpoint.local_addr()?)?;
+            let connection = endpoint.accept().await.context("endpoint closed")?.await?;
+            serve(&connection, load).await?;
+            connection.closed().await;
+            Ok(())
+        })
+    });
+    let address = address_rx.recv()?;
+    let value = runtime()?.block_on(async {
+        let mut endpoint = quinn::Endpoint::client("127.0.0.1:0".parse()?)?;
+        endpoint.set_default_client_config(client);
+        let connection = endpoint.connect(address, "localhost")?.await?;
+        let value = drive(&connection, load).await?;
+        connection.close(0u32.into(), b"done");
+        endpoint.wait_idle().await;
+        anyhow::Ok(value)
+    })?;
+    serving
+        .join()
+        .map_err(|_| anyhow::anyhow!("the server thread panicked"))??;
+    Ok(value)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?)
+}
+
+async fn serve(connection: &quinn::Connection, load: Load) -> Result<()> {
+    let (mut send, mut receive) = connection.accept_bi().await?;
+    match load {
+        Load::Echo => {
+            let mut buffer = [0; MESSAGE];
+            while receive.read_exact(&mut buffer).await.is_ok() {
+                send.write_all(&buffer).await?;
+            }
+        }
+        Load::Stream { .. } => {
+            while receive.read_chunk(usize::MAX, true).await?.is_some() {}
+            send.write_all(b"all").await?;
+            send.finish()?;
+        }
+    }
+    Ok(())
+}
+
+async fn drive(connection: &quinn::Connection, load: Load) -> Result<f64> {
+    let (mut send, mut receive) = connection.open_bi().await?;
+    match load {
+        Load::Echo => {
+            let mut buffer = [7; MESSAGE];
+            let mut times = Vec::with_capacity(ROUND_TRIPS);
+            for _ in 0..ROUND_TRIPS {
+                let start = Instant::now();
+                send.write_all(&buffer).await?;
+                receive.read_exact(&mut buffer).await?;
+                times.push(us(start.elapsed()));
+            }
+            send.finish()?;
+            Ok(median(&times))
+        }
+        Load::Stream { write } => {
+            let piece = vec![7; write];
+            let start = Instant::now();
+            for _ in 0..STREAM_BYTES / write {
+                send.write_all(&piece).await?;
+            }
+            send.finish()?;
+            receive.read_to_end(16).await?;
+            Ok(STREAM_BYTES as f64 / 1e6 / start.elapsed().as_secs_f64())
+        }
+    }
+}

@@ -29,7 +29,7 @@ export default defineConfig({
   },
   projects: [
     { name: "mocked", testMatch: "mocked/*.spec.ts" },
-    { name: "live", testMatch: "live.spec.ts" },
+    { name: "live", testMatch: /e2e\/live\.spec\.ts$/ },
     { name: "screenshots", testMatch: "screenshots.spec.ts" },
   ],
 });

@@ -103,3 +103,30 @@ test("a registry that dies and comes back leaves a page that says so, and heals"
   await expect(page.locator(`[data-task="${id}"]`)).toContainText("completed");
   await expectNoReload(page);
 });
+
+test("what leaves the mesh is seen to leave, and who waits at the door is told", async ({ page }) => {
+  await open(page);
+  await mesh.join("reader", { echo: (payload) => payload });
+  const editor = await mesh.join("editor", { answer: (payload) => payload });
+  const line = page.locator('[data-link="peer-editor peer-reader"]');
+  await expect(line).toHaveCount(1);
+
+  // A sidecar that vanished says nothing any more: its agent's beat is overdue.
+  await mesh.killSidecar("reader");
+  // The other end notices by ICE's own timers, which are slower than a test's patience.
+  await expect(line).toHaveCount(0, { timeout: 25_000 });
+  await expect(page.locator('[data-agent="reader"]')).toContainText("stale");
+
+  // An agent that hung up is told of by its sidecar.
+  const writer = await mesh.join("writer", {});
+  await expect(page.locator('[data-agent="writer"]')).toContainText("active");
+  writer.close();
+  await expect(page.locator('[data-agent="writer"]')).toContainText("offline");
+
+  editor.goodbye();
+  await expect(page.locator('[data-agent="editor"]')).toHaveCount(0);
+
+  await mesh.askToJoin("kim");
+  await expect(page.getByText("A newcomer waits for approval: kim")).toBeVisible();
+  await expectNoReload(page);
+});

@@ -10,7 +10,7 @@ export class Mesh {
   readonly url: string;
   private registry: Process;
   private readonly directory: string;
-  private readonly sidecars: Process[] = [];
+  private readonly sidecars = new Map<string, Process>();
   private readonly agents: NativeAgent[] = [];
 
   private constructor(directory: string, registry: Process, url: string) {
@@ -33,7 +33,7 @@ export class Mesh {
     });
     const socket = join(this.directory, `${name}.sock`);
     const args = ["sidecar", "--registry", this.url, "--socket", socket];
-    this.sidecars.push(await Process.start(args, { SEAMESH_API_KEY: api_key }));
+    this.sidecars.set(name, await Process.start(args, { SEAMESH_API_KEY: api_key }));
     const agent = await NativeAgent.connect(socket, name, skills);
     this.agents.push(agent);
     return agent;
@@ -45,8 +45,18 @@ export class Mesh {
     return new URL(path, this.url).href;
   }
 
+  /** Somebody redeems an invite and waits for approval. */
+  async askToJoin(name: string): Promise<void> {
+    const { code } = await this.post<{ code: string }>("/api/pairing/generate-code");
+    await this.post("/api/pairing/pair", { code, agent_name: name });
+  }
+
   async submit(task: Readonly<Record<string, unknown>>): Promise<string> {
     return (await this.post<{ task_id: string }>("/api/hub/tasks", task)).task_id;
+  }
+
+  async killSidecar(name: string): Promise<void> {
+    await this.sidecars.get(name)?.end("SIGKILL");
   }
 
   async killRegistry(): Promise<void> {
@@ -59,12 +69,12 @@ export class Mesh {
   }
 
   get logs(): string {
-    return [this.registry, ...this.sidecars].map((one) => one.logs).join("\n---\n");
+    return [this.registry, ...this.sidecars.values()].map((one) => one.logs).join("\n---\n");
   }
 
   async end(): Promise<void> {
     for (const agent of this.agents) agent.close();
-    await Promise.all([this.registry, ...this.sidecars].map((one) => one.end()));
+    await Promise.all([this.registry, ...this.sidecars.values()].map((one) => one.end()));
     rmSync(this.directory, { recursive: true, force: true });
   }
 

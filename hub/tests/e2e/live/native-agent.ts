@@ -52,6 +52,11 @@ export class NativeAgent {
     return (await answered).payload;
   }
 
+  /** Goes away for good. */
+  goodbye(): void {
+    this.say("goodbye", {});
+  }
+
   close(): void {
     this.socket.destroy();
   }

@@ -35,6 +35,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "seamesh-registry",
             "seamesh-sidecar",
             "seamesh-client",
+            "seamesh-agent",
         ],
     ),
     (

@@ -299,7 +299,10 @@ impl Driver {
             _ if epoch != self.epoch => {}
             Ok(tasks) => self.handle(Input::Found { lookup, tasks }),
             // A store that cannot be read must not look like one that has nothing.
-            Err(_) => self.recover(queue).await,
+            Err(_) => {
+                self.settle().await;
+                self.recover(queue).await;
+            }
         }
     }
 
@@ -373,9 +376,14 @@ impl Driver {
         }
     }
 
-    /// Waits for what is under way, and answers it.
+    /// Takes no more commands; what is under way becomes durable and is answered.
     async fn finish(mut self, queue: mpsc::Receiver<Command>) {
         drop(queue);
+        self.settle().await;
+    }
+
+    /// Waits until every commit under way is durable, or one failed.
+    async fn settle(&mut self) {
         while !self.held.is_empty() {
             if self.progress.changed().await.is_err() {
                 return;

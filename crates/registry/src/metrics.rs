@@ -33,6 +33,8 @@ pub(crate) struct Metrics {
     pub sockets_overflowed: AtomicU64,
     /// Signaling frames refused with an `error` frame.
     pub frames_refused: AtomicU64,
+    /// `wait` requests that are open.
+    pub waits: AtomicU64,
     /// Times the rules were loaded again from the store after a failed transaction.
     pub core_reloads: AtomicU64,
 }
@@ -44,6 +46,7 @@ impl Default for Metrics {
             sockets_opened: AtomicU64::new(0),
             sockets_overflowed: AtomicU64::new(0),
             frames_refused: AtomicU64::new(0),
+            waits: AtomicU64::new(0),
             core_reloads: AtomicU64::new(0),
         }
     }
@@ -88,6 +91,8 @@ impl Metrics {
                 &self.core_reloads,
             ),
         ];
+        let waits = self.waits.load(Relaxed);
+        text.gauge("seamesh_waits", "Open wait requests.", waits);
         for (name, help, value) in counters {
             text.counter(name, help, value.load(Relaxed));
         }

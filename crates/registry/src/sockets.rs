@@ -27,7 +27,21 @@ pub(crate) enum Outgoing {
 pub(crate) struct Outbox {
     frames: mpsc::Receiver<Outgoing>,
     queued_bytes: Arc<AtomicUsize>,
-    cut: watch::Receiver<bool>,
+    cut: Cut,
+}
+
+/// Tells that a socket is cut: nothing more shall be sent on it.
+#[derive(Clone)]
+pub(crate) struct Cut(watch::Receiver<bool>);
+
+impl Cut {
+    /// Resolves once the socket is cut.
+    pub(crate) async fn happened(&mut self) {
+        if self.0.wait_for(|cut| *cut).await.is_err() {
+            // Forgotten without being cut: what waits in the queue is still sent.
+            std::future::pending().await
+        }
+    }
 }
 
 impl Outbox {
@@ -35,7 +49,7 @@ impl Outbox {
     pub(crate) async fn next(&mut self) -> Option<Outgoing> {
         tokio::select! {
             biased;
-            _ = self.cut.wait_for(|cut| *cut) => None,
+            () = self.cut.happened() => None,
             frame = self.frames.recv() => frame,
         }
     }
@@ -51,7 +65,7 @@ impl Outbox {
     }
 
     /// Resolves once the socket is cut.
-    pub(crate) fn cut(&self) -> watch::Receiver<bool> {
+    pub(crate) fn cut(&self) -> Cut {
         self.cut.clone()
     }
 }
@@ -90,7 +104,7 @@ impl Sockets {
         let outbox = Outbox {
             frames: frames_out,
             queued_bytes: queued_bytes.clone(),
-            cut: cut_out,
+            cut: Cut(cut_out),
         };
         let socket = Socket {
             peer,

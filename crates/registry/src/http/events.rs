@@ -68,7 +68,7 @@ async fn after(call: &Call) -> Result<u64, Failure> {
     let (first, last) = bounds.map_err(Problem::from)?.unwrap_or((1, 0));
     match resumed {
         None => Ok(last),
-        Some(after) if after + 1 < first || after > last => {
+        Some(after) if after.saturating_add(1) < first || after > last => {
             let detail = format!(
                 "event {after} is not among the last {EVENTS_KEPT}, which are kept; load /api/hub/state and begin at \
                  its seq"

@@ -11,7 +11,6 @@ mod hub_files;
 mod keys;
 mod pairing;
 mod service;
-mod task_view;
 mod tasks;
 mod ws;
 

@@ -9,11 +9,11 @@ use seamesh_proto::Problem;
 use seamesh_proto::agent::Health;
 use seamesh_proto::limits::DEFAULT_PAGE;
 use seamesh_proto::rest::{HealthAnswer, HubState, TaskQuery};
+use seamesh_registry_core::store::StoredTask;
 use seamesh_registry_core::{Op, Reply};
 
 use super::call::{Answer, Call, json, json_text};
 use super::problem::Failure;
-use super::task_view::task_view;
 use crate::metrics::Exposition;
 
 /// The document that `cargo xtask gen` writes from the route table.
@@ -53,7 +53,7 @@ pub(super) async fn hub_state(call: Call) -> Answer {
         Reply::HubLive { agents, links } => Ok(json(&HubState {
             seq: bounds.map_or(0, |(_, last)| last),
             agents,
-            tasks: page.tasks.iter().map(task_view).collect(),
+            tasks: page.tasks.iter().map(StoredTask::summary).collect(),
             links,
         })),
         other => Err(Failure::unexpected(&other)),

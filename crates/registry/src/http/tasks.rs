@@ -1,15 +1,18 @@
 //! Tasks: submit, look, end, cancel, wait, list.
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use axum::http::HeaderValue;
 use seamesh_proto::limits::{DEFAULT_PAGE, MAX_PAGE};
 use seamesh_proto::rest::{Ok as Done, SubmitAnswer, TaskPage, TaskQuery, TaskUpdate, WaitQuery};
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Code, Task, TaskId};
+use seamesh_registry_core::store::StoredTask;
 use seamesh_registry_core::{Op, Reply};
 
 use super::call::{Answer, Call, json};
 use super::problem::Failure;
-use super::task_view::task_view;
+use crate::metrics::Metrics;
 
 /// Milliseconds a `wait` lasts when the caller does not say.
 const DEFAULT_WAIT_MS: u64 = 30_000;
@@ -50,10 +53,27 @@ pub(super) async fn wait(call: Call) -> Answer {
         task_id: task_id.clone(),
         timeout_ms: timeout_ms.unwrap_or(DEFAULT_WAIT_MS),
     };
+    let _open = OpenWait::begin(&call.app.metrics);
     tokio::select! {
         reply = call.ask(op) => task(reply?),
         // A registry that goes away answers its waiters as things stand, so that it need not wait for them.
         () = call.app.stopped() => task(call.ask(Op::GetTask(task_id)).await?),
+    }
+}
+
+/// Counts one open `wait`, for as long as it lives.
+struct OpenWait<'a>(&'a Metrics);
+
+impl<'a> OpenWait<'a> {
+    fn begin(metrics: &'a Metrics) -> Self {
+        metrics.waits.fetch_add(1, Relaxed);
+        Self(metrics)
+    }
+}
+
+impl Drop for OpenWait<'_> {
+    fn drop(&mut self) {
+        self.0.waits.fetch_sub(1, Relaxed);
     }
 }
 
@@ -82,7 +102,7 @@ async fn page(call: &Call) -> Result<TaskPage, Failure> {
     let page = call.app.reader.tasks(query, before, limit, true).await;
     let page = page.map_err(seamesh_proto::Problem::from)?;
     Ok(TaskPage {
-        tasks: page.tasks.iter().map(task_view).collect(),
+        tasks: page.tasks.iter().map(StoredTask::view).collect(),
         next_cursor: page.next.map(|n| format!("n{n}")),
     })
 }

@@ -151,7 +151,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut outbox: Outbox) {
                 Some(first) => tokio::select! {
                     biased;
                     // The queue's other end cuts a socket that does not take what is sent.
-                    _ = cut.wait_for(|cut| *cut) => return,
+                    () = cut.happened() => return,
                     sent = send(&mut sink, &mut outbox, first) => sent,
                 },
                 None => return,

@@ -10,6 +10,9 @@ mod rows;
 mod schema;
 mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use database::{AccessWrite, Database, EVENTS_KEPT};
 pub(crate) use lists::EventRow;
 pub(crate) use reader::Reader;

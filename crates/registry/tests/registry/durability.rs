@@ -1,0 +1,136 @@
+//! What was answered is on disk; what cannot be written is refused, and the registry lives on.
+
+use reqwest::Method;
+use seamesh_proto::signaling::{ClientSignal, Register, RegistrySignal};
+use seamesh_registry::RunError;
+use serde_json::json;
+
+use crate::fixture::{Registry, ok, options, refused};
+
+#[tokio::test]
+async fn accepted_tasks_agents_and_leases_are_there_after_a_restart() {
+    let registry = Registry::start().await;
+    let key = registry.key("p1", "agent").await;
+    let beat = json!({"agent_id": "a1", "skill_names": ["search"]});
+    registry
+        .post("/api/hub/heartbeat", &key, beat.clone())
+        .await;
+    let submit = |skill: &str| json!({"skill": skill, "payload": {"n": 1}});
+    let held = registry
+        .post("/api/hub/tasks", &registry.admin, submit("search"))
+        .await;
+    registry.post("/api/hub/heartbeat", &key, beat).await;
+    let waiting = registry
+        .post("/api/hub/tasks", &registry.admin, submit("later"))
+        .await;
+    let path =
+        |task: &serde_json::Value| format!("/api/hub/tasks/{}", task["task_id"].as_str().unwrap());
+    let (held, waiting) = (path(&held), path(&waiting));
+    let before = registry.get(&held, &registry.admin).await;
+    assert_eq!(before["state"], "assigned");
+
+    let data = registry.stop().await;
+    let chosen = options(data.path());
+    let registry = Registry::over(data, chosen).await;
+    assert_eq!(registry.get(&held, &registry.admin).await, before);
+    assert_eq!(
+        registry.get(&waiting, &registry.admin).await["payload"],
+        json!({"n": 1})
+    );
+    assert_eq!(
+        registry.get("/api/registry/agents/a1", &key).await["health"],
+        "active"
+    );
+    let done = json!({"state": "completed", "result": "under the lease from before"});
+    registry.post(&held, &key, done).await;
+    assert_eq!(
+        registry.get(&held, &registry.admin).await["state"],
+        "completed"
+    );
+}
+
+#[tokio::test]
+async fn a_second_registry_on_the_same_data_is_refused() {
+    let registry = Registry::start().await;
+    let chosen = options(registry.data.path());
+    let second = seamesh_registry::run(
+        chosen,
+        |_| panic!("it must not serve"),
+        std::future::pending(),
+    );
+    assert!(matches!(second.await, Err(RunError::Data(_))));
+    ok(registry.bare(Method::GET, "/healthz")).await;
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_survived() {
+    let registry = Registry::with(|options| options.max_database_bytes = Some(1 << 20)).await;
+    let key = registry.key("p1", "agent").await;
+    let mut socket = registry.socket("p1", &key).await;
+    socket
+        .say(&ClientSignal::Register(Register { version: Some(1) }))
+        .await;
+    socket
+        .hear(|s| matches!(s, RegistrySignal::PeerList(_)).then_some(()))
+        .await;
+    let kept = registry
+        .post("/api/hub/tasks", &registry.admin, json!({"skill": "kept"}))
+        .await;
+
+    let large = json!({"skill": "large", "payload": "x".repeat(900_000)});
+    let submit = || {
+        registry
+            .request(Method::POST, "/api/hub/tasks", &registry.admin)
+            .json(&large)
+    };
+    let mut answers = Vec::new();
+    for _ in 0..3 {
+        answers.push(submit().send().await.unwrap());
+    }
+    let last = crate::fixture::problem(answers.pop().unwrap()).await;
+    assert_eq!(last, (503, "store_unavailable".into()));
+    let code = u16::from(socket.closed().await.code);
+    assert_eq!(
+        code, 1013,
+        "its sidecar shall come back with its whole truth"
+    );
+
+    let path = format!("/api/hub/tasks/{}", kept["task_id"].as_str().unwrap());
+    assert_eq!(
+        registry.get(&path, &registry.admin).await["state"],
+        "pending"
+    );
+    // Whatever still fits is taken again.
+    let small = registry
+        .post("/api/hub/tasks", &registry.admin, json!({"skill": "small"}))
+        .await;
+    assert!(small["task_id"].is_string());
+    assert_eq!(refused(submit()).await.1, "store_unavailable");
+    let mut back = registry.socket("p1", &key).await;
+    back.say(&ClientSignal::Register(Register { version: Some(1) }))
+        .await;
+    back.hear(|s| matches!(s, RegistrySignal::PeerList(_)).then_some(()))
+        .await;
+}
+
+#[tokio::test]
+async fn a_database_of_something_else_stops_the_start_and_is_left_alone() {
+    let data = tempfile::tempdir().unwrap();
+    let chosen = options(data.path());
+    std::fs::create_dir(&chosen.data).unwrap();
+    let file = chosen.data.join("registry.db");
+    std::fs::write(
+        &file,
+        "this is no database, and long enough to be looked at as one".repeat(100),
+    )
+    .unwrap();
+    let before = std::fs::read(&file).unwrap();
+    let run = seamesh_registry::run(
+        chosen,
+        |_| panic!("it must not serve"),
+        std::future::pending(),
+    );
+    let text = run.await.unwrap_err().to_string();
+    assert!(text.contains("registry.db"), "{text}");
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}

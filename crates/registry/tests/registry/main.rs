@@ -1,0 +1,12 @@
+//! A whole registry in this process, over real HTTP and WebSockets on loopback.
+
+mod access;
+mod bad_input;
+mod durability;
+mod events;
+mod fixture;
+mod hub;
+mod keys;
+mod roles;
+mod signaling;
+mod work;

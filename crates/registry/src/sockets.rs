@@ -194,11 +194,13 @@ impl Socket {
     }
 }
 
-/// The WebSocket close code (RFC 6455, section 7.4.1) that tells a sidecar whether to come back.
+/// The WebSocket close code (RFC 6455, section 7.4.1): what was wrong, or whether to come back.
 fn close_code(code: Code) -> CloseCode {
-    match code.retry() {
-        seamesh_proto::Retry::Later => close_code::AGAIN,
-        seamesh_proto::Retry::Never => close_code::POLICY,
+    match (code, code.retry()) {
+        (Code::BadEncoding, _) => close_code::INVALID,
+        (Code::TooLarge, _) => close_code::SIZE,
+        (_, seamesh_proto::Retry::Later) => close_code::AGAIN,
+        (_, seamesh_proto::Retry::Never) => close_code::POLICY,
     }
 }
 

@@ -9,7 +9,7 @@ use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketUpgr
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use seamesh_proto::limits::MAX_SIGNAL_BYTES;
-use seamesh_proto::signaling::SignalFrame;
+use seamesh_proto::signaling::{RegistrySignal, SignalFrame};
 use seamesh_proto::{Code, Problem};
 use seamesh_registry_core::{ConnId, Input};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -89,8 +89,7 @@ async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
         let message = match timeout(idle, stream.next()).await {
             Ok(Some(Ok(message))) => message,
             Ok(Some(Err(error))) => {
-                refuse_unreadable(app, conn, &error.to_string()).await;
-                return app.sockets.close(conn, Code::BadEncoding);
+                return refuse_unreadable(app, conn, &error.to_string());
             }
             Ok(None) => return,
             Err(_) => return tracing::debug!(conn = conn.0, "a signaling socket fell silent"),
@@ -128,14 +127,17 @@ fn bad_frame(conn: ConnId, problem: Problem) -> Input {
 
 /// The stream is out of step (text that is not UTF-8, a frame over every limit, a broken header; RFC 6455, section
 /// 7.1.7): the last thing the other end hears is why.
-async fn refuse_unreadable(app: &App, conn: ConnId, what: &str) {
+fn refuse_unreadable(app: &App, conn: ConnId, what: &str) {
     let code = if what.contains("too long") {
         Code::TooLarge
     } else {
         Code::BadEncoding
     };
     let problem = Problem::new(code, format!("the socket cannot be read any more: {what}"));
-    app.core.input(bad_frame(conn, problem)).await;
+    let frame = SignalFrame::from_registry(&RegistrySignal::Error(problem));
+    app.sockets.send(&[conn], &frame.to_text().into());
+    app.sockets.close(conn, code);
+    app.metrics.frames_refused.fetch_add(1, Relaxed);
 }
 
 /// Sends what is queued, with pings between, until the queue ends or the socket is cut.

@@ -2,6 +2,7 @@
 
 use reqwest::Method;
 use seamesh_proto::limits::{MAX_HTTP_BODY_BYTES, MAX_SIGNAL_BYTES};
+use seamesh_proto::signaling::RegistrySignal;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_tungstenite::tungstenite::Message;
@@ -172,26 +173,79 @@ async fn bad_frames_are_answered_and_the_socket_stays() {
     let registry = Registry::start().await;
     let key = registry.key("p1", "agent").await;
     let mut socket = registry.socket("p1", &key).await;
+    let register =
+        json!({"type": "register", "peer_id": "p1", "payload": {"version": 1}}).to_string();
+    socket.send(Message::text(register.clone())).await;
     let large = format!("\"{}\"", "x".repeat(MAX_SIGNAL_BYTES));
     let unknown = json!({"type": "sing", "peer_id": "p1"}).to_string();
-    let no_sdp = json!({"type": "offer", "peer_id": "p1", "target_id": "p2", "payload": {}});
+    let no_agent = json!({"type": "agent_register", "peer_id": "p1", "payload": {}});
     for (message, code) in [
         (Message::text("{"), "bad_json"),
         (Message::text("{\"peer_id\": \"p1\"}"), "bad_field"),
         (Message::text(large), "too_large"),
         (Message::binary(b"{}".to_vec()), "bad_encoding"),
         (Message::text(unknown), "unknown_type"),
-        (Message::text(no_sdp.to_string()), "bad_field"),
+        (Message::text(no_agent.to_string()), "bad_field"),
     ] {
         socket.send(message).await;
         assert_eq!(socket.error().await, code);
     }
-    socket
-        .send(Message::text(
-            json!({"type": "register", "peer_id": "p1"}).to_string(),
-        ))
-        .await;
-    assert_eq!(socket.frame().await.kind, "peer_list");
+    // The same socket still works.
+    socket.send(Message::text(register)).await;
+    let list = |signal| matches!(signal, RegistrySignal::PeerList(_)).then_some(());
+    socket.hear(list).await;
+}
+
+#[tokio::test]
+async fn an_old_sidecar_which_knows_no_error_frames_is_served_on_without_one() {
+    let registry = Registry::start().await;
+    let key = registry.key("old", "agent").await;
+    let mut socket = registry.socket("old", &key).await;
+    socket.send(Message::text("{")).await;
+    socket.send(Message::binary(vec![0xff])).await;
+    let register = json!({"type": "register", "peer_id": "old", "payload": null});
+    socket.send(Message::text(register.to_string())).await;
+    assert_eq!(
+        socket.frame().await.kind,
+        "peer_list",
+        "the first thing it hears"
+    );
+}
+
+#[tokio::test]
+async fn a_stream_that_cannot_be_read_any_more_is_closed_with_the_reason_and_others_stay() {
+    let registry = Registry::start().await;
+    let register = |peer: &str| {
+        let frame = json!({"type": "register", "peer_id": peer, "payload": {"version": 1}});
+        Message::text(frame.to_string())
+    };
+    let (good, bad) = (
+        registry.key("good", "agent").await,
+        registry.key("bad", "agent").await,
+    );
+    let mut other = registry.socket("good", &good).await;
+    other.send(register("good")).await;
+    let no_mask = [0, 0, 0, 0];
+    let not_utf8 = [&[0x81, 0x82], &no_mask[..], &[0xff, 0xfe]].concat();
+    // 127: the length follows in eight bytes; 16 MiB are over what is read at all.
+    let endless = [&[0x81, 0xff, 0, 0, 0, 0, 1, 0, 0, 0], &no_mask[..]].concat();
+    let reserved = [&[0xf1, 0x80], &no_mask[..]].concat();
+    for (bytes, code, close) in [
+        (not_utf8, "bad_encoding", 1007),
+        (endless, "too_large", 1009),
+        (reserved, "bad_encoding", 1007),
+    ] {
+        let mut socket = registry.socket("bad", &bad).await;
+        socket.send(register("bad")).await;
+        let list = |signal| matches!(signal, RegistrySignal::PeerList(_)).then_some(());
+        socket.hear(list).await;
+        socket.send_raw(&bytes).await;
+        assert_eq!(socket.error().await, code);
+        assert_eq!(u16::from(socket.closed().await.code), close);
+    }
+    other.send(register("good")).await;
+    let list = |signal| matches!(signal, RegistrySignal::PeerList(_)).then_some(());
+    other.hear(list).await;
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use seamesh_proto::signaling::{ClientSignal, RegistrySignal, SignalFrame};
 use seamesh_registry::{Options, Ready, RunError};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -207,6 +208,11 @@ impl Socket {
     /// Sends any frame.
     pub(crate) async fn send(&mut self, message: Message) {
         self.stream.send(message).await.unwrap();
+    }
+
+    /// Writes bytes past the WebSocket's own framing.
+    pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {
+        self.stream.get_mut().write_all(bytes).await.unwrap();
     }
 
     /// The next text frame.

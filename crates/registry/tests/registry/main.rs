@@ -1,4 +1,9 @@
 //! A whole registry in this process, over real HTTP and WebSockets on loopback.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "tests stop at any failure"
+)]
 
 mod access;
 mod bad_input;

@@ -127,7 +127,7 @@ async fn both_lists_give_the_same_pages() {
 async fn the_old_client_finds_its_answers_where_they_were() {
     let registry = Registry::start().await;
     let key = registry.key("p1", "agent").await;
-    let agent = json!({"agent_id": "a1", "hostname": "h", "capabilities": {"skills": ["search"]}});
+    let agent = json!({"agent_id": "a1", "hostname": "h", "capabilities": {"skills": ["search"]}, "sidecar_peer_id": "a1-sidecar"});
     let answer = registry.post("/api/registry/agents", &key, agent).await;
     assert_eq!(answer, json!({"status": "ok"}));
     let found = registry.get("/api/registry/route?skill=search", &key).await;
@@ -135,7 +135,10 @@ async fn the_old_client_finds_its_answers_where_they_were() {
         (&found["agent_id"], &found["health"]),
         (&json!("a1"), &json!("active"))
     );
-    assert_eq!(found["sidecar_peer_id"], "p1", "the credential's own peer");
+    assert_eq!(
+        found["sidecar_peer_id"], "p1",
+        "not the guess: the credential's own peer"
+    );
     let listed = registry.get("/api/registry/agents", &key).await;
     assert_eq!(listed.as_array().unwrap().len(), 1);
     let submitted = registry.post("/api/hub/tasks", &key, json!({})).await;

@@ -1,1 +1,11 @@
-//! End-to-end tests: real processes, real WebRTC, named by behaviour.
+//! What the end-to-end tests share: agents whose doings a test can watch, and clients that speak a channel themselves.
+
+mod member;
+mod old_client;
+mod probe;
+mod signaling_peer;
+
+pub use member::{CAP, Member, in_time};
+pub use old_client::OldClient;
+pub use probe::Probe;
+pub use signaling_peer::SignalingPeer;

@@ -1,20 +1,33 @@
 //! The seamesh command: registry, sidecar and every tool of the mesh in one binary. Arguments and printing only.
 
+mod access;
+mod agents;
+mod call;
+mod children;
+mod credentials;
 mod data;
+mod demo;
+mod dotenv;
+mod exit;
+mod init;
+mod keys;
+mod manifest;
 mod registry;
+mod run;
 mod serving;
 mod sidecar;
+mod table;
+mod tasks;
+mod tied;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 /// An agent mesh: agents find each other by skill, talk directly, and lose no work.
 #[derive(Debug, Parser)]
-#[command(name = "seamesh", version, about, max_term_width = 100)]
-#[command(
-    after_help = "Exit codes: 0 done; 1 it failed, the message says why; 2 the command line is wrong."
-)]
+#[command(name = "seamesh", version, about, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -22,28 +35,62 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Make an agent with one skill and one test.
+    Init(init::InitArgs),
+    /// Run an agent with everything it needs.
+    Run(run::RunArgs),
+    /// Say whether a manifest can be used.
+    Validate(run::ValidateArgs),
+    /// Ask the mesh to run a skill, and print the result.
+    Call(call::CallArgs),
+    /// List the agents of the mesh.
+    Agents(agents::AgentsArgs),
+    /// List, show and cancel tasks.
+    Tasks(Box<tasks::TasksArgs>),
+    /// Make, list and revoke API keys.
+    Keys(keys::KeysArgs),
+    /// Print a one-time link to the dashboard.
+    Login(keys::LoginArgs),
+    /// Show a whole small mesh at work.
+    Demo(demo::DemoArgs),
     /// Run the control plane: identity, discovery, signaling, task queue, dashboard.
     Registry(registry::RegistryArgs),
     /// Run the network side of one agent.
     Sidecar(sidecar::SidecarArgs),
+    /// Run a program that ends together with the process that started it.
+    #[command(hide = true)]
+    Tied(tied::TiedArgs),
     /// Print the version.
     Version,
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    if let Err(error) = tied::by_environment() {
+        return exit::with(&error);
+    }
     // The only place that chooses a TLS provider: two choices in one process would end it.
     seamesh_client::install_crypto();
-    let done = match cli.command {
+    match dispatch(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::with(&error),
+    }
+}
+
+fn dispatch(command: Command) -> Result<()> {
+    match command {
         Command::Registry(args) => registry::run(args),
         Command::Sidecar(args) => sidecar::run(args),
+        Command::Init(args) => init::run(args),
+        Command::Validate(args) => run::validate(args),
+        Command::Tied(args) => tied::run(args),
         Command::Version => serving::print(&format!("seamesh {}", env!("CARGO_PKG_VERSION"))),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            serving::complain(&error);
-            ExitCode::FAILURE
-        }
+        Command::Run(args) => serving::block_on(run::run(args)),
+        Command::Call(args) => serving::block_on(call::run(args)),
+        Command::Agents(args) => serving::block_on(agents::run(args)),
+        Command::Tasks(args) => serving::block_on(tasks::run(*args)),
+        Command::Keys(args) => serving::block_on(keys::run(args)),
+        Command::Login(args) => serving::block_on(keys::login(args)),
+        Command::Demo(args) => serving::block_on(demo::run(args)),
     }
 }

@@ -80,6 +80,6 @@ pub(crate) fn run(args: RegistryArgs) -> Result<()> {
         .build()?;
     runtime.block_on(async {
         let ended = serving::asked_to_end()?;
-        Ok(seamesh_registry::run(options, |ready| serving::say_ready(ready), ended).await?)
+        Ok(seamesh_registry::run(options, serving::say_ready, ended).await?)
     })
 }

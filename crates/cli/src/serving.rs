@@ -38,10 +38,13 @@ pub(crate) fn print(line: &str) -> Result<()> {
         .context("write to standard output")
 }
 
-/// Prints an error and all that led to it, on standard error.
-pub(crate) fn complain(error: &anyhow::Error) {
-    // With standard error closed there is nobody to tell.
-    let _ = writeln!(io::stderr(), "error: {error:#}");
+/// Runs a command on this thread.
+///
+/// # Errors
+/// The command's own.
+pub(crate) fn block_on(work: impl Future<Output = Result<()>>) -> Result<()> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().build()?.block_on(work)
 }
 
 /// Resolves on SIGINT or SIGTERM.

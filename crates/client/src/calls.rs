@@ -8,7 +8,7 @@ use seamesh_proto::rest::{
     SubmitAnswer, TaskPage, TaskQuery, Topology, WaitQuery,
 };
 use seamesh_proto::task::SubmitTask;
-use seamesh_proto::{AgentId, AgentRecord, Task, TaskId};
+use seamesh_proto::{AgentId, AgentInfo, AgentRecord, Task, TaskId};
 use serde_json::json;
 
 use crate::error::ClientError;
@@ -41,6 +41,13 @@ impl Registry {
     /// One agent; `agent_unknown` when there is none of that name.
     pub async fn agent(&self, id: &AgentId) -> Result<AgentRecord, ClientError> {
         self.get(&["api", "registry", "agents", id.as_str()]).await
+    }
+
+    /// Registers the agent of this client's credential, or replaces its record (`POST /api/registry/agents`): for
+    /// agents without a sidecar that does it.
+    pub async fn register_agent(&self, agent: &AgentInfo) -> Result<(), ClientError> {
+        let path = ["api", "registry", "agents"];
+        self.post::<Done>(&path, agent).await.map(drop)
     }
 
     /// Removes an agent (`DELETE /api/registry/agents/{agent_id}`).

@@ -12,6 +12,8 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use crate::binaries;
+
 /// Longest a process may take until its `ready` line. Far over what it needs: a cap, not a wait.
 pub const READY_CAP: Duration = Duration::from_secs(20);
 
@@ -34,7 +36,8 @@ impl Process {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub fn spawn(name: &str, mut command: Command, logs: &Path) -> Result<(Self, Ready)> {
+    pub fn spawn(name: &str, command: Command, logs: &Path) -> Result<(Self, Ready)> {
+        let mut command = tied(command);
         let log = logs.join(format!("{name}.log"));
         let file = std::fs::OpenOptions::new()
             .create(true)
@@ -182,6 +185,34 @@ impl Process {
             lines[from..].join("\n")
         )
     }
+}
+
+/// The same command, as a process that the kernel ends together with this one: nothing outlives a killed test.
+fn tied(mut command: Command) -> Command {
+    // Without the binary there is no mesh either; other programs are then ended by their handles only.
+    let Ok(seamesh) = binaries::seamesh() else {
+        return command;
+    };
+    let me = std::process::id().to_string();
+    command.env("SEAMESH_TIED", &me);
+    let given = command.as_std();
+    if given.get_program() == seamesh {
+        return command;
+    }
+    let mut tied = Command::new(seamesh);
+    tied.args(["tied", "--parent", &me, "--"])
+        .arg(given.get_program())
+        .args(given.get_args());
+    for (name, value) in given.get_envs() {
+        match value {
+            Some(value) => tied.env(name, value),
+            None => tied.env_remove(name),
+        };
+    }
+    if let Some(directory) = given.get_current_dir() {
+        tied.current_dir(directory);
+    }
+    tied
 }
 
 /// The ready line that a started process will print.

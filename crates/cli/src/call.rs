@@ -1,0 +1,119 @@
+//! `seamesh call`.
+
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Args;
+use seamesh_client::Registry;
+use seamesh_proto::limits::MAX_HTTP_BODY_BYTES;
+use seamesh_proto::task::SubmitTask;
+use seamesh_proto::{AgentId, Code, Payload, Task, TaskError, TaskId};
+use serde_json::Value;
+
+use crate::access::Access;
+use crate::exit::TaskFailed;
+use crate::serving;
+
+/// Seconds past the task's end that its last word may take to arrive.
+const LAST_WORD_S: u64 = 5;
+
+/// Options of `seamesh call`.
+#[derive(Debug, Args)]
+#[command(after_help = "Prints the result as JSON. Exit code 5: the task ended without one.")]
+pub(crate) struct CallArgs {
+    #[command(flatten)]
+    access: Access,
+    /// The skill to run.
+    skill: String,
+    /// Its arguments, a JSON object; `-` reads them from standard input.
+    #[arg(default_value = "{}", value_name = "JSON")]
+    payload: String,
+    /// The agent to ask, and no other [default: any that offers the skill].
+    #[arg(long, value_name = "AGENT")]
+    to: Option<AgentId>,
+    /// Seconds until the task is given up.
+    #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    timeout: u64,
+    /// Print the task's id as soon as it is in the queue, and do not wait.
+    #[arg(long)]
+    no_wait: bool,
+    /// Print the whole task as one JSON object instead of its result.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Puts a task into the queue and waits for its end.
+///
+/// # Errors
+/// [`TaskFailed`], or as the registry answers.
+pub(crate) async fn run(args: CallArgs) -> Result<()> {
+    let task = SubmitTask {
+        skill: args.skill,
+        target_agent_id: args
+            .to
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
+        payload: Payload::new(payload(&args.payload)?),
+        ttl: args.timeout,
+        ..SubmitTask::default()
+    };
+    let registry = args.access.registry()?;
+    let id = registry.submit(&task).await?;
+    if args.no_wait {
+        return serving::print(id.as_str());
+    }
+    let task = ended(&registry, &id, args.timeout).await?;
+    if args.json {
+        serving::print(&serde_json::to_string(&task)?)?;
+    }
+    match task
+        .outcome()
+        .map(|outcome| (outcome.error, outcome.result))
+    {
+        Some((None, result)) if args.json => drop(result),
+        Some((None, result)) => serving::print(&serde_json::to_string_pretty(&result)?)?,
+        Some((Some(error), _)) => return Err(TaskFailed(error).into()),
+        None => {
+            let text = format!(
+                "task {id} is {}, see `seamesh tasks show {id}`",
+                task.state.as_str()
+            );
+            return Err(TaskFailed(TaskError::new(Code::DeadlineExceeded, text)).into());
+        }
+    }
+    Ok(())
+}
+
+/// The task once it is terminal. Ctrl-C cancels it first.
+async fn ended(registry: &Registry, id: &TaskId, timeout_s: u64) -> Result<Task> {
+    let at_most = Duration::from_secs(timeout_s + LAST_WORD_S);
+    tokio::select! {
+        task = registry.wait(id, at_most) => Ok(task?),
+        () = serving::asked_to_end()? => {
+            registry.cancel(id).await?;
+            let text = format!("canceled task {id}");
+            Err(TaskFailed(TaskError::new(Code::Canceled, text)).into())
+        }
+    }
+}
+
+fn payload(text: &str) -> Result<Value> {
+    let mut read = String::new();
+    let text = match text {
+        "-" => {
+            let limit = MAX_HTTP_BODY_BYTES as u64 + 1;
+            let stdin = std::io::stdin()
+                .lock()
+                .take(limit)
+                .read_to_string(&mut read);
+            stdin.context("read the arguments from standard input")?;
+            read.as_str()
+        }
+        given => given,
+    };
+    serde_json::from_str(text).context(
+        "the arguments are no JSON: write them like '{\"name\": \"Ada\"}', in single quotes",
+    )
+}

@@ -1,0 +1,64 @@
+//! Exit codes, and what is said when something fails. The codes are part of the interface: scripts read them.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use seamesh_client::ClientError;
+use seamesh_proto::{Code, TaskError};
+
+/// What `--help` says of the exit codes.
+pub(crate) const HELP: &str = "Exit codes: 0 done; 1 it failed, the message says why; 2 the command line is wrong; \
+    3 the registry cannot be reached; 4 the credential is missing, unknown or not enough; 5 the task ended without a \
+    result.";
+
+/// A task that ended without a result.
+#[derive(Debug, thiserror::Error)]
+#[error("the task failed ({code}): {message}", code = .0.code, message = .0.message)]
+pub(crate) struct TaskFailed(pub(crate) TaskError);
+
+/// Says what failed and what to do next, and chooses the exit code.
+pub(crate) fn with(error: &anyhow::Error) -> ExitCode {
+    // With standard error closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "error: {error:#}");
+    if let Some(client) = error.downcast_ref::<ClientError>() {
+        let _ = writeln!(io::stderr(), "  {}", client.next_step());
+    }
+    ExitCode::from(code(error))
+}
+
+fn code(error: &anyhow::Error) -> u8 {
+    if error.is::<TaskFailed>() {
+        return 5;
+    }
+    match error.downcast_ref::<ClientError>() {
+        Some(ClientError::Unreachable { .. }) => 3,
+        Some(other) if matches!(other.code(), Code::Unauthorized | Code::Forbidden) => 4,
+        _ if error.is::<crate::access::NoCredential>() => 4,
+        _ => 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::Context as _;
+    use seamesh_proto::Problem;
+
+    #[test]
+    fn each_kind_of_failure_has_its_exit_code_also_below_a_context() {
+        let unreachable = ClientError::Unreachable {
+            url: "http://h".into(),
+            reason: "refused".into(),
+        };
+        let wrapped = Err::<(), _>(unreachable)
+            .context("list agents")
+            .unwrap_err();
+        assert_eq!(code(&wrapped), 3);
+        let problem = |code| ClientError::Problem(Box::new(Problem::new(code, "no")));
+        assert_eq!(code(&problem(Code::Forbidden).into()), 4);
+        assert_eq!(code(&problem(Code::Overloaded).into()), 1);
+        let failed = TaskFailed(TaskError::new(Code::Expired, "TTL expired"));
+        assert_eq!(code(&failed.into()), 5);
+        assert_eq!(code(&anyhow::anyhow!("anything else")), 1);
+    }
+}

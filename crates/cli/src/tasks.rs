@@ -1,0 +1,173 @@
+//! `seamesh tasks`.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use seamesh_proto::rest::TaskQuery;
+use seamesh_proto::{AgentId, Path, Task, TaskId, TaskState};
+
+use crate::access::Access;
+use crate::serving;
+use crate::table::{plain, table};
+
+/// Options of `seamesh tasks`.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct TasksArgs {
+    #[command(subcommand)]
+    command: Option<TasksCommand>,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum TasksCommand {
+    /// List tasks, newest first (this is what no subcommand does).
+    List(ListArgs),
+    /// Show one task with its arguments and result.
+    Show(ShowArgs),
+    /// Cancel a task.
+    Cancel(ShowArgs),
+}
+
+#[derive(Debug, Args)]
+struct ListArgs {
+    #[command(flatten)]
+    access: Access,
+    /// Only tasks in this state: pending, assigned, input_required, completed, failed, canceled.
+    #[arg(long, value_parser = state)]
+    state: Option<TaskState>,
+    /// Only tasks for this skill.
+    #[arg(long)]
+    skill: Option<String>,
+    /// Only tasks this agent has, had last, or asked for.
+    #[arg(long)]
+    agent: Option<AgentId>,
+    /// Only the tree under this task.
+    #[arg(long)]
+    root: Option<TaskId>,
+    /// Most tasks to list, 1 to 1000.
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    /// Print the page as one JSON object: `tasks`, and `next_cursor` when there are more.
+    #[arg(long)]
+    json: bool,
+    /// `next_cursor` of the page before.
+    #[arg(long)]
+    cursor: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    #[command(flatten)]
+    access: Access,
+    /// The task.
+    id: TaskId,
+}
+
+fn state(text: &str) -> Result<TaskState, String> {
+    serde_json::from_value(text.into()).map_err(|_| "no such state".to_owned())
+}
+
+/// Lists, shows or cancels tasks.
+///
+/// # Errors
+/// As the registry answers.
+pub(crate) async fn run(args: TasksArgs) -> Result<()> {
+    match args.command {
+        None => list(args.list).await,
+        Some(TasksCommand::List(args)) => list(args).await,
+        Some(TasksCommand::Show(args)) => {
+            let task = args.access.registry()?.task(&args.id).await?;
+            serving::print(&serde_json::to_string_pretty(&task)?)
+        }
+        Some(TasksCommand::Cancel(args)) => {
+            args.access.registry()?.cancel(&args.id).await?;
+            serving::print(&format!("canceled {}", args.id))
+        }
+    }
+}
+
+async fn list(args: ListArgs) -> Result<()> {
+    let query = TaskQuery {
+        state: args.state,
+        skill: args.skill,
+        agent: args.agent,
+        root: args.root,
+        limit: Some(args.limit),
+        cursor: args.cursor,
+    };
+    let page = args.access.registry()?.tasks(&query).await?;
+    if args.json {
+        return serving::print(&serde_json::to_string(&page)?);
+    }
+    if page.tasks.is_empty() {
+        return serving::print("No tasks. `seamesh call SKILL JSON` makes one.");
+    }
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64());
+    let rows: Vec<_> = page.tasks.iter().map(|task| row(task, now)).collect();
+    let heads = [
+        "TASK", "SKILL", "FROM", "TO", "PATH", "STATE", "TOOK", "AGO",
+    ];
+    serving::print(&table(heads, &rows))?;
+    if page.next_cursor.is_some() {
+        serving::print("… and more: raise --limit, or page with --json and --cursor.")?;
+    }
+    Ok(())
+}
+
+fn row(task: &Task, now: f64) -> [String; 8] {
+    let or = |text: &str, other: &str| plain(if text.is_empty() { other } else { text }, 40);
+    let path = match task.path {
+        Path::Direct => "direct",
+        Path::Queue => "queue",
+    };
+    let state = match task.error_code {
+        Some(code) => format!("{} ({code})", task.state.as_str()),
+        None => task.state.as_str().to_owned(),
+    };
+    let took = match task.state.is_terminal() {
+        true => span(task.updated_at - task.created_at),
+        false => "-".to_owned(),
+    };
+    [
+        task.id.to_string(),
+        or(&task.skill, "-"),
+        or(&task.source_agent_id, "you"),
+        or(&task.assigned_agent_id, "-"),
+        path.to_owned(),
+        state,
+        took,
+        span(now - task.created_at),
+    ]
+}
+
+/// Seconds, as people say them.
+fn span(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        s if s < 1.0 => format!("{:.0}ms", s * 1000.0),
+        s if s < 120.0 => format!("{s:.1}s"),
+        s if s < 7200.0 => format!("{:.0}min", s / 60.0),
+        s => format!("{:.0}h", s / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_naturally() {
+        let seen = [-1.0, 0.0421, 3.25, 300.0, 90_000.0].map(span);
+        assert_eq!(seen, ["0ms", "42ms", "3.2s", "5min", "25h"]);
+    }
+
+    #[test]
+    fn states_are_named_as_on_the_wire() {
+        assert_eq!(state("input_required"), Ok(TaskState::InputRequired));
+        assert!(state("done").is_err());
+    }
+}

@@ -1,0 +1,290 @@
+//! The `seamesh` command as a user types it.
+
+use std::path::Path;
+use std::process::Output;
+
+use anyhow::{Context, Result};
+use seamesh_harness::{Mesh, Process, binaries};
+use seamesh_proto::rest::Role;
+use seamesh_tests::{Member, Probe, in_time};
+use serde_json::{Value, json};
+use tokio::process::Command;
+
+fn seamesh(arguments: &[&str], data: &Path) -> Result<Command> {
+    let mut command = Command::new(binaries::seamesh()?);
+    command
+        .args(arguments)
+        .env("SEAMESH_DATA", data)
+        .kill_on_drop(true);
+    for name in ["SEAMESH_API_KEY", "SEAMESH_REGISTRY", "SEAMESH_SOCKET"] {
+        command.env_remove(name);
+    }
+    Ok(command)
+}
+
+async fn run(mesh: &Mesh, arguments: &[&str]) -> Result<Output> {
+    let mut command = seamesh(arguments, &mesh.directory().join("registry"))?;
+    command.env("SEAMESH_REGISTRY", mesh.url());
+    Ok(in_time(&arguments.join(" "), command.output()).await??)
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[tokio::test]
+async fn call_agents_and_tasks_show_the_mesh_to_a_user_and_to_a_program() -> Result<()> {
+    let mesh = Mesh::start().await?;
+    let _worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;
+    let called = run(&mesh, &["call", "add", r#"{"a": 2, "b": 40}"#]).await?;
+    assert_eq!(
+        (stdout(&called).trim(), called.status.code()),
+        ("42", Some(0)),
+        "{}",
+        stderr(&called)
+    );
+    let agents = stdout(&run(&mesh, &["agents"]).await?);
+    assert!(
+        agents.contains("worker") && agents.contains("add, hold"),
+        "{agents}"
+    );
+    let tasks = stdout(&run(&mesh, &["tasks"]).await?);
+    assert!(
+        tasks.contains("completed") && tasks.contains("you"),
+        "{tasks}"
+    );
+    let page: Value =
+        serde_json::from_str(&stdout(&run(&mesh, &["tasks", "list", "--json"]).await?))?;
+    let id = page["tasks"][0]["id"].as_str().context("an id")?;
+    let shown: Value = serde_json::from_str(&stdout(&run(&mesh, &["tasks", "show", id]).await?))?;
+    assert_eq!(
+        (&shown["result"], &shown["payload"]),
+        (&json!(42), &json!({ "a": 2, "b": 40 }))
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn failures_have_their_exit_codes_and_say_the_next_step() -> Result<()> {
+    let mut mesh = Mesh::start().await?;
+    let _worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;
+    let viewer = mesh.key("someone", Role::Viewer).await?;
+    for (arguments, code, says) in [
+        (vec!["call", "add", r#"{"a": "x"}"#], 5, "bad_arguments"),
+        (vec!["call", "add", "{a: 1}"], 1, "single quotes"),
+        (vec!["call", "add", "{}", "--api-key", &viewer], 4, "role"),
+        (
+            vec!["agents", "--api-key", "wrong"],
+            4,
+            "seamesh keys create",
+        ),
+        (vec!["tasks", "show", "no-such-task"], 1, "seamesh tasks"),
+        (
+            vec!["agents", "--registry", "127.0.0.1:1"],
+            2,
+            "write http://127.0.0.1:1",
+        ),
+        (vec!["validate", "/nowhere/agent.yaml"], 1, "seamesh init"),
+        (vec!["no-such-command"], 2, "Usage"),
+    ] {
+        let output = run(&mesh, &arguments).await?;
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains(says),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
+    }
+    mesh.registry.kill().await?;
+    let output = run(&mesh, &["agents"]).await?;
+    assert_eq!(output.status.code(), Some(3));
+    assert!(
+        stderr(&output).contains("Start the registry"),
+        "{}",
+        stderr(&output)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn keys_are_made_listed_without_secrets_and_revoked() -> Result<()> {
+    let mesh = Mesh::start().await?;
+    let made: Value = serde_json::from_str(&stdout(
+        &run(
+            &mesh,
+            &["keys", "create", "someone", "--role", "viewer", "--json"],
+        )
+        .await?,
+    ))?;
+    let (secret, id) = (
+        made["api_key"].as_str().unwrap(),
+        made["key_id"].as_str().unwrap(),
+    );
+    assert_eq!(
+        run(&mesh, &["agents", "--api-key", secret])
+            .await?
+            .status
+            .code(),
+        Some(0)
+    );
+    let listed = stdout(&run(&mesh, &["keys", "list"]).await?);
+    assert!(listed.contains(id) && !listed.contains(secret), "{listed}");
+    assert_eq!(
+        run(&mesh, &["keys", "revoke", id]).await?.status.code(),
+        Some(0)
+    );
+    assert_eq!(
+        run(&mesh, &["agents", "--api-key", secret])
+            .await?
+            .status
+            .code(),
+        Some(4)
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn login_prints_a_link_to_the_hub_with_the_code_in_its_fragment() -> Result<()> {
+    let mesh = Mesh::start().await?;
+    let link: Value = serde_json::from_str(&stdout(&run(&mesh, &["login", "--json"]).await?))?;
+    let url = link["hub_url"].as_str().unwrap();
+    assert!(url.starts_with(&format!("{}/#login=", mesh.url())), "{url}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_new_agent_passes_its_test_and_runs_with_a_registry_of_its_own() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let home = dir.path().join("greeter");
+    let data = dir.path().join("registry");
+    let made = seamesh(&["init", "greeter"], &data)?
+        .current_dir(dir.path())
+        .output()
+        .await?;
+    assert!(made.status.success(), "{}", stderr(&made));
+    let mut tests = Command::new(binaries::python()?);
+    tests
+        .args(["-m", "pytest", "-q", "-p", "no:cacheprovider"])
+        .current_dir(&home);
+    let tested = in_time("pytest", tests.output()).await??;
+    assert!(stdout(&tested).contains("1 passed"), "{}", stdout(&tested));
+
+    // The port is free now; a registry that finds it taken says so, and the test with it.
+    let port = std::net::TcpListener::bind("127.0.0.1:0")?
+        .local_addr()?
+        .port();
+    let url = format!("http://127.0.0.1:{port}");
+    let mut command = seamesh(&["run", "--json", "--registry", &url], &data)?;
+    command.current_dir(&home).env("PATH", binaries::path()?);
+    let (mut running, ready) = Process::start("run", command, dir.path()).await?;
+    assert_eq!(ready["agent"], "greeter");
+    let mut call = seamesh(
+        &["call", "greet", r#"{"name": "Ada"}"#, "--registry", &url],
+        &data,
+    )?;
+    let called = in_time("call", call.output()).await??;
+    assert_eq!(
+        stdout(&called).trim(),
+        r#""Hello, Ada!""#,
+        "{}",
+        stderr(&called)
+    );
+    running.terminate().await?;
+    let away = in_time(
+        "agents",
+        seamesh(&["agents", "--registry", &url], &data)?.output(),
+    )
+    .await??;
+    assert_eq!(
+        away.status.code(),
+        Some(3),
+        "the registry it started ended with it"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn run_names_the_process_that_died_and_ends_the_others() -> Result<()> {
+    let mesh = Mesh::start().await?;
+    let home = mesh.directory().join("broken");
+    std::fs::create_dir(&home)?;
+    std::fs::write(
+        home.join("agent.yaml"),
+        "name: broken\nrun: [sh, -c, 'exit 7']\n",
+    )?;
+    let output = run(&mesh, &["run", home.to_str().unwrap()]).await?;
+    assert_eq!(output.status.code(), Some(1));
+    let told = stderr(&output);
+    assert!(
+        told.contains("the agent ended") && told.contains('7'),
+        "{told}"
+    );
+    Ok(())
+}
+
+#[tokio::test]
+async fn the_demo_runs_from_the_binary_alone_and_leaves_nothing_behind() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut demo = seamesh(&["demo", "--once"], dir.path())?;
+    demo.env("TMPDIR", dir.path());
+    let output = in_time("the demo", demo.output()).await??;
+    let told = stdout(&output);
+    assert!(output.status.success(), "{told}{}", stderr(&output));
+    assert!(
+        told.contains("short: 8 words") && told.contains("direct") && told.contains("#login="),
+        "{told}"
+    );
+    assert_eq!(std::fs::read_dir(dir.path())?.count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_tied_program_ends_with_whoever_started_it() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let pipe = dir.path().join("alive");
+    let status = Command::new("mkfifo").arg(&pipe).status().await?;
+    assert!(status.success());
+    // The parent starts a tied child that holds the pipe open, says so, and is then killed.
+    let binary = binaries::seamesh()?;
+    let script = format!(
+        "{} tied --parent $$ -- sh -c 'exec sleep 600 > {}' & echo 'ready {{}}'; wait",
+        binary.display(),
+        pipe.display()
+    );
+    let mut parent = Command::new("sh");
+    parent.args(["-c", &script]);
+    let (mut parent, _) = Process::start("parent", parent, dir.path()).await?;
+    let mut reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&pipe)?;
+    let mut nothing = [0; 1];
+    // The child has the pipe open once the first read does not end at once.
+    let alive = async {
+        while let Ok(Ok(_)) = tokio::time::timeout(
+            std::time::Duration::from_millis(1),
+            read(&mut reader, &mut nothing),
+        )
+        .await
+        {}
+    };
+    in_time("the child lives", alive).await?;
+    parent.kill().await?;
+    in_time("the child ends", read(&mut reader, &mut nothing)).await??;
+    Ok(())
+}
+
+/// Reads from a pipe; 0 when nobody has its other end open.
+async fn read(
+    pipe: &mut tokio::net::unix::pipe::Receiver,
+    buffer: &mut [u8],
+) -> std::io::Result<usize> {
+    use tokio::io::AsyncReadExt;
+    pipe.read(buffer).await
+}

@@ -1,0 +1,15 @@
+//! Real processes, real WebRTC, real Python: what a mesh does as a whole. Each test boots its own mesh.
+//!
+//! Where a test is the one that notices that a consumer is deaf to a message kind, its name says the seam.
+#![allow(clippy::unwrap_used)]
+
+mod bad_input;
+mod command_line;
+mod crashes;
+mod direct;
+mod ipc;
+mod links;
+mod old_dialect;
+mod python;
+mod queue;
+mod seams;

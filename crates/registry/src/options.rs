@@ -9,7 +9,7 @@ use crate::data_dir::DataDirError;
 use crate::http::router::TableMismatch;
 use crate::ice::IceSettings;
 use crate::key_file::KeyFileError;
-use crate::store::SchemaError;
+use crate::store::OpenError;
 
 /// How a registry runs.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ pub enum RunError {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        error: SchemaError,
+        error: OpenError,
     },
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}; choose another with --listen")]

@@ -24,7 +24,7 @@ use crate::metrics::Metrics;
 use crate::options::{Options, Ready, RunError};
 use crate::session::Sessions;
 use crate::sockets::Sockets;
-use crate::store::{Database, Reader, SchemaError, Writer};
+use crate::store::{Database, OpenError, Reader, Writer};
 use crate::token::TokenSigner;
 use crate::{key_file, secret};
 
@@ -106,12 +106,14 @@ fn assemble(
 ) -> Result<(Arc<App>, Running), RunError> {
     let clock = Clock::start();
     let signer = TokenSigner::new(data.token_secret()?.as_bytes());
+    let admin = admin_key(data, &clock)?;
     let path = data.database();
-    let failed = |error: SchemaError| RunError::Database {
+    let failed = |error: OpenError| RunError::Database {
         path: path.clone(),
         error,
     };
-    let database = Database::open(&path, options.max_database_bytes).map_err(failed)?;
+    let database =
+        Database::open(&path, data.secret_files(), options.max_database_bytes).map_err(failed)?;
     let loaded = database.load().map_err(|e| failed(e.into()))?;
     let made = database.keys().map_err(|e| failed(e.into()))?;
     let sessions = database
@@ -119,7 +121,7 @@ fn assemble(
         .map_err(|e| failed(e.into()))?;
     let mut keys = made;
     keys.extend(file_keys(options.api_keys.as_deref(), &clock)?);
-    keys.push(admin_key(data, &clock)?);
+    keys.push(admin);
     let (writer, writer_thread) = Writer::start(database)?;
     let devices = Arc::new(Devices::new(&loaded.newcomers));
     let (sockets, metrics) = (Arc::new(Sockets::default()), Arc::new(Metrics::default()));

@@ -1,6 +1,9 @@
 //! One writing connection: loads what lives, commits batches.
 
-use std::path::Path;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use seamesh_proto::Now;
@@ -11,11 +14,12 @@ use seamesh_registry_core::store::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::lists;
 use super::rows::{
     INSERT_TASK, Json, Parsed, TASK_COLUMNS, UPDATE_TASK, Word, insert_task, int, read_task,
     to_json, update_task,
 };
-use super::schema::{self, SchemaError};
+use super::schema::{self, OpenError};
 use crate::keyring::{Key, Origin};
 use crate::secret::SecretHash;
 use crate::session::{Grant, Session};
@@ -42,6 +46,9 @@ pub(crate) enum CommitError {
     /// SQLite cannot write: a full disk, a broken one.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// A file cannot be brought to disk.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
 /// A change of the shell's own tables.
@@ -72,34 +79,57 @@ pub(crate) struct Database {
     connection: Connection,
     last_seq: u64,
     pruned_to: u64,
+    /// Files and directories that may not be on disk yet.
+    unsynced: Vec<PathBuf>,
 }
 
 impl Database {
-    /// Opens or makes the database file. `max_bytes` bounds its size; a commit that would pass it fails.
+    /// Opens or makes the database file (mode 0600). `max_bytes` bounds its size; a commit that would pass it fails.
+    ///
+    /// A new file is not yet on disk when this returns: nothing is in it that anybody was told of. The first commit
+    /// waits for it, and for `companions`, files that were made beside it.
     ///
     /// # Errors
-    /// [`SchemaError`].
-    pub(crate) fn open(path: &Path, max_bytes: Option<u64>) -> Result<Self, SchemaError> {
+    /// [`OpenError`].
+    pub(crate) fn open(
+        path: &Path,
+        companions: Vec<PathBuf>,
+        max_bytes: Option<u64>,
+    ) -> Result<Self, OpenError> {
+        // SQLite gives its log and its index the mode of the database file.
+        let made = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(path)?;
+        let is_new = made.metadata()?.len() == 0;
         let mut connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_millis(BUSY_TIMEOUT_MS))?;
+        connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
+        if is_new {
+            connection.pragma_update(None, "synchronous", "OFF")?;
+            connection.pragma_update(None, "journal_mode", "MEMORY")?;
+        }
+        schema::prepare(&mut connection)?;
         // Write-ahead log: readers never wait for the writer; FULL: a commit is on disk when it returns.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
-        connection.busy_timeout(std::time::Duration::from_millis(BUSY_TIMEOUT_MS))?;
-        connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
-        schema::prepare(&mut connection)?;
         if let Some(bytes) = max_bytes {
             let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
             let pages = int(bytes) / page.max(1);
             connection.pragma_update(None, "max_page_count", pages)?;
         }
-        let (first, last): (Option<i64>, Option<i64>) =
-            connection.query_row("SELECT min(seq), max(seq) FROM events", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })?;
+        let (first, last) = lists::event_bounds(&connection)?.unwrap_or((1, 0));
+        let mut unsynced = companions;
+        unsynced.push(path.to_owned());
+        // A new name is on disk only once its directory is.
+        unsynced.extend(path.parent().map(Path::to_owned));
         Ok(Self {
             connection,
-            last_seq: last.unwrap_or(0).cast_unsigned(),
-            pruned_to: first.map_or(0, |seq| seq.cast_unsigned() - 1),
+            last_seq: last,
+            pruned_to: first.saturating_sub(1),
+            unsynced,
         })
     }
 
@@ -117,6 +147,10 @@ impl Database {
         batches: impl IntoIterator<Item = &'a Batch>,
         access: impl IntoIterator<Item = &'a AccessWrite>,
     ) -> Result<(), CommitError> {
+        while let Some(path) = self.unsynced.last() {
+            File::open(path)?.sync_all()?;
+            self.unsynced.pop();
+        }
         let transaction = self.connection.transaction()?;
         let mut seq = self.last_seq;
         for batch in batches {

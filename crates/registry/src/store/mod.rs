@@ -16,7 +16,7 @@ mod tests;
 pub(crate) use database::{AccessWrite, Database, EVENTS_KEPT};
 pub(crate) use lists::EventRow;
 pub(crate) use reader::Reader;
-pub(crate) use schema::SchemaError;
+pub(crate) use schema::OpenError;
 pub(crate) use writer::{Progress, Writer};
 
 /// The store did not do what it was asked to.

@@ -79,10 +79,13 @@ CREATE TABLE sessions (
 
 /// Why a database file is not usable.
 #[derive(Debug, thiserror::Error)]
-pub enum SchemaError {
+pub enum OpenError {
     /// SQLite refuses it.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
+    /// The file cannot be made or read.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
     /// A newer registry wrote it.
     #[error(
         "the database has schema version {0}, this registry knows up to {VERSION}; run the newer registry that made it"
@@ -93,8 +96,8 @@ pub enum SchemaError {
 /// Makes the tables in a new file; checks the version of an old one.
 ///
 /// # Errors
-/// [`SchemaError`].
-pub(super) fn prepare(connection: &mut Connection) -> Result<(), SchemaError> {
+/// [`OpenError`].
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), OpenError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     match found {
         VERSION => Ok(()),
@@ -104,7 +107,7 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), SchemaError> {
             transaction.pragma_update(None, "user_version", VERSION)?;
             Ok(transaction.commit()?)
         }
-        newer => Err(SchemaError::Newer(newer)),
+        newer => Err(OpenError::Newer(newer)),
     }
 }
 
@@ -129,7 +132,7 @@ mod tests {
         connection.pragma_update(None, "user_version", 99).unwrap();
         assert!(matches!(
             prepare(&mut connection),
-            Err(SchemaError::Newer(99))
+            Err(OpenError::Newer(99))
         ));
     }
 }

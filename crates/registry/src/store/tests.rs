@@ -22,7 +22,7 @@ struct SqliteSubject {
 impl SqliteSubject {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let database = Database::open(&directory.path().join("registry.db"), None).unwrap();
+        let database = Database::open(&directory.path().join("registry.db"), vec![], None).unwrap();
         Self {
             directory,
             database: Some(database),
@@ -52,7 +52,7 @@ impl Subject for SqliteSubject {
         match self.database().commit([batch], []) {
             Ok(()) => Ok(()),
             Err(CommitError::Conflict(conflict)) => Err(conflict),
-            Err(CommitError::Sqlite(error)) => panic!("{error}"),
+            Err(error) => panic!("{error}"),
         }
     }
 
@@ -82,7 +82,7 @@ impl Subject for SqliteSubject {
         }
         self.database = None;
         self.directory = copy;
-        self.database = Some(Database::open(&self.path(), None).unwrap());
+        self.database = Some(Database::open(&self.path(), vec![], None).unwrap());
     }
 }
 
@@ -236,7 +236,7 @@ fn filtered_lists_are_answered_from_indices() {
 fn a_full_disk_refuses_a_commit_whole_and_smaller_ones_still_fit() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("registry.db");
-    let mut database = Database::open(&path, Some(512 * 1024)).unwrap();
+    let mut database = Database::open(&path, vec![], Some(512 * 1024)).unwrap();
     let huge = task("huge", |spec| {
         spec.payload = json!("x".repeat(1 << 20)).into()
     });
@@ -290,7 +290,7 @@ fn old_events_are_pruned_and_numbers_go_on() {
 async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("registry.db");
-    let (writer, thread) = Writer::start(Database::open(&path, None).unwrap()).unwrap();
+    let (writer, thread) = Writer::start(Database::open(&path, vec![], None).unwrap()).unwrap();
     let mut progress = writer.progress();
     for n in 1..=200 {
         let write = batch(vec![put(pending_task(&format!("t{n}")))]);

@@ -50,6 +50,27 @@ async fn accepted_tasks_agents_and_leases_are_there_after_a_restart() {
 }
 
 #[tokio::test]
+async fn nobody_else_on_the_machine_can_read_what_it_keeps() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let registry = Registry::start().await;
+    registry.key("p1", "agent").await;
+    let directory = registry.data.path().join("data");
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&directory), 0o700);
+    let files: Vec<_> = std::fs::read_dir(&directory)
+        .unwrap()
+        .map(|f| f.unwrap().path())
+        .collect();
+    assert!(
+        files.iter().any(|f| f.ends_with("registry.db-wal")),
+        "{files:?}"
+    );
+    for file in files {
+        assert_eq!(mode(&file), 0o600, "{}", file.display());
+    }
+}
+
+#[tokio::test]
 async fn a_second_registry_on_the_same_data_is_refused() {
     let registry = Registry::start().await;
     let chosen = options(registry.data.path());

@@ -202,6 +202,30 @@ impl Agent {
         self.stream.write_all(b"\n").unwrap();
     }
 
+    /// Writes bytes without a newline.
+    pub fn write_part(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// The socket itself.
+    pub fn stream(&self) -> UnixStream {
+        self.stream.try_clone().unwrap()
+    }
+
+    /// Asks until the sidecar has heard of an agent.
+    pub fn wait_for_agent(&mut self, agent_id: &str) {
+        let deadline = Instant::now() + CAP;
+        while Instant::now() < deadline {
+            self.say("agents", json!({"request_id": "who"}));
+            let agents = self.wait_for("agents")["agents"].clone();
+            let is_it = |a: &Value| a["agent_id"] == agent_id;
+            if agents.as_array().unwrap().iter().any(is_it) {
+                return;
+            }
+        }
+        panic!("{agent_id} is not heard of in time");
+    }
+
     /// The next event; `None` at the end of the stream.
     pub fn next(&mut self) -> Option<Value> {
         let mut line = String::new();

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 mod env;
 #[path = "gen/mod.rs"]
 mod generate;
+mod programs;
 mod rust_tests;
 mod seams;
 mod stamp;
@@ -48,6 +49,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Runs a mesh of three agents that answers a question about a folder, with the hub beside it.
+    Demo {
+        /// What the demo takes: --docs DIR, --ask "…", --once, --json; see `cargo xtask demo -- --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
+    /// Measures the release build against ceilings of this machine, taken in the same run.
+    Bench {
+        /// What the bench takes: names of benches, --json, --runs N; see `cargo xtask bench -- --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Builds the hub's files, when their sources changed.
     BuildHub,
     /// Installs what the tests and the demo need: the Python environment, the hub's packages, a browser.
@@ -83,6 +96,8 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Test { tier, quick } => tiers::test(&tier, quick)?,
+        Command::Demo { arguments } => programs::demo(&arguments)?,
+        Command::Bench { arguments } => programs::bench(&arguments)?,
         Command::Tidy => tidy::check(&root())?,
         Command::Gen { check: true } => generate::check(&root())?,
         Command::Gen { check: false } => {

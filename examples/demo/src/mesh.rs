@@ -142,18 +142,16 @@ async fn everybody(watch: &mut Watch, sidecars: &[Sidecar]) -> Result<()> {
     let mut missing: BTreeSet<String> = sidecars.iter().map(|s| s.peer_id.to_string()).collect();
     let mut links = watch.link_count();
     while !missing.is_empty() || links < LINKS {
-        watch
-            .find(|event| match event {
-                MeshEvent::AgentRegistered(agent) => {
-                    Some(drop(missing.remove(agent.info.agent_id.as_str())))
-                }
-                MeshEvent::LinkUp(_) | MeshEvent::LinkDown(_) => Some(()),
-                _ => None,
-            })
+        let event = watch
+            .next()
             .await
             .with_context(|| {
                 format!("still missing: agents {missing:?}; {links} of {LINKS} links")
-            })?;
+            })?
+            .event;
+        if let MeshEvent::AgentRegistered(agent) = event {
+            missing.remove(agent.info.agent_id.as_str());
+        }
         links = watch.link_count();
     }
     Ok(())

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Result;
 use schemars::JsonSchema;
 use seamesh_agent::{Agent, Code, Ctx, SkillError};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::index::{Hit, Index};
 
@@ -27,6 +27,12 @@ struct Search {
     query: String,
     /// Passages wanted, 1 to 50; 5 when it is left out.
     limit: Option<usize>,
+}
+
+/// What a search found, best first.
+#[derive(Debug, Serialize)]
+struct Found {
+    hits: Vec<Hit>,
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -59,7 +65,7 @@ fn librarian(index: Index) -> Agent {
             let hits: Vec<Hit> = found
                 .await?
                 .map_err(|e| SkillError::new(format!("{e:#}")))?;
-            Ok(hits)
+            Ok(Found { hits })
         }
     };
     Agent::new("librarian")

@@ -341,6 +341,8 @@ impl Sidecar {
     fn on_respond(&mut self, respond: Respond) {
         let key = (respond.task_id, respond.attempt);
         let outcome = respond.outcome;
+        // What this work delegated is told before its result: a tree is whole when its root has ended.
+        self.reports.flush(&mut self.fx);
         let taken = self
             .work
             .respond(key, outcome, &mut self.peers, &mut self.fx);

@@ -19,11 +19,14 @@ mod messages;
 mod past;
 mod peers;
 mod report;
+mod request;
 mod requests;
+mod run;
 mod session;
 mod sidecar;
 mod signals;
 mod timers;
+mod traffic;
 mod work;
 
 pub use input::{ClientId, CloseReason, DescriptionKind, Input, LinkId, Note, Output, Piece};

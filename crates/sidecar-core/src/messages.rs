@@ -8,7 +8,7 @@ use seamesh_proto::task::Lineage;
 use seamesh_proto::{Code, Payload, PeerId, WireError};
 use serde::Deserialize;
 
-use crate::work::{Asker, Incoming, Origin};
+use crate::run::{Asker, Incoming, Origin};
 use crate::{LinkId, Piece, Sidecar};
 
 /// As much of a message as routing needs. Reading it checks the rest for being JSON.

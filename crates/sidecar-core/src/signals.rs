@@ -7,8 +7,8 @@ use seamesh_proto::signaling::{
 };
 use seamesh_proto::{AgentInfo, PROTOCOL_VERSION, PeerId, Problem};
 
+use crate::run::{Incoming, Origin};
 use crate::timers::Reason;
-use crate::work::{Incoming, Origin};
 use crate::{Note, Sidecar};
 
 impl Sidecar {

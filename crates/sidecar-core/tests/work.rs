@@ -18,10 +18,10 @@ use crate::world::World;
 
 mod world;
 
-/// `a` has agent alice, `b` has agent bob with skill `add`; they are linked and know each other.
+/// `a` has agent alice with skill `plan`, `b` has agent bob with skill `add`; they are linked and know each other.
 fn pair() -> World {
     let mut world = World::new(&["a", "b"]);
-    world.agent("a", "alice", &[]);
+    world.agent("a", "alice", &["plan"]);
     world.agent("b", "bob", &["add"]);
     world.run(100);
     assert!(world.are_linked("a", "b"));
@@ -147,6 +147,34 @@ fn a_request_goes_over_the_link_and_its_answer_comes_back() {
     assert!(
         world.signals("a").iter().any(reports),
         "the registry hears of it"
+    );
+}
+
+#[test]
+fn the_registry_hears_of_delegated_work_before_the_result_it_led_to() {
+    let mut world = pair();
+    let RegistrySignal::TaskAssign(mut parent) = assign("parent", 1, 7) else {
+        panic!("an assignment");
+    };
+    parent.agent_id = "alice".parse().unwrap();
+    parent.skill = "plan".to_owned();
+    world.tell("a", &RegistrySignal::TaskAssign(parent));
+    request(&mut world, r#","parent":"parent""#);
+    world.run(20);
+    let child = tasks(&mut world, "b").remove(0);
+    respond(&mut world, &child, DONE);
+    world.run(20);
+    world.say_line(
+        "a",
+        &format!(
+            r#"{{"type":"respond","payload":{{"task_id":"parent","attempt":1,"outcome":{DONE}}}}}"#
+        ),
+    );
+    let told: Vec<_> = world.signals("a").iter().map(ClientSignal::kind).collect();
+    let at = |kind: &str| told.iter().position(|k| *k == kind);
+    assert!(
+        at("task_report").is_some() && at("task_report") < at("task_result"),
+        "a tree is whole when its root has ended: {told:?}"
     );
 }
 

@@ -1,6 +1,11 @@
 //! Cores, a relay between them and a model of the transport, all in virtual time.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses its part"
+)]
 
 use std::collections::{BTreeMap, VecDeque};
 

@@ -1,6 +1,11 @@
 //! A registry and sidecars in this process, over real sockets, and agents that speak raw IPC lines.
 
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    reason = "each test file uses its part"
+)]
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;

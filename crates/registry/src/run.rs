@@ -1,13 +1,11 @@
 //! A registry from start to end.
 
-use std::net::SocketAddr;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use seamesh_registry_core::{Config, Core};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,6 +17,7 @@ use crate::data_dir::{DataDir, DataDirError};
 use crate::devices::Devices;
 use crate::driver::{self, Parts};
 use crate::http::router::router;
+use crate::http::serve::serve;
 use crate::keyring::{ADMIN_KEY_ID, ADMIN_PEER, Key, Keyring, Origin};
 use crate::metrics::Metrics;
 use crate::options::{Options, Ready, RunError};
@@ -50,13 +49,7 @@ pub async fn run(
         error,
     })?;
     let ready = Ready::new(listener.local_addr()?, options.data.clone());
-    let service = router.into_make_service_with_connect_info::<SocketAddr>();
-    // Answers are small and written whole: waiting for more to send only delays them.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let app_stopped = app.clone();
-    let serving = axum::serve(listener, service)
-        .with_graceful_shutdown(async move { app_stopped.stopped().await });
-    let mut serving = tokio::spawn(serving.into_future());
+    let mut serving = tokio::spawn(serve(listener, router, app.stopping.clone()));
     tracing::info!(listen = %ready.listen, "the registry serves");
     on_ready(&ready);
 
@@ -66,12 +59,8 @@ pub async fn run(
     tokio::select! {
         () = &mut shutdown => {}
         _ = &mut driver => result = Err(RunError::CoreStopped),
-        served = &mut serving => {
-            // Accept errors are retried within; an end before the shutdown is the runtime's.
-            if let Ok(Err(error)) = served {
-                result = Err(RunError::System(error));
-            }
-        }
+        // Accepting never ends by itself: this is a panic, and the log has it.
+        _ = &mut serving => result = Err(RunError::CoreStopped),
     }
     tracing::info!("the registry shuts down");
     stop.send_replace(true);
@@ -88,7 +77,7 @@ pub async fn run(
     if result.is_ok() && timeout(limit, driver).await.is_err() {
         tracing::error!("what was under way did not become durable in time");
     }
-    drop(app);
+    app.writer.close().await;
     wait_for_writer(writer).await;
     result
 }
@@ -181,14 +170,13 @@ fn admin_key(data: &DataDir, clock: &Clock) -> Result<Key, RunError> {
     })
 }
 
-/// The writing thread ends when its last user is gone; then the database file is closed.
+/// The writing thread ends once what was queued is written.
 async fn wait_for_writer(writer: JoinHandle<()>) {
     let joined = tokio::task::spawn_blocking(move || writer.join());
     let limit = Duration::from_millis(SHUTDOWN_MS);
     match timeout(limit, joined).await {
         Ok(Ok(Ok(()))) => {}
-        // Somebody still holds a request: what is durable is durable all the same.
-        Err(_) => tracing::debug!("the store is still in use"),
+        Err(_) => tracing::error!("the store did not close in time"),
         Ok(_) => tracing::error!("the store's thread panicked"),
     }
 }

@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod problem;
 pub(crate) mod router;
+pub(crate) mod serve;
 
 mod access;
 mod agents;

@@ -49,6 +49,7 @@ enum Job {
         write: Box<AccessWrite>,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
+    Close,
 }
 
 /// The way to the writing thread.
@@ -60,7 +61,7 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread. It ends once every clone of the writer is dropped and all that was queued is written.
+    /// Starts the thread. It ends with [`Self::close`], or once every clone of the writer is dropped.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -117,6 +118,12 @@ impl Writer {
         result.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Ends the thread once all that was queued before is written; later writes are refused.
+    pub(crate) async fn close(&self) {
+        // A thread that has ended needs no word any more.
+        drop(self.jobs.send(Job::Close).await);
+    }
+
     /// Watches how far the writer came.
     pub(crate) fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
@@ -138,7 +145,15 @@ impl WriterThread {
     fn run(mut self, mut queue: mpsc::Receiver<Job>) {
         let mut group = Vec::new();
         while queue.blocking_recv_many(&mut group, MAX_GROUP) > 0 {
+            let closed = group.iter().position(|job| matches!(job, Job::Close));
+            if let Some(at) = closed {
+                // Who comes behind it is told so by the dropped job.
+                group.truncate(at);
+            }
             self.write(&mut group);
+            if closed.is_some() {
+                return;
+            }
         }
     }
 
@@ -146,18 +161,18 @@ impl WriterThread {
         let failed_epoch = self.report.borrow().failed_epoch;
         group.retain(|job| match job {
             Job::Batch { epoch, .. } => failed_epoch != Some(*epoch),
-            Job::Access { .. } => true,
+            _ => true,
         });
         if group.is_empty() {
             return;
         }
         let batches = group.iter().filter_map(|job| match job {
             Job::Batch { batch, .. } => Some(batch),
-            Job::Access { .. } => None,
+            _ => None,
         });
         let access = group.iter().filter_map(|job| match job {
             Job::Access { write, .. } => Some(&**write),
-            Job::Batch { .. } => None,
+            _ => None,
         });
         let result = self.database.commit(batches, access);
         let result = result.map_err(|error| {
@@ -185,6 +200,7 @@ impl WriterThread {
                 Job::Batch { epoch, number, .. } => last = Some((epoch, number)),
                 // Who no longer waits is not told.
                 Job::Access { done, .. } => drop(done.send(result.clone())),
+                Job::Close => {}
             }
         }
         let Some((epoch, number)) = last else {

@@ -135,6 +135,25 @@ async fn a_full_disk_is_told_and_survived() {
 }
 
 #[tokio::test]
+async fn a_request_that_never_ends_does_not_keep_the_registry_from_stopping_in_order() {
+    use tokio::io::AsyncWriteExt as _;
+    let registry = Registry::start().await;
+    registry
+        .post("/api/hub/tasks", &registry.admin, json!({"skill": "kept"}))
+        .await;
+    let address = registry.url.strip_prefix("http://").unwrap().to_owned();
+    let mut half = tokio::net::TcpStream::connect(&address).await.unwrap();
+    half.write_all(b"POST /api/hub/tasks HTTP/1.1\r\nhost:")
+        .await
+        .unwrap();
+    let data = registry.stop().await;
+    // Closed in order: the log is merged into the database file, and another registry may have it at once.
+    assert!(!data.path().join("data/registry.db-wal").exists());
+    let chosen = options(data.path());
+    Registry::over(data, chosen).await;
+}
+
+#[tokio::test]
 async fn a_database_of_something_else_stops_the_start_and_is_left_alone() {
     let data = tempfile::tempdir().unwrap();
     let chosen = options(data.path());

@@ -1,0 +1,108 @@
+//! Connections: accepted up to a limit, each with a limit of time for its requests' heads.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::ConnectInfo;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+/// Connections at once. A sidecar holds one, a browser six; the rest wait in the system's queue. Each costs some 20 kB
+/// and a file descriptor.
+pub(crate) const MAX_CONNECTIONS: usize = 16_384;
+
+/// Milliseconds from a connection's opening, or from its last answer, to the end of the next request's head. Longer
+/// than clients keep idle connections, so that it is they who close them and no request meets a closing one; short
+/// enough that a client that sends a byte now and then does not hold its place for good.
+const HEAD_TIMEOUT_MS: u64 = 120_000;
+
+/// Largest head of a request, in bytes: a token of 4 kB fits many times.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// Milliseconds to wait after the system refused to accept (no file descriptors left, for one).
+const ACCEPT_PAUSE_MS: u64 = 100;
+
+/// Serves until `stopping` turns true and every connection has answered what it was asked.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    loop {
+        let accepted = tokio::select! {
+            () = stopped(&mut stopping) => break,
+            accepted = accept(&listener, &places) => accepted,
+        };
+        if let Some((stream, place)) = accepted {
+            let connection = connection(stream, router.clone(), stopping.clone());
+            tokio::spawn(async move {
+                connection.await;
+                drop(place);
+            });
+        }
+    }
+    drop(listener);
+    // All places are free again once every connection has ended.
+    let all = u32::try_from(MAX_CONNECTIONS).unwrap_or(u32::MAX);
+    drop(places.acquire_many(all).await);
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    let place = places.clone().acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, place)),
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept a connection");
+            tokio::time::sleep(Duration::from_millis(ACCEPT_PAUSE_MS)).await;
+            None
+        }
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // A sender that is gone is a registry that has stopped.
+    drop(stopping.wait_for(|stopping| *stopping).await);
+}
+
+/// Serves one connection. When the registry stops, it answers the request at hand and closes.
+async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
+    // A peer that is gone already has nothing to be served.
+    let Ok(remote) = stream.peer_addr() else {
+        return;
+    };
+    // Answers are small and written whole: waiting for more to send only delays them.
+    drop(stream.set_nodelay(true));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(ConnectInfo(remote));
+        router.call(request)
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_millis(HEAD_TIMEOUT_MS))
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped(&mut stopping) => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended badly");
+    }
+}

@@ -1,5 +1,7 @@
 //! Requests and work: direct first, the queue behind, a handler at most once per attempt, and every request ends.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

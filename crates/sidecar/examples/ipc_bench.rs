@@ -33,6 +33,15 @@ fn main() -> Outcome<()> {
 /// A child that ends with its handle.
 struct Process(Child);
 
+impl Process {
+    fn print_memory(&self) -> Outcome<()> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = status.lines().find(|l| l.starts_with("VmRSS"));
+        println!("sidecar memory: {}", line.unwrap_or_default());
+        Ok(())
+    }
+}
+
 impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.0.kill();
@@ -138,10 +147,18 @@ fn bench() -> Outcome<()> {
     let url = told.recv()?;
     let socket = |name: &str| dir.path().join(name).join("s");
     let path = |name: &str| socket(name).display().to_string();
-    let _a = spawn(&["sidecar", &url, "a", &path("a")])?;
-    let _b = spawn(&["sidecar", &url, "b", &path("b")])?;
+    let start = Instant::now();
+    let a = spawn(&["sidecar", &url, "a", &path("a")])?;
+    let b = spawn(&["sidecar", &url, "b", &path("b")])?;
     let _echo = spawn(&["echo", &path("b")])?;
     let (mut stream, mut reader) = hello(&socket("a"), "alice")?;
+    println!(
+        "two sidecars, from their start to an open link: {} ms",
+        start.elapsed().as_millis()
+    );
+    for process in [&a, &b] {
+        process.print_memory()?;
+    }
     round_trips(&mut stream, &mut reader)?;
     for bytes in [100, 1024, 16 * 1024] {
         throughput(&stream, &mut reader, bytes)?;

@@ -1,5 +1,7 @@
 //! The IPC socket: bad input, a second client, a client that comes back. No registry is needed for any of it.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
 use seamesh_proto::limits::MAX_LINE_BYTES;
 use serde_json::{Value, json};
 

@@ -8,6 +8,8 @@ use seamesh_harness::{Mesh, Process, binaries};
 use seamesh_proto::rest::Role;
 use seamesh_tests::{Member, Probe, in_time};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
 use tokio::process::Command;
 
 fn seamesh(arguments: &[&str], data: &Path) -> Result<Command> {
@@ -240,7 +242,7 @@ async fn the_demo_runs_from_the_binary_alone_and_leaves_nothing_behind() -> Resu
     let told = stdout(&output);
     assert!(output.status.success(), "{told}{}", stderr(&output));
     assert!(
-        told.contains("short: 8 words") && told.contains("direct") && told.contains("#login="),
+        told.contains("long: 9 words") && told.contains("direct") && told.contains("#login="),
         "{told}"
     );
     assert_eq!(std::fs::read_dir(dir.path())?.count(), 0);
@@ -250,41 +252,26 @@ async fn the_demo_runs_from_the_binary_alone_and_leaves_nothing_behind() -> Resu
 #[tokio::test]
 async fn a_tied_program_ends_with_whoever_started_it() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let pipe = dir.path().join("alive");
-    let status = Command::new("mkfifo").arg(&pipe).status().await?;
+    let fifo = dir.path().join("alive");
+    let status = Command::new("mkfifo").arg(&fifo).status().await?;
     assert!(status.success());
-    // The parent starts a tied child that holds the pipe open, says so, and is then killed.
+    // The parent starts a tied child that says so on the pipe and holds it open; then the parent is killed.
     let binary = binaries::seamesh()?;
     let script = format!(
-        "{} tied --parent $$ -- sh -c 'exec sleep 600 > {}' & echo 'ready {{}}'; wait",
+        "{} tied --parent $$ -- sh -c 'exec > {}; echo; exec sleep 600' & echo 'ready {{}}'; wait",
         binary.display(),
-        pipe.display()
+        fifo.display()
     );
     let mut parent = Command::new("sh");
     parent.args(["-c", &script]);
+    let mut reader = pipe::OpenOptions::new().open_receiver(&fifo)?;
     let (mut parent, _) = Process::start("parent", parent, dir.path()).await?;
-    let mut reader = tokio::net::unix::pipe::OpenOptions::new().open_receiver(&pipe)?;
-    let mut nothing = [0; 1];
-    // The child has the pipe open once the first read does not end at once.
-    let alive = async {
-        while let Ok(Ok(_)) = tokio::time::timeout(
-            std::time::Duration::from_millis(1),
-            read(&mut reader, &mut nothing),
-        )
-        .await
-        {}
-    };
-    in_time("the child lives", alive).await?;
+    let mut byte = [0; 8];
+    assert_eq!(
+        in_time("the child lives", reader.read(&mut byte)).await??,
+        1
+    );
     parent.kill().await?;
-    in_time("the child ends", read(&mut reader, &mut nothing)).await??;
+    assert_eq!(in_time("the child ends", reader.read(&mut byte)).await??, 0);
     Ok(())
-}
-
-/// Reads from a pipe; 0 when nobody has its other end open.
-async fn read(
-    pipe: &mut tokio::net::unix::pipe::Receiver,
-    buffer: &mut [u8],
-) -> std::io::Result<usize> {
-    use tokio::io::AsyncReadExt;
-    pipe.read(buffer).await
 }

@@ -11,12 +11,15 @@ use seamesh_proto::{Payload, TaskState};
 use seamesh_tests::{CAP, Member, Probe};
 use serde_json::json;
 
+/// Programs that submit at the same time.
+const SUBMITTERS: usize = 16;
+
 #[tokio::test]
 async fn a_killed_registry_has_every_task_it_accepted() -> Result<()> {
     let mut mesh = Mesh::start().await?;
     let admin = Arc::new(mesh.admin().clone());
-    // Sixteen submitters, as fast as they can, until the registry dies under them.
-    let submitters: Vec<_> = (0..16)
+    // As fast as they can, until the registry dies under them.
+    let submitters: Vec<_> = (0..SUBMITTERS)
         .map(|_| {
             let admin = admin.clone();
             tokio::spawn(async move {
@@ -43,7 +46,8 @@ async fn a_killed_registry_has_every_task_it_accepted() -> Result<()> {
         accepted.extend(submitter.await?);
     }
     mesh.restart_registry().await?;
-    assert!(accepted.len() >= 100);
+    // Each submitter may have lost the answer to its last one.
+    assert!(accepted.len() >= 100 - SUBMITTERS);
     for id in &accepted {
         assert_eq!(
             mesh.admin().task(id).await?.state,

@@ -7,6 +7,7 @@ mod bad_input;
 mod command_line;
 mod crashes;
 mod direct;
+mod first_page;
 mod ipc;
 mod links;
 mod old_dialect;

@@ -115,7 +115,7 @@ async fn a_canceled_task_ends_the_work_at_its_agent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn unfinished_work_of_an_agent_that_says_goodbye_goes_to_another() -> Result<()> {
+async fn unfinished_work_goes_to_another_agent_when_a_sidecar_is_told_to_end() -> Result<()> {
     let mesh = Mesh::start().await?;
     let (first, mut probe) = Probe::agent("first");
     let mut first = Member::join(&mesh, "first-peer", first).await?;

@@ -1,8 +1,9 @@
 //! One test per seam whose deafness lost work before: each fails when the consumer parses the message and ignores it.
 
 use anyhow::Result;
-use seamesh_agent::{Path, Via};
+use seamesh_agent::{Agent, Path, Via};
 use seamesh_harness::Mesh;
+use seamesh_proto::events::MeshEvent;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
 use seamesh_tests::{CAP, Member, Probe, SignalingPeer};
@@ -27,17 +28,23 @@ async fn seam_signaling_peer_list_makes_the_newcomer_offer() -> Result<()> {
 #[tokio::test]
 async fn seam_signaling_offer_is_answered() -> Result<()> {
     let mesh = Mesh::start().await?;
-    let asked = mesh.sidecar("asked").await?;
+    let mut watch = mesh.watch().await?;
+    let asked = Member::join(&mesh, "asked", Agent::new("asked-agent")).await?;
+    // Once its agent is registered it is on signaling, and does not dial who comes later.
+    watch
+        .find(|event| matches!(event, MeshEvent::AgentRegistered(_)).then_some(()))
+        .await?;
+    let asked = &asked.sidecar.peer_id;
     let mut peer = SignalingPeer::join(&mesh, "between").await?;
     // A real description to offer: the one a newcomer offers to the peer between.
     let _newcomer = mesh.sidecar("newcomer").await?;
     let offer = peer.wait_for("offer").await?;
     assert_eq!(offer.peer_id.as_str(), "newcomer");
     let sdp = offer.payload["sdp"].clone();
-    peer.say("offer", Some(&asked.peer_id), json!({ "sdp": sdp }))
+    peer.say("offer", Some(asked), json!({ "sdp": sdp }))
         .await?;
     let answer = peer.wait_for("answer").await?;
-    assert_eq!(answer.peer_id, asked.peer_id);
+    assert_eq!(&answer.peer_id, asked);
     assert!(
         answer.payload["sdp"]
             .as_str()

@@ -4,7 +4,7 @@ use anyhow::Result;
 use seamesh_agent::Agent;
 use seamesh_harness::Mesh;
 use seamesh_proto::limits::MAX_LINE_BYTES;
-use seamesh_tests::{Member, OldClient, Probe};
+use seamesh_tests::{Checked, Member, OldClient, Probe};
 use serde_json::json;
 
 #[tokio::test]
@@ -37,7 +37,7 @@ async fn lines_that_are_no_commands_are_told_with_their_code_and_the_next_is_ser
 }
 
 #[tokio::test]
-async fn a_message_to_a_peer_that_is_not_linked_is_answered_with_no_link() -> Result<()> {
+async fn a_message_to_a_peer_that_is_not_linked_is_answered_with_no_link() -> Checked {
     let mesh = Mesh::start().await?;
     let sidecar = mesh.sidecar("s").await?;
     let mut client = OldClient::connect(&sidecar.socket).await?;
@@ -52,7 +52,7 @@ async fn a_message_to_a_peer_that_is_not_linked_is_answered_with_no_link() -> Re
 }
 
 #[tokio::test]
-async fn a_hello_out_of_order_or_of_another_version_is_refused() -> Result<()> {
+async fn a_hello_out_of_order_or_of_another_version_is_refused() -> Checked {
     let mesh = Mesh::start().await?;
     let sidecar = mesh.sidecar("s").await?;
     let mut client = OldClient::connect(&sidecar.socket).await?;
@@ -72,7 +72,7 @@ async fn a_hello_out_of_order_or_of_another_version_is_refused() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_hostile_message_over_a_link_reaches_nobody_and_ends_nothing() -> Result<()> {
+async fn a_hostile_message_over_a_link_reaches_nobody_and_ends_nothing() -> Checked {
     let mesh = Mesh::start().await?;
     let raw = mesh.sidecar("raw").await?;
     let worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;

@@ -6,7 +6,7 @@ use std::process::Output;
 use anyhow::{Context, Result};
 use seamesh_harness::{Mesh, Process, binaries};
 use seamesh_proto::rest::Role;
-use seamesh_tests::{Member, Probe, in_time};
+use seamesh_tests::{Checked, Member, Probe, in_time};
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
@@ -39,7 +39,7 @@ fn stderr(output: &Output) -> String {
 }
 
 #[tokio::test]
-async fn call_agents_and_tasks_show_the_mesh_to_a_user_and_to_a_program() -> Result<()> {
+async fn call_agents_and_tasks_show_the_mesh_to_a_user_and_to_a_program() -> Checked {
     let mesh = Mesh::start().await?;
     let _worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;
     let called = run(&mesh, &["call", "add", r#"{"a": 2, "b": 40}"#]).await?;
@@ -71,7 +71,7 @@ async fn call_agents_and_tasks_show_the_mesh_to_a_user_and_to_a_program() -> Res
 }
 
 #[tokio::test]
-async fn failures_have_their_exit_codes_and_say_the_next_step() -> Result<()> {
+async fn failures_have_their_exit_codes_and_say_the_next_step() -> Checked {
     let mut mesh = Mesh::start().await?;
     let _worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;
     let viewer = mesh.key("someone", Role::Viewer).await?;
@@ -118,7 +118,7 @@ async fn failures_have_their_exit_codes_and_say_the_next_step() -> Result<()> {
 }
 
 #[tokio::test]
-async fn keys_are_made_listed_without_secrets_and_revoked() -> Result<()> {
+async fn keys_are_made_listed_without_secrets_and_revoked() -> Checked {
     let mesh = Mesh::start().await?;
     let made: Value = serde_json::from_str(&stdout(
         &run(
@@ -155,7 +155,7 @@ async fn keys_are_made_listed_without_secrets_and_revoked() -> Result<()> {
 }
 
 #[tokio::test]
-async fn login_prints_a_link_to_the_hub_with_the_code_in_its_fragment() -> Result<()> {
+async fn login_prints_a_link_to_the_hub_with_the_code_in_its_fragment() -> Checked {
     let mesh = Mesh::start().await?;
     let link: Value = serde_json::from_str(&stdout(&run(&mesh, &["login", "--json"]).await?))?;
     let url = link["hub_url"].as_str().unwrap();
@@ -164,7 +164,7 @@ async fn login_prints_a_link_to_the_hub_with_the_code_in_its_fragment() -> Resul
 }
 
 #[tokio::test]
-async fn a_new_agent_passes_its_test_and_runs_with_a_registry_of_its_own() -> Result<()> {
+async fn a_new_agent_passes_its_test_and_runs_with_a_registry_of_its_own() -> Checked {
     let dir = tempfile::tempdir()?;
     let home = dir.path().join("greeter");
     let data = dir.path().join("registry");
@@ -215,7 +215,7 @@ async fn a_new_agent_passes_its_test_and_runs_with_a_registry_of_its_own() -> Re
 }
 
 #[tokio::test]
-async fn run_names_the_process_that_died_and_ends_the_others() -> Result<()> {
+async fn run_names_the_process_that_died_and_ends_the_others() -> Checked {
     let mesh = Mesh::start().await?;
     let home = mesh.directory().join("broken");
     std::fs::create_dir(&home)?;
@@ -234,7 +234,7 @@ async fn run_names_the_process_that_died_and_ends_the_others() -> Result<()> {
 }
 
 #[tokio::test]
-async fn the_demo_runs_from_the_binary_alone_and_leaves_nothing_behind() -> Result<()> {
+async fn the_demo_runs_from_the_binary_alone_and_leaves_nothing_behind() -> Checked {
     let dir = tempfile::tempdir()?;
     let mut demo = seamesh(&["demo", "--once"], dir.path())?;
     demo.env("TMPDIR", dir.path());
@@ -250,7 +250,7 @@ async fn the_demo_runs_from_the_binary_alone_and_leaves_nothing_behind() -> Resu
 }
 
 #[tokio::test]
-async fn a_tied_program_ends_with_whoever_started_it() -> Result<()> {
+async fn a_tied_program_ends_with_whoever_started_it() -> Checked {
     let dir = tempfile::tempdir()?;
     let fifo = dir.path().join("alive");
     let status = Command::new("mkfifo").arg(&fifo).status().await?;

@@ -2,20 +2,19 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
 use seamesh_agent::{Agent, Path, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::rest::Role;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
-use seamesh_tests::{CAP, Member, Probe};
+use seamesh_tests::{CAP, Checked, Member, Probe};
 use serde_json::json;
 
 /// Programs that submit at the same time.
 const SUBMITTERS: usize = 16;
 
 #[tokio::test]
-async fn a_killed_registry_has_every_task_it_accepted() -> Result<()> {
+async fn a_killed_registry_has_every_task_it_accepted() -> Checked {
     let mut mesh = Mesh::start().await?;
     let admin = Arc::new(mesh.admin().clone());
     // As fast as they can, until the registry dies under them.
@@ -66,7 +65,7 @@ async fn a_killed_registry_has_every_task_it_accepted() -> Result<()> {
 
 #[tokio::test]
 async fn links_and_direct_work_outlive_a_registry_that_is_away_and_it_hears_of_the_work_later()
--> Result<()> {
+-> Checked {
     let mut mesh = Mesh::start().await?;
     let alpha = Member::join(&mesh, "alpha", Agent::new("a")).await?;
     let _beta = Member::join(&mesh, "beta", Probe::agent("b").0).await?;
@@ -91,11 +90,11 @@ async fn links_and_direct_work_outlive_a_registry_that_is_away_and_it_hears_of_t
         watch.task(&id, |task| task.state.is_terminal()).await?;
     }
     assert_eq!(mesh.admin().task(&id).await?.state, TaskState::Completed);
-    alpha.linked_with(&["beta"]).await
+    Ok(alpha.linked_with(&["beta"]).await?)
 }
 
 #[tokio::test]
-async fn a_task_in_work_when_the_registry_is_killed_runs_once_and_completes() -> Result<()> {
+async fn a_task_in_work_when_the_registry_is_killed_runs_once_and_completes() -> Checked {
     let mut mesh = Mesh::start().await?;
     let (agent, mut probe) = Probe::agent("worker");
     let _worker = Member::join(&mesh, "worker-peer", agent).await?;
@@ -117,7 +116,7 @@ async fn a_task_in_work_when_the_registry_is_killed_runs_once_and_completes() ->
 }
 
 #[tokio::test]
-async fn sidecars_started_before_their_registry_link_when_it_comes() -> Result<()> {
+async fn sidecars_started_before_their_registry_link_when_it_comes() -> Checked {
     let mut mesh = Mesh::start().await?;
     let (key_a, key_b) = (
         mesh.key("alpha", Role::Agent).await?,
@@ -142,8 +141,8 @@ async fn sidecars_started_before_their_registry_link_when_it_comes() -> Result<(
 }
 
 #[tokio::test]
-async fn a_direct_request_whose_worker_loses_its_sidecar_ends_once_under_the_same_task()
--> Result<()> {
+async fn a_direct_request_whose_worker_loses_its_sidecar_ends_once_under_the_same_task() -> Checked
+{
     let mesh = Mesh::start().await?;
     let alpha = Member::join(&mesh, "alpha", Agent::new("a")).await?;
     let (agent, mut probe) = Probe::agent("b");

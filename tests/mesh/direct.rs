@@ -1,15 +1,14 @@
 //! Work that goes from sidecar to sidecar.
 
-use anyhow::Result;
 use seamesh_agent::{Agent, Code, Ctx, Path, SkillError, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::TaskState;
 use seamesh_proto::rest::TaskQuery;
-use seamesh_tests::{CAP, Member, Probe};
+use seamesh_tests::{CAP, Checked, Member, Probe};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn two_agents_register_link_delegate_and_the_registry_hears_of_it() -> Result<()> {
+async fn two_agents_register_link_delegate_and_the_registry_hears_of_it() -> Checked {
     let mesh = Mesh::start().await?;
     let mut watch = mesh.watch().await?;
     let alpha = Member::join(&mesh, "alpha", Probe::agent("a").0).await?;
@@ -46,7 +45,7 @@ async fn two_agents_register_link_delegate_and_the_registry_hears_of_it() -> Res
 }
 
 #[tokio::test]
-async fn a_skill_that_delegates_stands_above_what_it_asked_for_in_the_tree() -> Result<()> {
+async fn a_skill_that_delegates_stands_above_what_it_asked_for_in_the_tree() -> Checked {
     let mesh = Mesh::start().await?;
     let ask = |ctx: Ctx, (): ()| async move {
         let sum: i64 = ctx
@@ -85,7 +84,7 @@ async fn a_skill_that_delegates_stands_above_what_it_asked_for_in_the_tree() -> 
 }
 
 #[tokio::test]
-async fn an_asker_that_gives_up_ends_the_work_at_the_other_end() -> Result<()> {
+async fn an_asker_that_gives_up_ends_the_work_at_the_other_end() -> Checked {
     let mesh = Mesh::start().await?;
     let asker = Member::join(&mesh, "asker", Agent::new("a")).await?;
     let (agent, mut probe) = Probe::agent("worker");
@@ -97,11 +96,11 @@ async fn an_asker_that_gives_up_ends_the_work_at_the_other_end() -> Result<()> {
         tokio::spawn(async move { view.delegate("hold", json!({})).via(Via::Direct).await });
     probe.started().await?;
     asking.abort();
-    probe.given_up().await
+    Ok(probe.given_up().await?)
 }
 
 #[tokio::test]
-async fn errors_keep_their_code_across_the_link() -> Result<()> {
+async fn errors_keep_their_code_across_the_link() -> Checked {
     let mesh = Mesh::start().await?;
     let asker = Member::join(&mesh, "asker", Agent::new("a")).await?;
     let _worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;
@@ -131,7 +130,7 @@ async fn errors_keep_their_code_across_the_link() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_message_reaches_the_other_agent_whole_and_in_order() -> Result<()> {
+async fn a_message_reaches_the_other_agent_whole_and_in_order() -> Checked {
     let mesh = Mesh::start().await?;
     let (seen, mut messages) = tokio::sync::mpsc::unbounded_channel();
     let listener = Agent::new("listener").on_message(move |_, message| seen.send(message).unwrap());

@@ -2,16 +2,15 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use anyhow::Result;
 use seamesh_agent::Agent;
 use seamesh_harness::Mesh;
 use seamesh_proto::TaskState;
 use seamesh_proto::task::SubmitTask;
-use seamesh_tests::{CAP, Member, OldClient, Probe};
+use seamesh_tests::{CAP, Checked, Member, OldClient, Probe};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_second_client_is_refused_with_a_reason_and_the_first_is_served_on() -> Result<()> {
+async fn a_second_client_is_refused_with_a_reason_and_the_first_is_served_on() -> Checked {
     let mesh = Mesh::start().await?;
     let (agent, _probe) = Probe::agent("worker");
     let worker = Member::join(&mesh, "worker-peer", agent).await?;
@@ -32,7 +31,7 @@ async fn a_second_client_is_refused_with_a_reason_and_the_first_is_served_on() -
 }
 
 #[tokio::test]
-async fn an_agent_that_lost_its_socket_comes_back_and_works() -> Result<()> {
+async fn an_agent_that_lost_its_socket_comes_back_and_works() -> Checked {
     let mesh = Mesh::start().await?;
     let mut member = Member::join(&mesh, "worker-peer", Agent::new("worker")).await?;
     for _ in 0..3 {
@@ -50,7 +49,7 @@ async fn an_agent_that_lost_its_socket_comes_back_and_works() -> Result<()> {
 }
 
 #[tokio::test]
-async fn work_of_an_agent_that_was_killed_is_handed_out_again_to_its_next_process() -> Result<()> {
+async fn work_of_an_agent_that_was_killed_is_handed_out_again_to_its_next_process() -> Checked {
     let mesh = Mesh::start().await?;
     let (agent, mut probe) = Probe::agent("worker");
     let mut member = Member::join(&mesh, "worker-peer", agent).await?;
@@ -73,7 +72,7 @@ async fn work_of_an_agent_that_was_killed_is_handed_out_again_to_its_next_proces
 }
 
 #[tokio::test]
-async fn the_socket_and_its_directory_are_for_their_owner_alone() -> Result<()> {
+async fn the_socket_and_its_directory_are_for_their_owner_alone() -> Checked {
     let mesh = Mesh::start().await?;
     let sidecar = mesh.sidecar("private").await?;
     let mode =

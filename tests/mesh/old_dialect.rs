@@ -1,16 +1,15 @@
 //! Clients and agents of the existing wire.
 
-use anyhow::Result;
 use seamesh_agent::Agent;
 use seamesh_harness::Mesh;
 use seamesh_proto::AgentInfo;
 use seamesh_proto::rest::Role;
-use seamesh_tests::{CAP, Member, OldClient, Probe};
+use seamesh_tests::{CAP, Checked, Member, OldClient, Probe};
 use serde_json::json;
 
 #[tokio::test]
-async fn a_client_that_never_says_hello_has_its_task_request_answered_by_a_native_agent()
--> Result<()> {
+async fn a_client_that_never_says_hello_has_its_task_request_answered_by_a_native_agent() -> Checked
+{
     let mesh = Mesh::start().await?;
     let old = mesh.sidecar("old-sidecar").await?;
     let _native = Member::join(&mesh, "native-sidecar", Probe::agent("native").0).await?;
@@ -44,7 +43,7 @@ async fn a_client_that_never_says_hello_has_its_task_request_answered_by_a_nativ
 }
 
 #[tokio::test]
-async fn a_native_agent_delegates_to_an_agent_of_the_old_dialect() -> Result<()> {
+async fn a_native_agent_delegates_to_an_agent_of_the_old_dialect() -> Checked {
     let mesh = Mesh::start().await?;
     let key = mesh.key("old-sidecar", Role::Agent).await?;
     let sidecar = mesh.sidecar_with_key("old-sidecar", key.clone()).await?;
@@ -94,7 +93,7 @@ async fn a_native_agent_delegates_to_an_agent_of_the_old_dialect() -> Result<()>
 }
 
 #[tokio::test]
-async fn a_prompt_passes_between_old_clients_with_every_field_they_sent() -> Result<()> {
+async fn a_prompt_passes_between_old_clients_with_every_field_they_sent() -> Checked {
     let mesh = Mesh::start().await?;
     let (one, two) = (mesh.sidecar("one").await?, mesh.sidecar("two").await?);
     let mut sender = OldClient::connect(&one.socket).await?;

@@ -10,7 +10,7 @@ use seamesh_proto::TaskState;
 use seamesh_proto::events::MeshEvent;
 use seamesh_proto::rest::Role;
 use seamesh_proto::task::SubmitTask;
-use seamesh_tests::{CAP, Member, Probe};
+use seamesh_tests::{CAP, Checked, Member, Probe};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -48,7 +48,7 @@ fn double(n: i64) -> SubmitTask {
 }
 
 #[tokio::test]
-async fn a_python_agent_executes_direct_and_queued_work_and_delegates() -> Result<()> {
+async fn a_python_agent_executes_direct_and_queued_work_and_delegates() -> Checked {
     let mesh = Mesh::start().await?;
     let adder = Member::join(&mesh, "adder-peer", Probe::agent("adder").0).await?;
     let mut snake = mesh.sidecar("snake-peer").await?;
@@ -73,11 +73,11 @@ async fn a_python_agent_executes_direct_and_queued_work_and_delegates() -> Resul
         .await?;
     assert_eq!(asked, 7, "asked back over the same link");
     drop(process);
-    snake.process.kill().await
+    Ok(snake.process.kill().await?)
 }
 
 #[tokio::test]
-async fn seam_rest_pending_tasks_are_executed_by_the_http_only_python_loop() -> Result<()> {
+async fn seam_rest_pending_tasks_are_executed_by_the_http_only_python_loop() -> Checked {
     let mesh = Mesh::start().await?;
     let mut watch = mesh.watch().await?;
     let key = mesh.key("http-agent", Role::Agent).await?;
@@ -107,7 +107,7 @@ async fn seam_rest_pending_tasks_are_executed_by_the_http_only_python_loop() -> 
 }
 
 #[tokio::test]
-async fn a_python_agent_comes_back_to_a_sidecar_that_was_killed() -> Result<()> {
+async fn a_python_agent_comes_back_to_a_sidecar_that_was_killed() -> Checked {
     let mesh = Mesh::start().await?;
     let asker = Member::join(&mesh, "asker", Agent::new("a")).await?;
     let mut snake = mesh.sidecar("snake-peer").await?;

@@ -1,11 +1,10 @@
 //! Work that goes through the registry's durable queue.
 
-use anyhow::Result;
 use seamesh_agent::{Agent, Code, Path};
 use seamesh_harness::Mesh;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
-use seamesh_tests::{CAP, Member, Probe};
+use seamesh_tests::{CAP, Checked, Member, Probe};
 use serde_json::json;
 
 fn add(target: &str) -> SubmitTask {
@@ -18,7 +17,7 @@ fn add(target: &str) -> SubmitTask {
 }
 
 #[tokio::test]
-async fn a_task_is_submitted_assigned_executed_and_its_result_kept() -> Result<()> {
+async fn a_task_is_submitted_assigned_executed_and_its_result_kept() -> Checked {
     let mesh = Mesh::start().await?;
     let mut watch = mesh.watch().await?;
     let _worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;
@@ -40,7 +39,7 @@ async fn a_task_is_submitted_assigned_executed_and_its_result_kept() -> Result<(
 }
 
 #[tokio::test]
-async fn a_task_for_an_agent_that_is_away_is_executed_when_it_comes() -> Result<()> {
+async fn a_task_for_an_agent_that_is_away_is_executed_when_it_comes() -> Checked {
     let mesh = Mesh::start().await?;
     let (agent, _probe) = Probe::agent("late");
     let mut member = Member::join(&mesh, "late-peer", agent).await?;
@@ -54,7 +53,7 @@ async fn a_task_for_an_agent_that_is_away_is_executed_when_it_comes() -> Result<
 }
 
 #[tokio::test]
-async fn an_agent_submits_without_waiting_and_another_does_the_work() -> Result<()> {
+async fn an_agent_submits_without_waiting_and_another_does_the_work() -> Checked {
     let mesh = Mesh::start().await?;
     let asker = Member::join(&mesh, "asker", Agent::new("a")).await?;
     let id = asker
@@ -73,7 +72,7 @@ async fn an_agent_submits_without_waiting_and_another_does_the_work() -> Result<
 }
 
 #[tokio::test]
-async fn a_request_to_an_agent_without_a_link_comes_back_through_the_queue() -> Result<()> {
+async fn a_request_to_an_agent_without_a_link_comes_back_through_the_queue() -> Checked {
     let mesh = Mesh::start().await?;
     let asker = Member::join(&mesh, "asker", Agent::new("a")).await?;
     let view = asker.view().clone();
@@ -90,11 +89,11 @@ async fn a_request_to_an_agent_without_a_link_comes_back_through_the_queue() -> 
     assert_eq!((reply.result, reply.path), (json!(8), Path::Queue));
     let task = mesh.admin().task(&reply.task_id).await?;
     assert_eq!(task.path, Path::Queue);
-    watch.links(1).await
+    Ok(watch.links(1).await?)
 }
 
 #[tokio::test]
-async fn a_canceled_task_ends_the_work_at_its_agent() -> Result<()> {
+async fn a_canceled_task_ends_the_work_at_its_agent() -> Checked {
     let mesh = Mesh::start().await?;
     let (agent, mut probe) = Probe::agent("worker");
     let _worker = Member::join(&mesh, "worker-peer", agent).await?;
@@ -115,7 +114,7 @@ async fn a_canceled_task_ends_the_work_at_its_agent() -> Result<()> {
 }
 
 #[tokio::test]
-async fn unfinished_work_goes_to_another_agent_when_a_sidecar_is_told_to_end() -> Result<()> {
+async fn unfinished_work_goes_to_another_agent_when_a_sidecar_is_told_to_end() -> Checked {
     let mesh = Mesh::start().await?;
     let (first, mut probe) = Probe::agent("first");
     let mut first = Member::join(&mesh, "first-peer", first).await?;

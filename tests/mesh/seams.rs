@@ -1,16 +1,15 @@
 //! One test per seam whose deafness lost work before: each fails when the consumer parses the message and ignores it.
 
-use anyhow::Result;
 use seamesh_agent::{Agent, Path, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::events::MeshEvent;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
-use seamesh_tests::{CAP, Member, Probe, SignalingPeer};
+use seamesh_tests::{CAP, Checked, Member, Probe, SignalingPeer};
 use serde_json::json;
 
 #[tokio::test]
-async fn seam_signaling_peer_list_makes_the_newcomer_offer() -> Result<()> {
+async fn seam_signaling_peer_list_makes_the_newcomer_offer() -> Checked {
     let mesh = Mesh::start().await?;
     let mut peer = SignalingPeer::join(&mesh, "witness").await?;
     let sidecar = mesh.sidecar("newcomer").await?;
@@ -26,7 +25,7 @@ async fn seam_signaling_peer_list_makes_the_newcomer_offer() -> Result<()> {
 }
 
 #[tokio::test]
-async fn seam_signaling_offer_is_answered() -> Result<()> {
+async fn seam_signaling_offer_is_answered() -> Checked {
     let mesh = Mesh::start().await?;
     let mut watch = mesh.watch().await?;
     let asked = Member::join(&mesh, "asked", Agent::new("asked-agent")).await?;
@@ -55,7 +54,7 @@ async fn seam_signaling_offer_is_answered() -> Result<()> {
 }
 
 #[tokio::test]
-async fn seam_link_task_request_runs_the_skill_behind_the_other_sidecar() -> Result<()> {
+async fn seam_link_task_request_runs_the_skill_behind_the_other_sidecar() -> Checked {
     let mesh = Mesh::start().await?;
     let asker = Member::join(&mesh, "asker", Probe::agent("asker-agent").0).await?;
     let (agent, mut probe) = Probe::agent("worker");
@@ -88,7 +87,7 @@ async fn seam_link_task_request_runs_the_skill_behind_the_other_sidecar() -> Res
 }
 
 #[tokio::test]
-async fn seam_signaling_task_assign_runs_a_pushed_task() -> Result<()> {
+async fn seam_signaling_task_assign_runs_a_pushed_task() -> Checked {
     let mesh = Mesh::start().await?;
     let (agent, mut probe) = Probe::agent("worker");
     let _worker = Member::join(&mesh, "worker-peer", agent).await?;

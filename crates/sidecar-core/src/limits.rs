@@ -51,6 +51,12 @@ pub const REPORT_BATCH: usize = 256;
 /// Reports kept while the registry is away, the oldest dropped first, told in the log.
 pub const MAX_REPORTS: usize = 8_192;
 
+/// Askers that one attempt answers: the first, and repeats of it over a link that came back.
+pub const MAX_ASKERS: usize = 8;
+
+/// Longest ICE candidate, in bytes; real ones have some hundred.
+pub const MAX_CANDIDATE_BYTES: usize = 1024;
+
 /// Bytes of payloads of open requests, kept for the fallback to the queue. Over it `overloaded`.
 pub const MAX_REQUEST_BYTES: usize = 64 * 1024 * 1024;
 

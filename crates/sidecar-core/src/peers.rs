@@ -13,8 +13,8 @@ use seamesh_proto::{Code, PeerId};
 use crate::backoff::Backoff;
 use crate::effects::Effects;
 use crate::limits::{
-    ANSWER_WAIT_MS, GLARE_PATIENCE_MS, LINKS_DELAY_MS, MAX_EAGER_LINKS, MAX_PEERS, MAX_REDIALS,
-    REDIAL_MS, REDIAL_PATIENCE_MS,
+    ANSWER_WAIT_MS, GLARE_PATIENCE_MS, LINKS_DELAY_MS, MAX_CANDIDATE_BYTES, MAX_EAGER_LINKS,
+    MAX_PEERS, MAX_REDIALS, REDIAL_MS, REDIAL_PATIENCE_MS,
 };
 use crate::link::{Attempt, Stage};
 use crate::timers::Reason;
@@ -199,6 +199,9 @@ impl Peers {
         candidate: IceCandidate,
         fx: &mut Effects,
     ) {
+        if candidate.candidate.len() > MAX_CANDIDATE_BYTES {
+            return fx.blame(from, Code::TooLarge, "its candidate is too long");
+        }
         if fx.me.as_ref() == Some(from) || !self.admit(from, fx) {
             return;
         }

@@ -15,7 +15,7 @@ use seamesh_proto::{AgentId, Code, Outcome, Path, Payload, PeerId, Problem, Task
 
 use crate::directory::Directory;
 use crate::effects::Effects;
-use crate::limits::MAX_REQUEST_BYTES;
+use crate::limits::{MAX_PEERS, MAX_REQUEST_BYTES};
 use crate::peers::Peers;
 use crate::report::Reports;
 use crate::request::{Open, Stage};
@@ -166,6 +166,10 @@ impl Requests {
             Err(_) => return Ok(false),
         }
         self.choices += 1;
+        if self.loads.len() > MAX_PEERS {
+            // Agents come and go; those without work of ours are only remembered for fairness.
+            self.loads.retain(|_, load| load.outstanding > 0);
+        }
         let load = self.loads.entry(agent.clone()).or_default();
         load.outstanding += 1;
         load.chosen = self.choices;

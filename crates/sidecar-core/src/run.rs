@@ -1,7 +1,7 @@
 //! One attempt at work for our agent: how it came, and how it is answered.
 
 use seamesh_proto::ipc::{AgentEvent, TaskEvent};
-use seamesh_proto::limits::MAX_PAYLOAD_BYTES;
+use seamesh_proto::limits::{MAX_PAYLOAD_BYTES, MAX_TTL_S};
 use seamesh_proto::link::{MeshMessage, TaskResponse};
 use seamesh_proto::payload::Raw;
 use seamesh_proto::task::Lineage;
@@ -53,6 +53,8 @@ pub(crate) struct Run {
 
 impl Run {
     pub(crate) fn new(incoming: Incoming, now: Now) -> Self {
+        // What a peer says it waits is bounded by what anybody may wait.
+        let timeout_ms = incoming.timeout_ms.min(MAX_TTL_S * 1000);
         let path = match incoming.origin {
             Origin::Direct(_) => Path::Direct,
             Origin::Queue(_) => Path::Queue,
@@ -65,10 +67,10 @@ impl Run {
                 payload: incoming.payload,
                 from_agent: incoming.from_agent,
                 path,
-                timeout_ms: incoming.timeout_ms,
+                timeout_ms,
                 lineage: incoming.lineage,
             },
-            deadline: now.plus(incoming.timeout_ms),
+            deadline: now.plus(timeout_ms),
             askers: Vec::new(),
             lease: None,
             is_delivered: false,

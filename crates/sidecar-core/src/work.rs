@@ -10,6 +10,7 @@ use seamesh_proto::task::Lineage;
 use seamesh_proto::{AgentProfile, Code, Now, Outcome, PeerId, Problem, TaskId};
 
 use crate::effects::Effects;
+use crate::limits::MAX_ASKERS;
 use crate::past::{Past, RunKey, Window};
 use crate::peers::Peers;
 use crate::run::{Asker, Incoming, Origin, Run, answer, bounded};
@@ -46,7 +47,12 @@ impl Work {
     ) {
         let key = (incoming.task_id.clone(), incoming.attempt);
         if let Some(run) = self.runs.get_mut(&key) {
-            return run.join(incoming.origin);
+            if run.askers.len() < MAX_ASKERS || matches!(incoming.origin, Origin::Queue(_)) {
+                return run.join(incoming.origin);
+            }
+            let detail = "too many ask for the outcome of this attempt";
+            let past = Past::Ended(Outcome::failed(Code::Overloaded, detail));
+            return self.settle(&key, &incoming.origin, past, peers, fx);
         }
         if let Some(past) = self.past.get(&key).cloned() {
             return self.settle(&key, &incoming.origin, past, peers, fx);

@@ -6,14 +6,14 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use seamesh_proto::ipc::{AgentEvent, Response, TaskEvent};
-use seamesh_proto::limits::{HEARTBEAT_MS, MAX_DEPTH};
+use seamesh_proto::limits::{HEARTBEAT_MS, MAX_DEPTH, MAX_TTL_S};
 use seamesh_proto::signaling::{
     ClientSignal, LeaseRef, RegistrySignal, TaskAck, TaskAssign, TaskDone, TaskRevoke, TaskSubmit,
     TaskSubmitted,
 };
 use seamesh_proto::task::Lineage;
 use seamesh_proto::{Code, Outcome, Path, Payload, Problem, TaskState};
-use seamesh_sidecar_core::limits::{AGENT_RETURN_MS, HELLO_WAIT_MS, REPORT_DELAY_MS};
+use seamesh_sidecar_core::limits::{AGENT_RETURN_MS, HELLO_WAIT_MS, MAX_ASKERS, REPORT_DELAY_MS};
 use serde_json::json;
 
 use crate::world::World;
@@ -647,6 +647,27 @@ fn a_native_sidecar_answers_ping_itself() {
     let told = world.events("a");
     assert!(
         matches!(&told[..], [AgentEvent::Message(m)] if m.message.text().contains("pong") && m.message.text().contains("\"7\""))
+    );
+}
+
+#[test]
+fn a_hostile_task_request_is_bounded_and_harms_nobody() {
+    let mut world = pair();
+    for n in 0..20 {
+        let line = format!(
+            r#"{{"type":"send","payload":{{"target_peer":"b","message":{{"type":"task_request","request_id":"{n}","payload":{{"skill":"add"}},"task":{{"task_id":"t","attempt":4294967295,"timeout_ms":18446744073709551615,"depth":4294967295}}}}}}}}"#
+        );
+        world.say_line("a", &line);
+    }
+    world.run(20);
+    let tasks = tasks(&mut world, "b");
+    assert_eq!(tasks.len(), 1, "one attempt, one run");
+    assert_eq!(tasks[0].timeout_ms, MAX_TTL_S * 1000);
+    let refused = world.events("a");
+    assert_eq!(refused.len(), 20 - MAX_ASKERS, "the others are told");
+    delegate(&mut world, "t", 1_000);
+    assert!(
+        matches!(&world.events("b")[..], [AgentEvent::Error(p)] if p.code == Code::DepthExceeded)
     );
 }
 

@@ -4,6 +4,9 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use seamesh_proto::Now;
 
+/// Milliseconds that stand for "not in the life of this process": a hundred years, which an `Instant` can hold.
+const FAR_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
+
 /// One wall-clock reading at the start, carried on by the monotonic clock: it never jumps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -28,9 +31,10 @@ impl Clock {
         Now(self.start_ms + u64::try_from(elapsed).unwrap_or_default())
     }
 
-    /// A deadline of the core as an instant: never early.
+    /// A deadline of the core as an instant: never early, and never further off than [`FAR_MS`].
     pub(crate) fn instant(&self, at: Now) -> Instant {
-        self.start + Duration::from_millis(at.0.saturating_sub(self.start_ms))
+        let ms = at.0.saturating_sub(self.start_ms);
+        self.start + Duration::from_millis(ms.min(FAR_MS))
     }
 }
 
@@ -45,5 +49,11 @@ mod tests {
         let at = clock.instant(due);
         assert!(clock.now(at) >= due);
         assert!(clock.now(at - Duration::from_millis(1)) < due);
+    }
+
+    #[test]
+    fn the_furthest_deadline_there_is_can_be_waited_for() {
+        let clock = Clock::start();
+        assert!(clock.instant(Now(u64::MAX)) > Instant::now());
     }
 }

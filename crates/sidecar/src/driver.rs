@@ -96,10 +96,11 @@ impl Driver {
             let woken = tokio::select! {
                 biased;
                 () = shutdown.as_mut() => Woken::Stop,
+                // Before the data, which may never pause: a client that comes must not wait for that.
+                stream = socket.accept() => stream.map_or(Woken::Nothing, Woken::Connected),
                 Some(event) = self.signaling.next() => Woken::Signal(event),
                 () = self.network.ready() => Woken::Nothing,
                 () = any_ready(&self.clients) => Woken::Nothing,
-                stream = socket.accept() => stream.map_or(Woken::Nothing, Woken::Connected),
                 () = sleep.as_mut() => Woken::Nothing,
             };
             let now = Instant::now();
@@ -153,32 +154,37 @@ impl Driver {
     }
 
     fn read_clients(&mut self, now: Instant) {
+        let clients: Vec<ClientId> = self.clients.keys().copied().collect();
+        for client in clients {
+            self.read_client(client, now);
+        }
+    }
+
+    /// Reads once and takes the lines that this completes. `false`: nothing was there, or nobody.
+    fn read_client(&mut self, id: ClientId, now: Instant) -> bool {
         let at = self.clock.now(now);
-        let mut gone = Vec::new();
-        for (id, client) in &mut self.clients {
-            match client.read() {
-                Ok(true) => {}
-                Ok(false) => continue,
-                Err(_) => {
-                    gone.push(*id);
-                    continue;
-                }
+        let Some(client) = self.clients.get_mut(&id) else {
+            return false;
+        };
+        match client.read() {
+            Ok(true) => {}
+            Ok(false) => return false,
+            Err(_) => {
+                self.disconnected(id, now);
+                return false;
             }
-            while let Some(line) = client.next_line() {
-                match line {
-                    Line::Whole(line) => self.core.handle_line(*id, line, at),
-                    Line::TooLong => {
-                        let detail = format!("a line has at most {MAX_LINE_BYTES} bytes");
-                        let problem = Problem::new(Code::TooLarge, detail);
-                        let client = *id;
-                        self.core.handle(Input::IpcBad { client, problem }, at);
-                    }
+        }
+        while let Some(line) = client.next_line() {
+            match line {
+                Line::Whole(line) => self.core.handle_line(id, line, at),
+                Line::TooLong => {
+                    let detail = format!("a line has at most {MAX_LINE_BYTES} bytes");
+                    let (client, problem) = (id, Problem::new(Code::TooLarge, detail));
+                    self.core.handle(Input::IpcBad { client, problem }, at);
                 }
             }
         }
-        for client in gone {
-            self.disconnected(client, now);
-        }
+        true
     }
 
     /// Does what the core says until it says nothing more, and lets bytes out.
@@ -314,11 +320,22 @@ impl Driver {
     }
 
     fn connected(&mut self, stream: UnixStream, now: Instant) {
+        self.let_go_of_gone(now);
         self.last_client += 1;
         let client = ClientId(self.last_client);
         self.clients.insert(client, Client::new(stream));
         let at = self.clock.now(now);
         self.core.handle(Input::IpcConnected { client }, at);
+    }
+
+    /// A client that comes back must not find its own former self in its place: what that still said is read, its end noted.
+    fn let_go_of_gone(&mut self, now: Instant) {
+        let gone = self.clients.iter().filter(|(_, client)| client.is_gone());
+        let gone: Vec<ClientId> = gone.map(|(id, _)| *id).collect();
+        for client in gone {
+            while self.read_client(client, now) {}
+            self.disconnected(client, now);
+        }
     }
 
     fn disconnected(&mut self, client: ClientId, now: Instant) {

@@ -60,6 +60,12 @@ impl Client {
         self.written < self.out.len()
     }
 
+    /// Whether the other end has hung up, which can be asked while there is more to read.
+    pub(crate) fn is_gone(&self) -> bool {
+        let probe = self.stream.try_write(&[]);
+        probe.is_err_and(|error| error.kind() != io::ErrorKind::WouldBlock)
+    }
+
     /// Reads once, if there is something. `Ok(true)`: lines may have come; `Ok(false)`: nothing was there.
     ///
     /// # Errors

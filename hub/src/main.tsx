@@ -11,6 +11,10 @@ import { takeLoginCode } from "./lib/url";
 import "./ui/tokens.css";
 import "./ui/base.css";
 import "./app.css";
+import "./features/mesh/mesh.css";
+import "./features/tasks/detail.css";
+import "./features/session/login.css";
+import "./ui/narrow.css";
 
 /** Milliseconds after which events are shown in a tab that draws no pictures (a hidden one). */
 const HIDDEN_PAINT_MS = 500;

@@ -2,6 +2,7 @@
 
 use seamesh_agent::{Agent, Code, Path};
 use seamesh_harness::Mesh;
+use seamesh_proto::events::MeshEvent;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
 use seamesh_tests::{CAP, Checked, Member, Probe};
@@ -42,8 +43,15 @@ async fn a_task_is_submitted_assigned_executed_and_its_result_kept() -> Checked 
 async fn a_task_for_an_agent_that_is_away_is_executed_when_it_comes() -> Checked {
     let mesh = Mesh::start().await?;
     let (agent, _probe) = Probe::agent("late");
+    let mut watch = mesh.watch().await?;
     let mut member = Member::join(&mesh, "late-peer", agent).await?;
+    watch
+        .find(|event| matches!(event, MeshEvent::AgentRegistered(_)).then_some(()))
+        .await?;
     member.leave().await;
+    watch
+        .find(|event| matches!(event, MeshEvent::AgentRemoved(_)).then_some(()))
+        .await?;
     let id = mesh.admin().submit(&add("late")).await?;
     assert_eq!(mesh.admin().task(&id).await?.state, TaskState::Pending);
     member.come_back(Probe::agent("late").0).await?;

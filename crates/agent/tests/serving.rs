@@ -1,5 +1,6 @@
 //! An agent at work against the sidecar's end of the socket, where the test can do what no sidecar does on demand: hang
 //! up half-way, hand work over twice, answer late.
+#![allow(clippy::unwrap_used)]
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -90,6 +91,10 @@ impl Client {
     }
 }
 
+fn panic_with(text: &str) -> Result<(), SkillError> {
+    panic!("{text}")
+}
+
 async fn echo(_: Ctx, args: Value) -> Result<Value, SkillError> {
     Ok(args)
 }
@@ -144,8 +149,7 @@ async fn failures_of_a_skill_reach_the_asker_with_their_code_and_the_agent_goes_
     };
     let io =
         |_: Ctx, (): ()| async { Ok::<_, SkillError>(std::fs::read_to_string("/nonexistent")?) };
-    let panics =
-        |_: Ctx, (): ()| async { Err::<(), SkillError>(Option::<SkillError>::None.expect("boom")) };
+    let panics = |_: Ctx, (): ()| async { panic_with("boom") };
     let agent = agent()
         .skill("refuse", refuse)
         .skill("io", io)

@@ -1,4 +1,5 @@
 //! The event stream resumes where it stopped.
+#![allow(clippy::unwrap_used)]
 
 use seamesh_client::{ClientError, Credential, Registry};
 use seamesh_proto::events::MeshEvent;

@@ -1,5 +1,6 @@
 //! The signaling WebSocket and the HTTP calls against a server of the same WebSocket implementation, where the test can
 //! do what no registry does: hang up, answer nonsense, ping.
+#![allow(clippy::unwrap_used)]
 
 use std::time::{Duration, Instant};
 

@@ -46,9 +46,9 @@ fn become_program(
         if profile == "release" {
             build.arg("--release");
         }
-        packages
-            .iter()
-            .for_each(|package| drop(build.args(["--package", package])));
+        for package in packages {
+            build.args(["--package", package]);
+        }
         run(&mut build)
     })?;
     let place = crate::target_dir().join(profile);

@@ -203,10 +203,14 @@ fn find(path: &Path) -> Result<PathBuf> {
 fn located(error: &serde_saphyr::Error) -> anyhow::Error {
     let text = error.to_string();
     let first = text.lines().next().unwrap_or_default();
-    match error.location() {
-        Some(at) => anyhow::anyhow!("line {}, column {}: {first}", at.line(), at.column()),
-        None => anyhow::anyhow!("{first}"),
-    }
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let Some(at) = error.location() else {
+        return anyhow::anyhow!("{first}");
+    };
+    let (line, column) = (at.line(), at.column());
+    let named = format!("line {line} column {column}: ");
+    let what = first.strip_prefix(&named).unwrap_or(first);
+    anyhow::anyhow!("line {line}, column {column}: {what}")
 }
 
 fn unknown_keys(text: &str) -> Vec<String> {
@@ -285,8 +289,9 @@ mod tests {
     fn what_is_wrong_is_told_with_line_and_column() {
         let wrong_type = refused("name: a\nmax_turns: many\nrun: [a]");
         assert!(wrong_type.contains("line 2, column 12"), "{wrong_type}");
-        let syntax = refused("name: [a\nrun: b");
-        assert!(syntax.contains("line 2"), "{syntax}");
+        assert_eq!(wrong_type.matches("line").count(), 1, "{wrong_type}");
+        let syntax = refused("name: a\nmodel: [b\nrun: c");
+        assert!(syntax.contains("line 3"), "{syntax}");
     }
 
     #[test]

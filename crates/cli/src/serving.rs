@@ -5,19 +5,31 @@ use std::io::{self, Write};
 use anyhow::{Context, Result};
 use serde::Serialize;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
-/// Sends logs to standard error. `SEAMESH_LOG`, else `RUST_LOG`, chooses what is logged; the default is `info`.
+/// Sends logs to standard error. `SEAMESH_LOG`, else `RUST_LOG`, chooses what is logged: a level (`debug`), or levels
+/// of modules (`info,seamesh_transport=trace`). The default is `info`.
 pub(crate) fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_env("SEAMESH_LOG").or_else(|_| EnvFilter::try_from_default_env());
-    let filter = filter.unwrap_or_else(|_| EnvFilter::new("info"));
+    let wanted = std::env::var("SEAMESH_LOG").or_else(|_| std::env::var("RUST_LOG"));
+    let parsed = wanted.as_deref().unwrap_or("info").parse::<Targets>();
+    let (targets, refused) = match parsed {
+        Ok(targets) => (targets, None),
+        Err(error) => (Targets::new().with_default(LevelFilter::INFO), Some(error)),
+    };
     let is_terminal = io::IsTerminal::is_terminal(&io::stderr());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(io::stderr)
-        .with_ansi(is_terminal)
+        .with_ansi(is_terminal);
+    tracing_subscriber::registry()
+        .with(lines)
+        .with(targets)
         .init();
+    if let Some(error) = refused {
+        tracing::warn!(%error, "SEAMESH_LOG or RUST_LOG is not a log filter; logging at info");
+    }
 }
 
 /// Says on standard output that the process serves, in one line that programs wait for.

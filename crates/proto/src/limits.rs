@@ -29,6 +29,13 @@ pub const MAX_OLD_PEER_MESSAGE_BYTES: usize = 65_535;
 /// a short one for longer than one piece takes.
 pub const LINK_PIECE_BYTES: usize = 16 * 1024;
 
+/// Bytes of its stream that a native link carries ahead of what the receiver has taken. Above what fits into one round
+/// trip of a fast path (1 MiB in flight), below half of what SCTP receives (4 MiB), so that its own window stays open.
+pub const LINK_WINDOW_BYTES: usize = 96 * 16 * 1024;
+
+/// A receiver grants more once it has taken this many bytes: six messages per window.
+pub const LINK_GRANT_BYTES: usize = 256 * 1024;
+
 /// Deepest delegation chain (A asks B asks C …). Stops runaway loops.
 pub const MAX_DEPTH: u32 = 16;
 

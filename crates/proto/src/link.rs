@@ -5,7 +5,8 @@
 //! [`LINK_PIECE_BYTES`](crate::limits::LINK_PIECE_BYTES): many small messages share a piece, and a long one spans many.
 //! Towards an old sidecar each message is one text DataChannel message of at most
 //! [`MAX_OLD_PEER_MESSAGE_BYTES`](crate::limits::MAX_OLD_PEER_MESSAGE_BYTES). A receiver tells the two by the
-//! DataChannel message's type (text or binary), so it needs no state.
+//! DataChannel message's type (text or binary), so it needs no state. On a native link a text message is the sidecars'
+//! own word between the pieces, [`LinkCredit`]: it may overtake what waits in the stream.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,8 @@ messages! {
         "task_response" => TaskResponse(TaskResponse),
         /// The asker gave up: stop the work under this `request_id`.
         "task_cancel" => TaskCancel(Payload),
+        /// The receiver of the stream took so much of it: as much more may be sent.
+        "link_credit" => LinkCredit(LinkCredit),
     }
 }
 
@@ -128,6 +131,14 @@ messages! {
         /// A part of a task's result.
         "task_stream_chunk" => TaskStreamChunk(Payload),
     }
+}
+
+/// Body of `link_credit`, on native links: a text message between the stream's binary pieces, not counted in it. Each
+/// side may send [`LINK_WINDOW_BYTES`](crate::limits::LINK_WINDOW_BYTES) of the stream before the first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkCredit {
+    /// Bytes of the stream taken since the last grant.
+    pub bytes: u64,
 }
 
 /// Body of `task_request`.

@@ -44,6 +44,7 @@ pub fn run<S: Subject>(mut empty: impl FnMut() -> S) {
     loads_live_tasks_only(empty());
     refuses_a_stale_write_and_its_whole_batch(empty());
     refuses_to_make_what_exists(empty());
+    adds_what_ended_elsewhere_once(empty());
     deletes(empty());
     numbers_events_in_order(empty());
     keeps_all_of_it_when_reopened(empty());
@@ -300,6 +301,32 @@ fn refuses_to_make_what_exists<S: Subject>(mut store: S) {
     store.commit(&batch(vec![put(1, task)], vec![])).unwrap();
     let again = batch(vec![put(0, pending_task("t1"))], vec![]);
     assert_eq!(store.commit(&again).unwrap_err().stored, 3);
+}
+
+fn adds_what_ended_elsewhere_once<S: Subject>(mut store: S) {
+    let add = |result: i64, told: &str| Write::AddEnded {
+        task: Box::new(ended(
+            assigned(pending_task("t1")),
+            Outcome::completed(json!(result)),
+        )),
+        event: Box::new(event(told)),
+    };
+    let found = |store: &mut S| store.find(&["t1".parse().unwrap()])[0].outcome.clone();
+    let told = |store: &mut S| -> Vec<MeshEvent> {
+        let events = store.events_after(0).into_iter();
+        events.map(|e| e.event).collect()
+    };
+    let first = batch(vec![add(1, "first")], vec![event("beside")]);
+    store.commit(&first).unwrap();
+    assert_eq!(found(&mut store), Some(Outcome::completed(json!(1))));
+    assert_eq!(told(&mut store), [event("first"), event("beside")]);
+
+    // Again: neither the task nor its event, but all of the rest of the batch.
+    let second = batch(vec![add(2, "second"), put_agent(0, 1)], vec![]);
+    store.commit(&second).unwrap();
+    assert_eq!(found(&mut store), Some(Outcome::completed(json!(1))));
+    assert_eq!(told(&mut store), [event("first"), event("beside")]);
+    assert_eq!(store.load().agents, [agent(1)]);
 }
 
 fn deletes<S: Subject>(mut store: S) {

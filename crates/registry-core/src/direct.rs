@@ -9,13 +9,12 @@ use seamesh_proto::limits::{MAX_DEPTH, MAX_SKILL_BYTES, MAX_TTL_S};
 use seamesh_proto::payload::Payload;
 use seamesh_proto::signaling::{DirectTask, TaskReport};
 use seamesh_proto::task::{Outcome, Path, TaskError, TaskState};
-use seamesh_proto::{Code, Problem, TaskId};
+use seamesh_proto::{Code, Problem};
 use serde_json::Value;
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId};
 use crate::limits::{MAX_IDS_PER_FRAME, MAX_TEXT_BYTES};
-use crate::lookups::Ask;
 use crate::store::{StoredTask, TaskSpec, Write};
 
 impl Core {
@@ -30,33 +29,24 @@ impl Core {
             let problem = Problem::new(Code::BadField, detail).for_request(bad.task_id.as_str());
             self.refuse(conn, "task_report", problem);
         }
-        let ids: Vec<TaskId> = good.iter().map(|t| t.task_id.clone()).collect();
-        if !ids.is_empty() {
-            self.look_up(ids, Ask::Report(caller.clone(), good));
+        let mut told = BTreeSet::new();
+        for direct in good {
+            // Work that went on through the queue under the same id is the queue's to tell.
+            if !self.is_live(&direct.task_id) && told.insert(direct.task_id.clone()) {
+                self.add_ended(caller, direct);
+            }
         }
     }
 
-    /// Keeps what is new. Work that went on through the queue under the same id is the queue's to tell.
-    pub(crate) fn report_found(
-        &mut self,
-        caller: &Caller,
-        reported: Vec<DirectTask>,
-        found: &[StoredTask],
-    ) {
-        let mut known: BTreeSet<TaskId> = found.iter().map(|t| t.spec.id.clone()).collect();
-        for direct in reported {
-            if self.is_live(&direct.task_id) || !known.insert(direct.task_id.clone()) {
-                continue;
-            }
-            let task = self.ended_directly(caller, direct);
-            self.lookups.task_ended(&task.spec.id);
-            let event = MeshEvent::TaskChanged(Box::new(task.summary()));
-            self.out.write(Write::PutTask {
-                expected: 0,
-                task: Box::new(task),
-            });
-            self.out.event(event);
-        }
+    /// Kept in the order of the peer's frames, so that a tree is whole once its root has ended.
+    fn add_ended(&mut self, caller: &Caller, direct: DirectTask) {
+        let task = self.ended_directly(caller, direct);
+        self.lookups.task_ended(&task.spec.id);
+        let event = MeshEvent::TaskChanged(Box::new(task.summary()));
+        self.out.write(Write::AddEnded {
+            task: Box::new(task),
+            event: Box::new(event),
+        });
     }
 
     fn ended_directly(&self, caller: &Caller, direct: DirectTask) -> StoredTask {

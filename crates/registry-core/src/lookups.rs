@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seamesh_proto::rest::TaskUpdate;
-use seamesh_proto::signaling::{DirectTask, TaskRelease, TaskResult};
+use seamesh_proto::signaling::{TaskRelease, TaskResult};
 use seamesh_proto::{Code, PeerId, Problem, TaskId};
 
 use crate::dispatch::Core;
@@ -24,7 +24,6 @@ pub(crate) enum Ask {
     Result(ConnId, PeerId, Box<TaskResult>),
     Release(ConnId, PeerId, TaskRelease),
     Watch(ConnId),
-    Report(Caller, Vec<DirectTask>),
 }
 
 impl Ask {
@@ -128,7 +127,6 @@ impl Core {
         }
         match (ask, ids.into_iter().next()) {
             (Ask::Watch(conn), _) => self.watch_found(conn, &tasks),
-            (Ask::Report(caller, reported), _) => self.report_found(&caller, reported, &tasks),
             (ask, Some(id)) => self.found_one(ask, &id, tasks.into_iter().next()),
             (_, None) => {}
         }
@@ -153,7 +151,7 @@ impl Core {
             Ask::CancelFrame(conn, caller) => self.push_cancel_found(conn, &caller, id, found),
             Ask::Result(conn, peer, result) => self.result_found(conn, &peer, *result, found),
             Ask::Release(conn, peer, release) => self.release_found(conn, &peer, &release, found),
-            Ask::Watch(_) | Ask::Report(..) => {}
+            Ask::Watch(_) => {}
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use seamesh_proto::events::EventRecord;
-use seamesh_proto::{AgentId, TaskId};
+use seamesh_proto::events::{EventRecord, MeshEvent};
+use seamesh_proto::{AgentId, Now, TaskId};
 
 use crate::store::{
     Batch, Conflict, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, Write,
@@ -47,7 +47,7 @@ impl MemoryStore {
     pub fn commit(&mut self, batch: &Batch) -> Result<(), Conflict> {
         for write in &batch.writes {
             let stored = self.version(write);
-            if stored != write.expected() {
+            if stored != write.expected() && !matches!(write, Write::AddEnded { .. }) {
                 let (kind, key) = write.key();
                 return Err(Conflict {
                     kind: kind.to_owned(),
@@ -58,16 +58,20 @@ impl MemoryStore {
             }
         }
         for write in &batch.writes {
-            self.apply(write.clone());
+            self.apply(write.clone(), batch.at);
         }
         for event in &batch.events {
-            self.events.push(EventRecord {
-                seq: self.events.len() as u64 + 1,
-                at_ms: batch.at.0,
-                event: event.clone(),
-            });
+            self.tell(event.clone(), batch.at);
         }
         Ok(())
+    }
+
+    fn tell(&mut self, event: MeshEvent, at: Now) {
+        self.events.push(EventRecord {
+            seq: self.events.len() as u64 + 1,
+            at_ms: at.0,
+            event,
+        });
     }
 
     /// Tasks by id, live or ended.
@@ -93,7 +97,9 @@ impl MemoryStore {
 
     fn version(&self, write: &Write) -> u64 {
         let version = match write {
-            Write::PutTask { task, .. } => self.tasks.get(&task.spec.id).map(|t| t.version),
+            Write::PutTask { task, .. } | Write::AddEnded { task, .. } => {
+                self.tasks.get(&task.spec.id).map(|t| t.version)
+            }
             Write::PutAgent { agent, .. } => {
                 self.agents.get(&agent.info.agent_id).map(|a| a.version)
             }
@@ -107,10 +113,16 @@ impl MemoryStore {
         version.unwrap_or(0)
     }
 
-    fn apply(&mut self, write: Write) {
+    fn apply(&mut self, write: Write, at: Now) {
         match write {
             Write::PutTask { task, .. } => {
                 self.tasks.insert(task.spec.id.clone(), *task);
+            }
+            Write::AddEnded { task, event } => {
+                if !self.tasks.contains_key(&task.spec.id) {
+                    self.tasks.insert(task.spec.id.clone(), *task);
+                    self.tell(*event, at);
+                }
             }
             Write::PutAgent { agent, .. } => {
                 self.agents.insert(agent.info.agent_id.clone(), *agent);

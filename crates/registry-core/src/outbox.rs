@@ -118,6 +118,7 @@ fn decided_on(mut write: Write, version: u64) -> Write {
         | Write::PutInvite { expected, .. }
         | Write::DeleteInvite { expected, .. }
         | Write::PutNewcomer { expected, .. } => *expected = version,
+        Write::AddEnded { .. } => {}
     }
     write
 }

@@ -55,6 +55,14 @@ pub enum Write {
         /// The task as it is now.
         task: Box<StoredTask>,
     },
+    /// A task that ended elsewhere, and the event that tells it: both are kept when its id is new, and neither when a
+    /// task has it already. It is never a conflict.
+    AddEnded {
+        /// The task.
+        task: Box<StoredTask>,
+        /// What tells it.
+        event: Box<MeshEvent>,
+    },
     /// An agent.
     PutAgent {
         /// Version it was decided on.
@@ -96,7 +104,9 @@ impl Write {
     /// Names the entity: its kind and its key.
     pub fn key(&self) -> (&'static str, &str) {
         match self {
-            Self::PutTask { task, .. } => ("task", task.spec.id.as_str()),
+            Self::PutTask { task, .. } | Self::AddEnded { task, .. } => {
+                ("task", task.spec.id.as_str())
+            }
             Self::PutAgent { agent, .. } => ("agent", agent.info.agent_id.as_str()),
             Self::DeleteAgent { agent_id, .. } => ("agent", agent_id.as_str()),
             Self::PutInvite { invite, .. } => ("invite", &invite.code),
@@ -114,6 +124,7 @@ impl Write {
             | Self::PutInvite { expected, .. }
             | Self::DeleteInvite { expected, .. }
             | Self::PutNewcomer { expected, .. } => *expected,
+            Self::AddEnded { .. } => 0,
         }
     }
 }

@@ -1,10 +1,16 @@
 //! Messages on a DataChannel: the stream of JSON lines between native peers, one text message each towards old ones.
+//!
+//! The stream keeps within the credit that its receiver grants, [`LINK_WINDOW_BYTES`] ahead of what it has taken. SCTP
+//! has a window too, but opens it again with a timer of 200 ms to 1 s once a slow reader let it close; here it never does.
 
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use seamesh_proto::Code;
-use seamesh_proto::limits::{LINK_PIECE_BYTES, MAX_LINE_BYTES, MAX_OLD_PEER_MESSAGE_BYTES};
+use seamesh_proto::limits::{
+    LINK_GRANT_BYTES, LINK_PIECE_BYTES, LINK_WINDOW_BYTES, MAX_LINE_BYTES,
+    MAX_OLD_PEER_MESSAGE_BYTES,
+};
 
 use crate::Piece;
 use crate::limits::MAX_MESSAGE_BYTES;
@@ -12,8 +18,8 @@ use crate::limits::MAX_MESSAGE_BYTES;
 /// What waits to go out on one link.
 #[derive(Debug)]
 pub(crate) enum Outbound {
-    /// Lines end to end, cut where the transport has room.
-    Native(BytesMut),
+    /// Lines end to end.
+    Native(Stream),
     /// Whole messages and their bytes in total.
     Old(VecDeque<Bytes>, usize),
 }
@@ -21,7 +27,7 @@ pub(crate) enum Outbound {
 impl Outbound {
     pub(crate) fn new(is_native: bool) -> Self {
         if is_native {
-            Self::Native(BytesMut::new())
+            Self::Native(Stream::default())
         } else {
             Self::Old(VecDeque::new(), 0)
         }
@@ -34,10 +40,9 @@ impl Outbound {
     pub(crate) fn push(&mut self, message: &[u8]) -> Result<(), Code> {
         match self {
             Self::Native(_) if message.len() > MAX_MESSAGE_BYTES => return Err(Code::TooLarge),
-            Self::Native(buffer) => {
-                buffer.reserve(message.len() + 1);
-                buffer.extend_from_slice(message);
-                buffer.extend_from_slice(b"\n");
+            Self::Native(stream) => {
+                stream.append(message);
+                stream.append(b"\n");
             }
             Self::Old(..) if message.len() > MAX_OLD_PEER_MESSAGE_BYTES => {
                 return Err(Code::TooLarge);
@@ -53,19 +58,16 @@ impl Outbound {
     /// Bytes that wait.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::Native(buffer) => buffer.len(),
+            Self::Native(stream) => stream.bytes,
             Self::Old(_, bytes) => *bytes,
         }
     }
 
-    /// The next DataChannel message, if `room` bytes take it. A native piece is cut to [`LINK_PIECE_BYTES`], never to
-    /// the room: crumbs would cost more than the wait.
+    /// The next DataChannel message, if `room` bytes take it and the receiver has granted it. A native piece is cut to
+    /// [`LINK_PIECE_BYTES`], never to the room: crumbs would cost more than the wait.
     pub(crate) fn take(&mut self, room: usize) -> Option<Piece> {
         match self {
-            Self::Native(buffer) => {
-                let len = buffer.len().min(LINK_PIECE_BYTES);
-                (len > 0 && len <= room).then(|| Piece::Binary(buffer.split_to(len).freeze()))
-            }
+            Self::Native(stream) => stream.take(room).map(Piece::Binary),
             Self::Old(queue, bytes) => {
                 let message = queue.pop_front_if(|m| m.len() <= room)?;
                 *bytes -= message.len();
@@ -73,12 +75,67 @@ impl Outbound {
             }
         }
     }
+
+    /// The receiver has taken so many bytes more.
+    pub(crate) fn grant(&mut self, bytes: usize) {
+        if let Self::Native(stream) = self {
+            stream.credit = stream.credit.saturating_add(bytes).min(LINK_WINDOW_BYTES);
+        }
+    }
+}
+
+/// What waits of a stream, in blocks as they leave: none is copied again.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    blocks: VecDeque<BytesMut>,
+    bytes: usize,
+    /// Bytes that the receiver still takes.
+    credit: usize,
+}
+
+impl Default for Stream {
+    fn default() -> Self {
+        Self {
+            blocks: VecDeque::new(),
+            bytes: 0,
+            credit: LINK_WINDOW_BYTES,
+        }
+    }
+}
+
+impl Stream {
+    fn append(&mut self, mut rest: &[u8]) {
+        self.bytes += rest.len();
+        while !rest.is_empty() {
+            let last = self.blocks.back_mut();
+            let last = match last.filter(|block| block.len() < LINK_PIECE_BYTES) {
+                Some(block) => block,
+                None => {
+                    self.blocks.push_back(BytesMut::new());
+                    continue;
+                }
+            };
+            let (now, later) = rest.split_at(rest.len().min(LINK_PIECE_BYTES - last.len()));
+            last.extend_from_slice(now);
+            rest = later;
+        }
+    }
+
+    fn take(&mut self, room: usize) -> Option<Bytes> {
+        let allowed = room.min(self.credit);
+        let block = self.blocks.pop_front_if(|block| block.len() <= allowed)?;
+        self.bytes -= block.len();
+        self.credit -= block.len();
+        Some(block.freeze())
+    }
 }
 
 /// What came in on one link and is not yet a whole line.
 #[derive(Debug, Default)]
 pub(crate) struct Inbound {
     partial: Vec<u8>,
+    /// Bytes taken since the last grant.
+    taken: usize,
 }
 
 impl Inbound {
@@ -87,6 +144,7 @@ impl Inbound {
     /// # Errors
     /// `too_large` when a line grows over [`MAX_LINE_BYTES`]: the stream cannot be followed any further.
     pub(crate) fn feed(&mut self, piece: &[u8], mut line: impl FnMut(&[u8])) -> Result<(), Code> {
+        self.taken += piece.len();
         let mut rest = piece;
         while let Some(end) = memchr::memchr(b'\n', rest) {
             let (head, tail) = rest.split_at(end);
@@ -107,6 +165,11 @@ impl Inbound {
         }
         self.partial.extend_from_slice(rest);
         Ok(())
+    }
+
+    /// What the sender is to be granted, once it is worth a message.
+    pub(crate) fn grant(&mut self) -> Option<usize> {
+        (self.taken >= LINK_GRANT_BYTES).then(|| std::mem::take(&mut self.taken))
     }
 
     /// Empties the buffer, keeping only a modest capacity: one large line must not pin its size for ever.
@@ -158,6 +221,33 @@ mod tests {
             assert_eq!(out.take(4), None);
             assert!(out.take(6).is_some());
         }
+    }
+
+    #[test]
+    fn the_stream_stops_at_its_credit_and_goes_on_with_a_grant_never_beyond_the_window() {
+        let mut out = Outbound::new(true);
+        out.push(&vec![b'x'; 3 * LINK_WINDOW_BYTES]).unwrap();
+        let sent = |out: &mut Outbound| -> usize {
+            std::iter::from_fn(|| out.take(usize::MAX))
+                .map(|p| p.bytes().len())
+                .sum()
+        };
+        assert_eq!(sent(&mut out), LINK_WINDOW_BYTES);
+        out.grant(LINK_GRANT_BYTES);
+        assert_eq!(sent(&mut out), LINK_GRANT_BYTES);
+        out.grant(usize::MAX);
+        assert_eq!(sent(&mut out), LINK_WINDOW_BYTES);
+    }
+
+    #[test]
+    fn a_receiver_grants_what_it_took_in_portions() {
+        let mut inbound = Inbound::default();
+        let piece = vec![b'\n'; LINK_GRANT_BYTES - 1];
+        lines(&mut inbound, &piece);
+        assert_eq!(inbound.grant(), None);
+        lines(&mut inbound, b"\n");
+        assert_eq!(inbound.grant(), Some(LINK_GRANT_BYTES));
+        assert_eq!(inbound.grant(), None);
     }
 
     #[test]

@@ -218,6 +218,8 @@ pub enum Output {
         peer: PeerId,
         /// The offer.
         sdp: String,
+        /// The other end speaks our dialect; towards an old one little is kept in flight.
+        is_native: bool,
     },
     /// Apply the peer's answer.
     LinkAnswer {
@@ -225,6 +227,8 @@ pub enum Output {
         link: LinkId,
         /// The answer.
         sdp: String,
+        /// As with `LinkAccept`.
+        is_native: bool,
     },
     /// Apply a candidate of the peer.
     LinkCandidate {
@@ -232,11 +236,6 @@ pub enum Output {
         link: LinkId,
         /// The candidate.
         candidate: IceCandidate,
-    },
-    /// The other end speaks the old dialect: keep little in flight.
-    LinkOld {
-        /// The link.
-        link: LinkId,
     },
     /// Stop (`true`) or resume reading from the link.
     LinkPause {

@@ -1,12 +1,16 @@
 //! One connection attempt with a peer, from the dial to the open link.
 
+use bytes::Bytes;
 use seamesh_proto::limits::MAX_EARLY_CANDIDATES;
+use seamesh_proto::link::MeshMessage;
+use seamesh_proto::payload::Raw;
 use seamesh_proto::signaling::{ClientSignal, Description, IceCandidate};
-use seamesh_proto::{Now, PROTOCOL_VERSION, PeerId};
+use seamesh_proto::{Now, PROTOCOL_VERSION, Payload, PeerId};
+use serde_json::json;
 
 use crate::effects::Effects;
 use crate::framing::{Inbound, Outbound};
-use crate::{LinkId, Output};
+use crate::{LinkId, Output, Piece};
 
 /// How far it got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +34,8 @@ pub(crate) struct Attempt {
     pub(crate) opened_at: Now,
     pub(crate) out: Outbound,
     pub(crate) inbound: Inbound,
+    /// Bytes to grant the peer with the next message.
+    owed: usize,
     /// The shell knows that something waits.
     is_announced: bool,
     /// Our offer and candidates, kept until the answer: the peer may not have been there when they left.
@@ -57,6 +63,7 @@ impl Attempt {
             opened_at: Now::default(),
             out: Outbound::new(is_native),
             inbound: Inbound::default(),
+            owed: 0,
             is_announced: false,
             said: Vec::new(),
         }
@@ -110,9 +117,37 @@ impl Attempt {
 
     /// Tells the shell once that something waits.
     pub(crate) fn announce(&mut self, fx: &mut Effects) {
-        if !self.is_announced && self.out.len() > 0 {
+        if !self.is_announced && !self.is_empty() {
             self.is_announced = true;
             fx.push(Output::LinkReady { link: self.link });
+        }
+    }
+
+    /// Whether nothing waits.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.out.len() == 0 && self.owed == 0
+    }
+
+    /// The next DataChannel message, if `room` bytes take it: what the peer is granted, before our own.
+    pub(crate) fn take(&mut self, room: usize) -> Option<Piece> {
+        if self.owed == 0 {
+            return self.out.take(room);
+        }
+        let body = json!({ "bytes": self.owed });
+        let grant = Raw::of(&MeshMessage::new("link_credit", Payload::new(body)));
+        let grant = grant.text().as_bytes();
+        if grant.len() > room {
+            return None;
+        }
+        self.owed = 0;
+        Some(Piece::Text(Bytes::copy_from_slice(grant)))
+    }
+
+    /// Owes the peer so many bytes more.
+    pub(crate) fn owe(&mut self, bytes: usize, fx: &mut Effects) {
+        if self.is_native {
+            self.owed += bytes;
+            self.announce(fx);
         }
     }
 

@@ -31,7 +31,7 @@ impl Sidecar {
                     return;
                 };
                 let fed = inbound.feed(bytes, |line| self.on_message(&peer, line));
-                self.peers.put_inbound(link, inbound);
+                self.peers.put_inbound(link, inbound, &mut self.fx);
                 if let Err(code) = fed {
                     let detail = "a message on its link is longer than any may be";
                     self.peers.cut(link, code, detail, &mut self.fx);
@@ -61,7 +61,9 @@ impl Sidecar {
             &*peek.kind,
             "ping" | "task_request" | "task_response" | "task_cancel"
         );
-        if !is_ours || self.session.is_old() || !self.act_on(peer, message)? {
+        if peek.kind == "link_credit" {
+            self.act_on(peer, message)?;
+        } else if !is_ours || self.session.is_old() || !self.act_on(peer, message)? {
             self.fx.pass_on(peer, &one_line(text)?);
         }
         Ok(())
@@ -77,6 +79,10 @@ impl Sidecar {
             SidecarLink::TaskResponse(response) => {
                 let (requests, mut means) = self.requesting();
                 return Ok(requests.on_response(peer, &message.request_id, response, &mut means));
+            }
+            SidecarLink::LinkCredit(credit) => {
+                let bytes = usize::try_from(credit.bytes).unwrap_or(usize::MAX);
+                self.peers.on_credit(peer, bytes, &mut self.fx);
             }
             SidecarLink::TaskCancel(_) => {
                 let id = &message.request_id;

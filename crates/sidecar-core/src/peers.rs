@@ -161,10 +161,8 @@ impl Peers {
             link,
             peer: from.clone(),
             sdp: offer.sdp.clone(),
+            is_native: attempt.is_native,
         });
-        if !attempt.is_native {
-            fx.push(Output::LinkOld { link });
-        }
         for candidate in std::mem::take(&mut entry.early) {
             if candidate.link == offer.link {
                 fx.push(Output::LinkCandidate { link, candidate });
@@ -186,10 +184,8 @@ impl Peers {
         fx.push(Output::LinkAnswer {
             link,
             sdp: answer.sdp.clone(),
+            is_native: attempt.is_native,
         });
-        if !attempt.is_native {
-            fx.push(Output::LinkOld { link });
-        }
     }
 
     /// A peer's candidate: for the attempt it names, or kept until that attempt's offer is here.

@@ -37,8 +37,8 @@ impl Peers {
     pub(crate) fn take(&mut self, link: LinkId, room: usize, fx: &mut Effects) -> Option<Piece> {
         let peer = self.by_link.get(&link)?;
         let attempt = self.peers.get_mut(peer)?.attempt.as_mut()?;
-        let piece = attempt.out.take(room);
-        if piece.is_none() && attempt.out.len() == 0 {
+        let piece = attempt.take(room);
+        if piece.is_none() && attempt.is_empty() {
             attempt.exhausted();
         }
         if attempt.out.len() < MAX_QUEUED_BYTES / 2 {
@@ -100,10 +100,23 @@ impl Peers {
         Some(std::mem::take(&mut attempt.inbound))
     }
 
-    /// Puts it back, unless the link went away meanwhile.
-    pub(crate) fn put_inbound(&mut self, link: LinkId, inbound: Inbound) {
+    /// Puts it back, unless the link went away meanwhile, and grants the peer what was taken.
+    pub(crate) fn put_inbound(&mut self, link: LinkId, mut inbound: Inbound, fx: &mut Effects) {
         if let Some((_, attempt)) = self.attempt(link) {
+            if let Some(bytes) = inbound.grant() {
+                attempt.owe(bytes, fx);
+            }
             attempt.inbound = inbound;
+        }
+    }
+
+    /// The peer grants more.
+    pub(crate) fn on_credit(&mut self, peer: &PeerId, bytes: usize, fx: &mut Effects) {
+        let attempt = self.peers.get_mut(peer).and_then(|p| p.attempt.as_mut());
+        if let Some(attempt) = attempt {
+            attempt.out.grant(bytes);
+            attempt.exhausted();
+            attempt.announce(fx);
         }
     }
 

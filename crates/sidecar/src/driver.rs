@@ -220,17 +220,22 @@ impl Driver {
                 None
             }
             Output::LinkOffer { link, .. } => network.offer(link, now),
-            Output::LinkAccept { link, sdp, .. } => network.accept(link, &sdp, now),
-            Output::LinkAnswer { link, sdp } => {
-                network.answer(link, &sdp, now);
+            Output::LinkAccept {
+                link,
+                sdp,
+                is_native,
+                ..
+            } => network.accept(link, &sdp, is_native, now),
+            Output::LinkAnswer {
+                link,
+                sdp,
+                is_native,
+            } => {
+                network.answer(link, &sdp, is_native, now);
                 None
             }
             Output::LinkCandidate { link, candidate } => {
                 network.candidate(link, candidate, now);
-                None
-            }
-            Output::LinkOld { link } => {
-                network.set_old(link);
                 None
             }
             Output::LinkPause { link, paused } => {

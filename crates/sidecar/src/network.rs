@@ -151,15 +151,22 @@ impl Network {
     }
 
     /// Starts a link from a peer's offer. An input comes back when that is not possible.
-    pub(crate) fn accept(&mut self, link: LinkId, sdp: &str, now: Instant) -> Option<Input> {
-        let started = self.transport.as_mut()?.accept(id(link), sdp, now);
+    pub(crate) fn accept(
+        &mut self,
+        link: LinkId,
+        sdp: &str,
+        is_native: bool,
+        now: Instant,
+    ) -> Option<Input> {
+        let transport = self.transport.as_mut()?;
+        let started = transport.accept(id(link), sdp, class(is_native), now);
         started.err().map(|error| refused(link, &error))
     }
 
     /// Applies the peer's answer. One that is unusable ends the link, which shows as an event.
-    pub(crate) fn answer(&mut self, link: LinkId, sdp: &str, now: Instant) {
+    pub(crate) fn answer(&mut self, link: LinkId, sdp: &str, is_native: bool, now: Instant) {
         if let Some(transport) = &mut self.transport
-            && let Err(error) = transport.answer(id(link), sdp, now)
+            && let Err(error) = transport.answer(id(link), sdp, class(is_native), now)
         {
             tracing::debug!(%link, %error, "an answer is unusable");
         }
@@ -177,13 +184,6 @@ impl Network {
             && let Err(error) = transport.candidate(id(link), &candidate, now)
         {
             tracing::debug!(%link, %error, "a candidate is unusable");
-        }
-    }
-
-    /// The peer is of the old kind.
-    pub(crate) fn set_old(&mut self, link: LinkId) {
-        if let Some(transport) = &mut self.transport {
-            transport.set_peer_class(id(link), PeerClass::Legacy);
         }
     }
 
@@ -222,6 +222,13 @@ impl Network {
 
 fn id(link: LinkId) -> transport::LinkId {
     transport::LinkId(link.0)
+}
+
+fn class(is_native: bool) -> PeerClass {
+    match is_native {
+        true => PeerClass::Native,
+        false => PeerClass::Legacy,
+    }
 }
 
 fn refused(link: LinkId, error: &transport::LinkError) -> Input {

@@ -230,7 +230,7 @@ impl World {
                 self.introduce(&end, DescriptionKind::Offer);
             }
             Output::LinkAccept { link, sdp, .. } => self.accept_link(name, link, &sdp),
-            Output::LinkAnswer { link, sdp } => {
+            Output::LinkAnswer { link, sdp, .. } => {
                 let end = self.end(name, link);
                 if let Ok(remote) = sdp.parse() {
                     let is_ready = self.channels.describe(&end, remote);
@@ -251,7 +251,6 @@ impl World {
             }
             Output::IpcPause { .. }
             | Output::IpcClose { .. }
-            | Output::LinkOld { .. }
             | Output::LinkPause { .. }
             | Output::Note(_) => {}
         }

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use seamesh_transport::{
-    Config, DescriptionKind, Event, LinkId, Payload, ReceiveBuffer, RtcTransport, SendError,
-    Transmit, Transport, UdpIo,
+    Config, DescriptionKind, Event, LinkId, Payload, PeerClass, ReceiveBuffer, RtcTransport,
+    SendError, Transmit, Transport, UdpIo,
 };
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
@@ -92,10 +92,12 @@ impl End {
                     kind: DescriptionKind::Offer,
                     sdp,
                 }) => {
-                    self.transport.accept(link, &sdp, Instant::now())?;
+                    self.transport
+                        .accept(link, &sdp, PeerClass::Native, Instant::now())?;
                 }
                 Ok(Event::LocalDescription { link, sdp, .. }) => {
-                    self.transport.answer(link, &sdp, Instant::now())?;
+                    self.transport
+                        .answer(link, &sdp, PeerClass::Native, Instant::now())?;
                 }
                 Ok(_) => {}
                 Err(std::sync::mpsc::TryRecvError::Empty) => return Ok(true),

@@ -87,8 +87,8 @@ pub const MAX_SEND_BYTES: usize = 16 * 1024;
 pub const MAX_RECEIVE_BYTES: u32 = 256 * 1024;
 
 /// Largest message received unless [`Config::max_receive_bytes`] says otherwise, in bytes: 64 KiB, what
-/// a peer may assume that is told nothing (RFC 8841 section 6.1). Four times what our own kind sends; a
-/// larger one would cost memory on every link.
+/// a peer may assume that is told nothing (RFC 8841 section 6.1). The stack keeps a buffer of this size for each link;
+/// a link with our own kind, which sends no more than [`MAX_SEND_BYTES`], gets one of that size.
 pub const DEFAULT_RECEIVE_BYTES: u32 = 64 * 1024;
 
 /// Bytes that may wait, sent but unacknowledged, towards a peer of our own kind: 1 MiB keeps a
@@ -136,21 +136,33 @@ pub trait Transport {
     fn offer(&mut self, link: LinkId, now: Instant) -> Result<(), LinkError>;
 
     /// Starts a link as the called side, from the peer's offer (SDP, RFC 8866). The answer and local
-    /// candidates follow as events.
+    /// candidates follow as events. `class`: what kind of peer it is, which bounds what is in flight and received.
     ///
     /// # Errors
     /// As [`offer`](Self::offer), and [`LinkError::MalformedDescription`] when `remote_offer` is not an
     /// offer of one data channel with ICE credentials and a SHA-256 fingerprint. The link does not exist then
     /// and no event follows.
-    fn accept(&mut self, link: LinkId, remote_offer: &str, now: Instant) -> Result<(), LinkError>;
+    fn accept(
+        &mut self,
+        link: LinkId,
+        remote_offer: &str,
+        class: PeerClass,
+        now: Instant,
+    ) -> Result<(), LinkError>;
 
-    /// Gives a link that offered the peer's answer.
+    /// Gives a link that offered the peer's answer, and what kind of peer gave it.
     ///
     /// # Errors
     /// [`LinkError::UnknownLink`], [`LinkError::WrongState`] when the link waits for no answer, and
     /// [`LinkError::MalformedDescription`], after which the link cannot open any more: it also ends
     /// with [`Event::Closed`] for [`CloseReason::MalformedDescription`].
-    fn answer(&mut self, link: LinkId, remote_answer: &str, now: Instant) -> Result<(), LinkError>;
+    fn answer(
+        &mut self,
+        link: LinkId,
+        remote_answer: &str,
+        class: PeerClass,
+        now: Instant,
+    ) -> Result<(), LinkError>;
 
     /// Gives a link one of the peer's candidates (trickle ICE, RFC 8838). Those that come before the
     /// remote description are kept and applied with it; an empty candidate string (end of candidates)
@@ -165,10 +177,6 @@ pub trait Transport {
         candidate: &IceCandidate,
         now: Instant,
     ) -> Result<(), LinkError>;
-
-    /// Says what kind of peer is at the other end, which bounds the bytes in flight. Links start as
-    /// [`PeerClass::Native`]. Unknown links are ignored.
-    fn set_peer_class(&mut self, link: LinkId, class: PeerClass);
 
     /// Sends one message.
     ///

@@ -29,8 +29,8 @@ use crate::description::{Description, attribute};
 use crate::dtls;
 use crate::stack::Stack;
 use crate::{
-    CHANNEL_LABEL, CloseReason, Fingerprint, LinkError, MAX_REMOTE_CANDIDATES, OPEN_LIMIT, Payload,
-    PeerClass,
+    CHANNEL_LABEL, CloseReason, Fingerprint, LinkError, MAX_REMOTE_CANDIDATES, MAX_SEND_BYTES,
+    OPEN_LIMIT, Payload, PeerClass,
 };
 
 /// DTLS datagrams kept while a link cannot take or send them yet: more than the longest flight of a
@@ -106,17 +106,18 @@ impl Link {
     pub(crate) fn accept(
         stack: &Stack,
         remote: &Description,
+        class: PeerClass,
         now: Instant,
     ) -> Result<(Self, String), StackError> {
         let mut pc = stack.connection(now)?;
-        pc.set_remote_description(
-            now,
-            RTCSessionDescription::offer(remote.to_sdp(stack.max_receive_bytes()))?,
-        )?;
+        let largest = largest_received(class, stack.max_receive_bytes());
+        let description = RTCSessionDescription::offer(remote.to_sdp(largest))?;
+        pc.set_remote_description(now, description)?;
         let answer = pc.create_answer(None)?;
         let sdp = answer.sdp.clone();
         pc.set_local_description(now, answer)?;
         let mut link = Self::new(stack, pc, &sdp, now);
+        link.class = class;
         link.note_remote(remote);
         Ok((link, sdp))
     }
@@ -149,8 +150,15 @@ impl Link {
     }
 
     /// Applies the answer to our offer, and the candidates that came before it.
-    pub(crate) fn answer(&mut self, remote: &Description, now: Instant) -> Result<(), StackError> {
-        let description = RTCSessionDescription::answer(remote.to_sdp(self.max_receive_bytes))?;
+    pub(crate) fn answer(
+        &mut self,
+        remote: &Description,
+        class: PeerClass,
+        now: Instant,
+    ) -> Result<(), StackError> {
+        self.class = class;
+        let largest = largest_received(class, self.max_receive_bytes);
+        let description = RTCSessionDescription::answer(remote.to_sdp(largest))?;
         self.pc.set_remote_description(now, description)?;
         self.note_remote(remote);
         self.open_by = now + OPEN_LIMIT;
@@ -407,6 +415,14 @@ impl Link {
             }
             _ => {}
         }
+    }
+}
+
+/// The stack keeps a buffer for the largest message that can come: no larger than that kind of peer sends.
+fn largest_received(class: PeerClass, limit: u32) -> u32 {
+    match class {
+        PeerClass::Native => limit.min(MAX_SEND_BYTES as u32),
+        PeerClass::Legacy => limit,
     }
 }
 

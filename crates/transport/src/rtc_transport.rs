@@ -291,23 +291,35 @@ impl Transport for RtcTransport {
         Ok(())
     }
 
-    fn accept(&mut self, link: LinkId, remote_offer: &str, now: Instant) -> Result<(), LinkError> {
+    fn accept(
+        &mut self,
+        link: LinkId,
+        remote_offer: &str,
+        class: PeerClass,
+        now: Instant,
+    ) -> Result<(), LinkError> {
         self.check_room(link)?;
         let remote = Description::parse(remote_offer, DescriptionKind::Offer)
             .map_err(LinkError::MalformedDescription)?;
-        let (started, sdp) = Link::accept(&self.stack, &remote, now).map_err(refused)?;
+        let (started, sdp) = Link::accept(&self.stack, &remote, class, now).map_err(refused)?;
         self.start(link, started, DescriptionKind::Answer, sdp, now);
         Ok(())
     }
 
-    fn answer(&mut self, link: LinkId, remote_answer: &str, now: Instant) -> Result<(), LinkError> {
+    fn answer(
+        &mut self,
+        link: LinkId,
+        remote_answer: &str,
+        class: PeerClass,
+        now: Instant,
+    ) -> Result<(), LinkError> {
         let entry = self.links.get_mut(&link).ok_or(LinkError::UnknownLink)?;
         if !entry.link.awaits_answer() {
             return Err(LinkError::WrongState);
         }
         let applied = Description::parse(remote_answer, DescriptionKind::Answer)
             .map_err(LinkError::MalformedDescription)
-            .and_then(|remote| entry.link.answer(&remote, now).map_err(refused));
+            .and_then(|remote| entry.link.answer(&remote, class, now).map_err(refused));
         if applied.is_err() {
             entry.link.end(CloseReason::MalformedDescription);
         }
@@ -329,12 +341,6 @@ impl Transport for RtcTransport {
             self.drain(link, now);
         }
         Ok(())
-    }
-
-    fn set_peer_class(&mut self, link: LinkId, class: PeerClass) {
-        if let Some(entry) = self.links.get_mut(&link) {
-            entry.link.set_class(class);
-        }
     }
 
     fn send(&mut self, link: LinkId, payload: Payload, now: Instant) -> Result<(), SendError> {

@@ -26,7 +26,7 @@ pub struct Config {
     pub stun_servers: Vec<SocketAddr>,
     /// Largest message received, in bytes: the `a=max-message-size` we announce (RFC 8841 section 6). By
     /// default [`DEFAULT_RECEIVE_BYTES`](crate::DEFAULT_RECEIVE_BYTES), at most
-    /// [`MAX_RECEIVE_BYTES`](crate::MAX_RECEIVE_BYTES). The stack keeps a buffer of this size per link.
+    /// [`MAX_RECEIVE_BYTES`](crate::MAX_RECEIVE_BYTES).
     /// A peer that sends more breaks its link.
     pub max_receive_bytes: u32,
     /// Signal host candidates one by one, as events, instead of inside the description. Slower; for
@@ -89,7 +89,8 @@ pub struct IceCandidate {
 /// What kind of peer a link leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum PeerClass {
-    /// One of ours: [`NATIVE_SEND_BUFFER_BYTES`](crate::NATIVE_SEND_BUFFER_BYTES) in flight.
+    /// One of ours: [`NATIVE_SEND_BUFFER_BYTES`](crate::NATIVE_SEND_BUFFER_BYTES) in flight, and no message over
+    /// [`MAX_SEND_BYTES`](crate::MAX_SEND_BYTES).
     #[default]
     Native,
     /// An old or unknown implementation: [`LEGACY_SEND_BUFFER_BYTES`](crate::LEGACY_SEND_BUFFER_BYTES).

@@ -68,7 +68,10 @@ fn candidates_that_come_before_the_answer_are_kept() {
     let (link, now) = (LinkId(1), network.now);
     network.transport(0).offer(link, now).unwrap();
     let (offer, from_caller) = local_signals(&mut network, 0);
-    network.transport(1).accept(link, &offer, now).unwrap();
+    network
+        .transport(1)
+        .accept(link, &offer, PeerClass::Native, now)
+        .unwrap();
     let (answer, from_callee) = local_signals(&mut network, 1);
     for candidate in &from_callee {
         network
@@ -76,7 +79,10 @@ fn candidates_that_come_before_the_answer_are_kept() {
             .candidate(link, candidate, now)
             .unwrap();
     }
-    network.transport(0).answer(link, &answer, now).unwrap();
+    network
+        .transport(0)
+        .answer(link, &answer, PeerClass::Native, now)
+        .unwrap();
     for candidate in &from_caller {
         network
             .transport(1)
@@ -127,10 +133,18 @@ fn a_peer_whose_certificate_is_not_the_announced_one_is_refused_at_once() {
     let honest = network.transport(0).local_fingerprint().to_string();
     network
         .transport(1)
-        .accept(link, &offer.replace(&honest, &other), now)
+        .accept(
+            link,
+            &offer.replace(&honest, &other),
+            PeerClass::Native,
+            now,
+        )
         .unwrap();
     let (answer, _) = local_signals(&mut network, 1);
-    network.transport(0).answer(link, &answer, now).unwrap();
+    network
+        .transport(0)
+        .answer(link, &answer, PeerClass::Native, now)
+        .unwrap();
     network.run_for(SECOND);
     assert_eq!(network.closed(1, 1), [CloseReason::DtlsFailed]);
     assert_eq!(network.closed(0, 1), [CloseReason::DtlsFailed]);
@@ -325,9 +339,9 @@ fn a_reader_that_never_resumes_ends_its_link_instead_of_growing() {
 #[test]
 fn a_legacy_peer_gets_less_in_flight_and_a_writable_notice_each_time() {
     let mut network = Network::pair(1);
+    network.class = PeerClass::Legacy;
     network.connect((0, 1), (1, 1));
     let link = LinkId(1);
-    network.transport(0).set_peer_class(link, PeerClass::Legacy);
     let now = network.now;
     let chunk = Payload::Binary(Bytes::from(vec![0; MAX_SEND_BYTES]));
     let mut sent = 0;
@@ -558,13 +572,16 @@ fn link_ids_are_not_shared_and_unknown_ones_are_told() {
     let now = network.now;
     let transport = network.transport(0);
     assert_eq!(transport.offer(LinkId(1), now), Err(LinkError::InUse));
-    assert_eq!(transport.accept(LinkId(1), "", now), Err(LinkError::InUse));
     assert_eq!(
-        transport.answer(LinkId(1), "", now),
+        transport.accept(LinkId(1), "", PeerClass::Native, now),
+        Err(LinkError::InUse)
+    );
+    assert_eq!(
+        transport.answer(LinkId(1), "", PeerClass::Native, now),
         Err(LinkError::WrongState)
     );
     assert_eq!(
-        transport.answer(LinkId(9), "", now),
+        transport.answer(LinkId(9), "", PeerClass::Native, now),
         Err(LinkError::UnknownLink)
     );
     let candidate = Default::default();

@@ -10,7 +10,8 @@ use network::Network;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use seamesh_transport::{
-    CloseReason, Event, IceCandidate, LinkError, LinkId, OPEN_LIMIT, PEER_SILENCE_LIMIT, Transport,
+    CloseReason, Event, IceCandidate, LinkError, LinkId, OPEN_LIMIT, PEER_SILENCE_LIMIT, PeerClass,
+    Transport,
 };
 
 const VICTIM: LinkId = LinkId(7);
@@ -146,7 +147,7 @@ proptest! {
     fn a_mutated_offer_is_refused_or_answered(mutations in prop::collection::vec(mutation(), 1..6)) {
         let (mut network, offer) = with_offer();
         let now = network.now;
-        let accepted = network.transport(0).accept(VICTIM, &mutated(&offer, &mutations), now);
+        let accepted = network.transport(0).accept(VICTIM, &mutated(&offer, &mutations), PeerClass::Native, now);
         network.run_for(Duration::from_secs(1));
         if let Err(error) = accepted {
             prop_assert!(matches!(error, LinkError::MalformedDescription(_)), "{error:?}");
@@ -161,9 +162,9 @@ proptest! {
     ) {
         let (mut network, offer) = with_offer();
         let now = network.now;
-        network.transport(0).accept(VICTIM, &offer, now).unwrap();
+        network.transport(0).accept(VICTIM, &offer, PeerClass::Native, now).unwrap();
         let answer = last_description(&mut network, 0);
-        let applied = network.transport(1).answer(VICTIM, &mutated(&answer, &mutations), now);
+        let applied = network.transport(1).answer(VICTIM, &mutated(&answer, &mutations), PeerClass::Native, now);
         network.run_for(Duration::from_secs(1));
         if let Err(error) = applied {
             prop_assert!(matches!(error, LinkError::MalformedDescription(_)), "{error:?}");
@@ -179,7 +180,7 @@ proptest! {
     ) {
         let (mut network, offer) = with_offer();
         let now = network.now;
-        network.transport(0).accept(VICTIM, &offer, now).unwrap();
+        network.transport(0).accept(VICTIM, &offer, PeerClass::Native, now).unwrap();
         let valid = if reflexive {
             "candidate:srflx 1 udp 1694498815 192.0.2.7 9 typ srflx raddr 10.0.0.2 rport 1000"
         } else {
@@ -205,7 +206,7 @@ proptest! {
     ) {
         let (mut network, offer) = with_offer();
         let now = network.now;
-        network.transport(0).accept(VICTIM, &offer, now).unwrap();
+        network.transport(0).accept(VICTIM, &offer, PeerClass::Native, now).unwrap();
         let (ours, peer) = (network.node(0).address, network.node(1).address);
         for (is_peer, contents) in &datagrams {
             let from = if *is_peer { peer } else { "10.9.9.9:9".parse().unwrap() };
@@ -297,7 +298,9 @@ fn descriptions_that_fit_no_data_channel_are_refused_with_a_reason() {
         offer.clone() + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\n",
     ];
     for case in &cases {
-        let refused = network.transport(0).accept(VICTIM, case, now);
+        let refused = network
+            .transport(0)
+            .accept(VICTIM, case, PeerClass::Native, now);
         assert!(
             matches!(refused, Err(LinkError::MalformedDescription(_))),
             "{case}: {refused:?}"

@@ -946,6 +946,16 @@ export const MAX_OLD_PEER_MESSAGE_BYTES = 65535;
  */
 export const LINK_PIECE_BYTES = 16384;
 
+/**
+ * Bytes of its stream that a native link carries ahead of what the receiver has taken. Above what fits
+ * into one round trip of a fast path (1 MiB in flight), below half of what SCTP receives (4 MiB), so
+ * that its own window stays open.
+ */
+export const LINK_WINDOW_BYTES = 1572864;
+
+/** A receiver grants more once it has taken this many bytes: six messages per window. */
+export const LINK_GRANT_BYTES = 262144;
+
 /** Deepest delegation chain (A asks B asks C …). Stops runaway loops. */
 export const MAX_DEPTH = 16;
 

@@ -1,6 +1,7 @@
 //! What a crash leaves and what a full disk does.
 
 use seamesh_proto::limits::LEASE_TTL_MS;
+use seamesh_proto::signaling::{ClientSignal, DirectTask, TaskReport};
 use seamesh_proto::{Code, TaskState};
 use seamesh_registry_core::Op;
 use serde_json::json;
@@ -105,4 +106,36 @@ fn an_answer_of_the_store_that_is_older_than_the_tasks_end_is_asked_for_again() 
     world.answer_lookup();
     assert!(world.reply(second).expect("answered").is_ok());
     assert_eq!(world.task("t").result, json!("r"));
+}
+
+fn reported(task: &str, root: &str) -> DirectTask {
+    serde_json::from_value(json!({
+        "task_id": task, "skill": "s", "source_agent_id": "a", "target_agent_id": "b", "state": "completed",
+        "started_ms": 1, "finished_ms": 2,
+        "parent_id": root, "root_id": root, "depth": 1,
+    }))
+    .unwrap()
+}
+
+#[test]
+fn direct_work_told_before_a_result_is_kept_before_it_however_slow_the_store_reads() {
+    let mut world = World::new();
+    let a = world.agent("a", &["ask"]);
+    world.submit(work("root", "ask"));
+    let got = lease(&world.assigned(a)[0]);
+    world.slow_store = true;
+    let report = |tasks| ClientSignal::TaskReport(TaskReport { tasks });
+    world.say(a, "p-a", &report(vec![reported("hop", "root")]));
+    world.result(a, "a", &got, "r");
+    let kept: Vec<_> = world.store.tasks().map(|t| t.spec.id.clone()).collect();
+    assert_eq!(kept, [id("hop"), id("root")]);
+
+    // Told again, with another end: the first one stands, and is not told twice.
+    let told = world.store.events_after(0).len();
+    let mut again = reported("hop", "root");
+    again.state = TaskState::Failed;
+    world.say(a, "p-a", &report(vec![again]));
+    let hop = world.store.find(&[id("hop")]);
+    assert_eq!(hop[0].state, TaskState::Completed);
+    assert_eq!(world.store.events_after(0).len(), told);
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use seamesh_proto::Now;
+use seamesh_proto::events::MeshEvent;
 use seamesh_proto::rest::Role;
 use seamesh_registry_core::store::{
     Batch, Conflict, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, Write,
@@ -154,14 +155,19 @@ impl Database {
         let transaction = self.connection.transaction()?;
         let mut seq = self.last_seq;
         for batch in batches {
-            for write in &batch.writes {
-                apply(&transaction, write)?;
-            }
             let mut insert = transaction
                 .prepare_cached("INSERT INTO events (seq, at_ms, body) VALUES (?1, ?2, ?3)")?;
-            for event in &batch.events {
+            let mut tell = |event: &MeshEvent| {
                 seq += 1;
-                insert.execute(params![int(seq), int(batch.at.0), to_json(event)])?;
+                insert.execute(params![int(seq), int(batch.at.0), to_json(event)])
+            };
+            for write in &batch.writes {
+                if let Some(event) = apply(&transaction, write)? {
+                    tell(event)?;
+                }
+            }
+            for event in &batch.events {
+                tell(event)?;
             }
         }
         for write in access {
@@ -261,9 +267,17 @@ fn load_entities<T: DeserializeOwned>(
     rows.collect()
 }
 
-fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), CommitError> {
+/// Writes, and gives the event that the write brings with it.
+fn apply<'a>(
+    transaction: &Transaction<'_>,
+    write: &'a Write,
+) -> Result<Option<&'a MeshEvent>, CommitError> {
     let done = match write {
         Write::PutTask { expected, task } => put_task(transaction, *expected, task)?,
+        Write::AddEnded { task, event } => {
+            let is_new = put_task(transaction, 0, task)?;
+            return Ok(is_new.then_some(event));
+        }
         Write::PutAgent { expected, agent } => {
             put_entity(transaction, write, *expected, agent.version, agent)?
         }
@@ -278,7 +292,7 @@ fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<(), CommitError
         }
     };
     if done {
-        return Ok(());
+        return Ok(None);
     }
     let (kind, key) = write.key();
     Err(CommitError::Conflict(Conflict {

@@ -363,7 +363,7 @@ impl World {
                 self.input(name, Input::LinkCandidate { link, candidate });
             }
             Output::LinkAccept { link, sdp, .. } => self.accept(name, link, &sdp),
-            Output::LinkAnswer { link, sdp } => self.on_answer(name, link, &sdp),
+            Output::LinkAnswer { link, sdp, .. } => self.on_answer(name, link, &sdp),
             Output::LinkReady { link } if !node.is_clogged => self.pump(name, link),
             Output::LinkPause { paused, .. } => node.link_pauses.push(paused),
             Output::LinkClose { link } => {
@@ -375,7 +375,7 @@ impl World {
                 }
             }
             Output::Note(note) => node.notes.push(note),
-            Output::LinkReady { .. } | Output::LinkCandidate { .. } | Output::LinkOld { .. } => {}
+            Output::LinkReady { .. } | Output::LinkCandidate { .. } => {}
         }
     }
 

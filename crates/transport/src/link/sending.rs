@@ -12,10 +12,6 @@ use crate::{
 };
 
 impl Link {
-    pub(crate) fn set_class(&mut self, class: PeerClass) {
-        self.class = class;
-    }
-
     pub(crate) fn send(&mut self, payload: Payload, now: Instant) -> Result<(), SendError> {
         let room = self.room().ok_or(SendError::NotOpen)?;
         let remote_limit = self

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use seamesh_transport::{
-    CloseReason, Config, Datagram, DescriptionKind, Event, FEED_BATCH, LinkId, Payload,
+    CloseReason, Config, Datagram, DescriptionKind, Event, FEED_BATCH, LinkId, Payload, PeerClass,
     RtcTransport, Transport,
 };
 
@@ -51,6 +51,8 @@ pub(crate) struct Network {
     pub(crate) signaling_delay: Duration,
     /// Probability that a byte of a datagram is changed on the way.
     pub(crate) damage: f64,
+    /// What every node takes the others for.
+    pub(crate) class: PeerClass,
     nodes: Vec<Node>,
     in_flight: BTreeMap<(Instant, u64), Flight>,
     signaling: BTreeMap<(Instant, u64), Signal>,
@@ -78,6 +80,7 @@ impl Network {
             signals: BTreeMap::new(),
             signaling_delay: Duration::from_millis(2),
             damage: 0.0,
+            class: PeerClass::Native,
             nodes: Vec::new(),
             in_flight: BTreeMap::new(),
             signaling: BTreeMap::new(),
@@ -268,7 +271,7 @@ impl Network {
     }
 
     fn deliver_signal(&mut self, signal: Signal) {
-        let now = self.now;
+        let (now, class) = (self.now, self.class);
         let Signal { node, link, event } = signal;
         if self.nodes[node].dead {
             return;
@@ -280,14 +283,14 @@ impl Network {
                 sdp,
                 ..
             } => {
-                transport.accept(link, &sdp, now).unwrap();
+                transport.accept(link, &sdp, class, now).unwrap();
             }
             Event::LocalDescription {
                 kind: DescriptionKind::Answer,
                 sdp,
                 ..
             } => {
-                let _ = transport.answer(link, &sdp, now);
+                let _ = transport.answer(link, &sdp, class, now);
             }
             Event::LocalCandidate { candidate, .. } => {
                 let _ = transport.candidate(link, &candidate, now);

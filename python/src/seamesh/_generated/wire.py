@@ -1140,6 +1140,14 @@ LINK_PIECE_BYTES: Final = 16384
 """Native links carry JSON lines in DataChannel messages of at most this many bytes, so that a long
 line never blocks a short one for longer than one piece takes."""
 
+LINK_WINDOW_BYTES: Final = 1572864
+"""Bytes of its stream that a native link carries ahead of what the receiver has taken. Above what
+fits into one round trip of a fast path (1 MiB in flight), below half of what SCTP receives (4
+MiB), so that its own window stays open."""
+
+LINK_GRANT_BYTES: Final = 262144
+"""A receiver grants more once it has taken this many bytes: six messages per window."""
+
 MAX_DEPTH: Final = 16
 """Deepest delegation chain (A asks B asks C …). Stops runaway loops."""
 

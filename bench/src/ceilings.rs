@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
@@ -15,6 +16,10 @@ use crate::measure::{median, us};
 const ROUND_TRIPS: usize = 2_000;
 const MESSAGE: usize = 100;
 const STREAM_BYTES: usize = 200_000_000;
+const SYNCS: usize = 300;
+const TRANSACTIONS: usize = 1_000;
+/// The load has 32 connections: so many commands share a transaction.
+const ROWS: usize = 32;
 
 /// Round trip of 100 B between two threads: raw UDP, Unix socket, QUIC stream; medians in microseconds.
 pub(crate) fn round_trips() -> Result<BTreeMap<&'static str, f64>> {
@@ -34,6 +39,45 @@ pub(crate) fn throughput() -> Result<BTreeMap<&'static str, f64>> {
             quinn_run(Load::Stream { write: 16 * 1024 })?,
         ),
     ]))
+}
+
+/// What the disk under `folder` gives: syncs of a grown file per second, and rows per second into a plain SQLite table
+/// with as many rows in a transaction as the registry puts there under load.
+pub(crate) fn disk(folder: &Path) -> Result<BTreeMap<&'static str, f64>> {
+    Ok(BTreeMap::from([
+        ("fsync_per_s", syncs(folder)?),
+        ("sqlite_insert_per_s", inserts(folder)?),
+    ]))
+}
+
+fn syncs(folder: &Path) -> Result<f64> {
+    let mut file = std::fs::File::create(folder.join("ceiling.syncs"))?;
+    let start = Instant::now();
+    for _ in 0..SYNCS {
+        file.write_all(&[7; 4096])?;
+        file.sync_data()?;
+    }
+    Ok(SYNCS as f64 / start.elapsed().as_secs_f64())
+}
+
+fn inserts(folder: &Path) -> Result<f64> {
+    let mut connection = rusqlite::Connection::open(folder.join("ceiling.db"))?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection
+        .execute_batch("CREATE TABLE tasks (n INTEGER PRIMARY KEY, id TEXT UNIQUE, body TEXT)")?;
+    let body = "x".repeat(300);
+    let start = Instant::now();
+    for transaction in 0..TRANSACTIONS {
+        let batch = connection.transaction()?;
+        let mut insert = batch.prepare_cached("INSERT INTO tasks (id, body) VALUES (?1, ?2)")?;
+        for row in 0..ROWS {
+            insert.execute((format!("{transaction:016x}{row:016x}"), &body))?;
+        }
+        drop(insert);
+        batch.commit()?;
+    }
+    Ok((TRANSACTIONS * ROWS) as f64 / start.elapsed().as_secs_f64())
 }
 
 fn udp_echo() -> Result<f64> {

@@ -5,9 +5,12 @@ mod ceilings;
 mod ipc_client;
 mod links;
 mod measure;
+mod queue;
 mod report;
+mod rest_load;
 mod size;
 mod start;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -43,6 +46,8 @@ enum Bench {
     Links,
     /// Twenty sidecars at once: every link, proven by a message each way; memory.
     Mesh,
+    /// The durable queue: submits, whole tasks, the way to a handler, a long history, memory.
+    Queue,
     /// Size of the release binary.
     Size,
 }
@@ -71,7 +76,13 @@ fn run(args: Args) -> Result<bool> {
     if let Some(Internal::Client(client)) = args.internal {
         return ipc_client::run(&client).map(|()| true);
     }
-    let all = [Bench::Start, Bench::Links, Bench::Mesh, Bench::Size];
+    let all = [
+        Bench::Start,
+        Bench::Links,
+        Bench::Mesh,
+        Bench::Queue,
+        Bench::Size,
+    ];
     let chosen = if args.bench.is_empty() {
         all.to_vec()
     } else {
@@ -90,6 +101,7 @@ fn run(args: Args) -> Result<bool> {
             Bench::Start => runtime.block_on(start::run(args.runs, &mut show))?,
             Bench::Links => runtime.block_on(links::run(args.runs, &mut show))?,
             Bench::Mesh => runtime.block_on(links::mesh(args.runs, &mut show))?,
+            Bench::Queue => runtime.block_on(queue::run(args.runs, &mut show))?,
             Bench::Size => size::run(&mut show)?,
         }
     }

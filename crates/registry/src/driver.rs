@@ -23,11 +23,15 @@ use crate::metrics::Metrics;
 use crate::sockets::Sockets;
 use crate::store::{Progress, Reader, StoreError, Writer};
 
-/// Commands that wait for the core. Each takes microseconds; producers pause when it is full.
-const MAX_QUEUED_COMMANDS: usize = 4_096;
+/// Commands that wait for the core. Each takes microseconds, and holds a frame of up to 2 MiB; producers pause when it
+/// is full.
+const MAX_QUEUED_COMMANDS: usize = 256;
 
-/// Commits under way before commands wait: bounds what a failing disk throws away, and what is held in memory.
+/// Commits under way before commands wait: bounds what a failing disk throws away.
 const MAX_COMMITS_UNDER_WAY: usize = 1_024;
+
+/// Writes in them before commands wait: bounds what is held in memory. One report of direct work may bring a thousand.
+const MAX_WRITES_UNDER_WAY: usize = 16_384;
 
 /// Milliseconds between two attempts to read the store back after it failed.
 const RELOAD_RETRY_MS: u64 = 200;
@@ -137,6 +141,7 @@ pub(crate) fn start(parts: Parts) -> (CoreHandle, tokio::task::JoinHandle<()>) {
         parts,
         held: VecDeque::new(),
         under_way: 0,
+        writes_under_way: 0,
         epoch: 0,
         last_number: 0,
         answers: BTreeMap::new(),
@@ -154,6 +159,7 @@ enum Held {
     /// Everything behind waits for this batch.
     Barrier {
         number: u64,
+        writes: usize,
         newcomers: Vec<StoredNewcomer>,
     },
     Output(Output),
@@ -167,6 +173,8 @@ struct Driver {
     held: VecDeque<Held>,
     /// Barriers in `held`.
     under_way: usize,
+    /// Writes behind them.
+    writes_under_way: usize,
     /// Grows with every reload: the writer throws away what an older epoch decided.
     epoch: u64,
     last_number: u64,
@@ -188,7 +196,7 @@ impl Driver {
                 },
                 Some(found) = self.lookups.next() => self.found(found, &mut queue).await,
                 () = sleep_until(deadline) => self.handle(Input::Tick),
-                command = queue.recv(), if self.under_way < MAX_COMMITS_UNDER_WAY => match command {
+                command = queue.recv(), if self.has_room() => match command {
                     Some(Command::Input(input)) => self.handle(*input),
                     Some(Command::Request { request, caller, op, answer }) => {
                         self.answers.insert(request, answer);
@@ -199,6 +207,11 @@ impl Driver {
             }
         }
         self.finish(queue).await;
+    }
+
+    /// Whether the store keeps up.
+    fn has_room(&self) -> bool {
+        self.under_way < MAX_COMMITS_UNDER_WAY && self.writes_under_way < MAX_WRITES_UNDER_WAY
     }
 
     fn handle(&mut self, input: Input) {
@@ -227,11 +240,14 @@ impl Driver {
             Write::PutNewcomer { newcomer, .. } => Some(newcomer.clone()),
             _ => None,
         });
+        let writes = batch.writes.len();
         self.held.push_back(Held::Barrier {
             number,
+            writes,
             newcomers: newcomers.collect(),
         });
         self.under_way += 1;
+        self.writes_under_way += writes;
         // The writer outlives the driver; a closed one is a registry that is being dropped.
         let _ = self.parts.writer.commit(self.epoch, number, batch).await;
     }
@@ -249,8 +265,13 @@ impl Driver {
     fn release(&mut self, durable: u64) {
         loop {
             match self.held.pop_front() {
-                Some(Held::Barrier { number, newcomers }) if number <= durable => {
+                Some(Held::Barrier {
+                    number,
+                    writes,
+                    newcomers,
+                }) if number <= durable => {
                     self.under_way -= 1;
+                    self.writes_under_way -= writes;
                     newcomers.iter().for_each(|n| self.parts.devices.update(n));
                 }
                 Some(Held::Output(output)) => self.perform(output),
@@ -339,6 +360,7 @@ impl Driver {
         let problem = Problem::from(StoreError::Failed(String::new()));
         self.epoch += 1;
         self.under_way = 0;
+        self.writes_under_way = 0;
         for held in std::mem::take(&mut self.held) {
             match held {
                 Held::Output(Output::Reply { request, .. }) => {

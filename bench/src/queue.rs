@@ -1,0 +1,263 @@
+//! The durable queue: submits, whole tasks, the way to a handler, and what a long history costs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use seamesh_agent::{Agent, Ctx, SkillError};
+use seamesh_harness::Mesh;
+use seamesh_proto::Payload;
+use seamesh_proto::rest::Role;
+use seamesh_proto::task::SubmitTask;
+use serde_json::json;
+use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use crate::measure::{median, ms, percentile};
+use crate::report::{Goal, Metric};
+use crate::rest_load::{CONNECTIONS, Submitter, Target, submits_per_s};
+use crate::worker::Worker;
+use crate::{ceilings, rest_load};
+
+const SUBMITS_PER_S: f64 = 20_000.0;
+const TASKS_PER_S: f64 = 8_000.0;
+const TASK_P99_MS: f64 = 20.0;
+const START_P50_MS: f64 = 1.5;
+/// With the history both rates keep this share.
+const SHARE_WITH_HISTORY: f64 = 0.9;
+const REGISTRY_MB: f64 = 100.0;
+
+/// Ended tasks in the long history.
+const HISTORY: usize = 1_000_000;
+/// Registered agents and live tasks of the memory bench.
+const AGENTS: usize = 1_000;
+const LIVE: usize = 10_000;
+
+/// How long one run of a load lasts.
+const RUN: Duration = Duration::from_secs(1);
+/// Tasks timed on their way to a handler, per run.
+const STARTS: usize = 300;
+
+/// Runs every queue bench.
+pub(crate) async fn run(runs: usize, show: &mut impl FnMut(Metric)) -> Result<()> {
+    let mesh = Mesh::start().await?;
+    let folder = mesh.directory().to_owned();
+    let machine = tokio::task::spawn_blocking(move || ceilings::disk(&folder)).await??;
+    let (submits, tasks) = rates(&mesh, runs).await?;
+    show(
+        Metric::of_runs(
+            "queue",
+            "durable_submits",
+            submits.clone(),
+            "1/s",
+            Goal::Over(SUBMITS_PER_S),
+        )
+        .beside(&machine),
+    );
+    let done: Vec<f64> = tasks.iter().map(|t| t.per_s).collect();
+    show(
+        Metric::of_runs(
+            "queue",
+            "whole_tasks",
+            done.clone(),
+            "1/s",
+            Goal::Over(TASKS_PER_S),
+        )
+        .beside(&machine),
+    );
+    let p99: Vec<f64> = tasks.iter().map(|t| t.p99_ms).collect();
+    show(Metric::of_runs(
+        "queue",
+        "whole_task_p99",
+        p99,
+        "ms",
+        Goal::Under(TASK_P99_MS),
+    ));
+    starts(&mesh, runs, show).await?;
+    drop(mesh);
+
+    let mesh = Mesh::start().await?;
+    let history = mesh.client("historian", Role::Agent).await?;
+    let mut historian = Worker::connect(&history, "history").await?;
+    historian.make_history(mesh.admin(), HISTORY).await?;
+    let (old_submits, old_tasks) = rates(&mesh, runs).await?;
+    let old_done: Vec<f64> = old_tasks.iter().map(|t| t.per_s).collect();
+    let share = |now: &[f64], before: &[f64]| vec![median(now) / median(before)];
+    let goal = Goal::Over(SHARE_WITH_HISTORY);
+    show(Metric::of_runs(
+        "queue",
+        "durable_submits_with_history",
+        share(&old_submits, &submits),
+        "share",
+        goal,
+    ));
+    show(Metric::of_runs(
+        "queue",
+        "whole_tasks_with_history",
+        share(&old_done, &done),
+        "share",
+        goal,
+    ));
+    drop(mesh);
+    memory(show).await
+}
+
+/// What one run of whole tasks measured.
+struct Tasks {
+    per_s: f64,
+    p99_ms: f64,
+}
+
+/// Submits alone, then whole tasks.
+async fn rates(mesh: &Mesh, runs: usize) -> Result<(Vec<f64>, Vec<Tasks>)> {
+    let target = target(mesh).await?;
+    let worker = mesh.client("worker", Role::Agent).await?;
+    let worker = Worker::connect(&worker, "work").await?;
+    let (ended, ends) = mpsc::unbounded_channel();
+    let serving = tokio::spawn(worker.serve(ended));
+    let ends = Arc::new(Mutex::new(ends));
+    let (mut submits, mut tasks) = (Vec::new(), Vec::new());
+    for _ in 0..runs {
+        tasks.push(whole_tasks(&target, &ends).await?);
+        submits.push(submits_per_s(&target, RUN).await?);
+    }
+    serving.abort();
+    Ok((submits, tasks))
+}
+
+async fn target(mesh: &Mesh) -> Result<Target> {
+    let address = mesh.url().trim_start_matches("http://");
+    Ok(Target {
+        address: address.parse().context("the registry's address")?,
+        key: mesh.key("load", Role::Operator).await?,
+    })
+}
+
+/// Every connection submits a task, waits until its result is durable, and submits the next.
+async fn whole_tasks(
+    target: &Target,
+    ends: &Arc<Mutex<mpsc::UnboundedReceiver<crate::worker::Ended>>>,
+) -> Result<Tasks> {
+    type Waiting = Arc<std::sync::Mutex<BTreeMap<usize, oneshot::Sender<Instant>>>>;
+    let waiting = Waiting::default();
+    let next = Arc::new(AtomicUsize::new(0));
+    let start = Instant::now();
+    let mut connections = JoinSet::new();
+    for _ in 0..CONNECTIONS {
+        let mut submitter = Submitter::connect(target).await?;
+        let (waiting, next) = (waiting.clone(), next.clone());
+        connections.spawn(async move {
+            let mut times = Vec::new();
+            while start.elapsed() < RUN {
+                let n = next.fetch_add(1, Relaxed);
+                let (tell, told) = oneshot::channel();
+                locked(&waiting).insert(n, tell);
+                let asked = Instant::now();
+                submitter.submit("work", n).await?;
+                times.push(ms(told.await?.duration_since(asked)));
+            }
+            anyhow::Ok(times)
+        });
+    }
+    let mut times = Vec::new();
+    let mut ends = ends.lock().await;
+    loop {
+        tokio::select! {
+            Some((n, at)) = ends.recv() => {
+                if let Some(tell) = locked(&waiting).remove(&n) {
+                    // A connection that failed is told of by its own error.
+                    let _ = tell.send(at);
+                }
+            }
+            done = connections.join_next() => match done {
+                Some(done) => times.extend(done.context("a connection's task")??),
+                None => break,
+            },
+        }
+    }
+    Ok(Tasks {
+        per_s: times.len() as f64 / start.elapsed().as_secs_f64(),
+        p99_ms: percentile(&times, 0.99),
+    })
+}
+
+fn locked<T>(mutex: &std::sync::Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+struct Started {}
+
+/// From the submit of a task to the start of its handler, through registry, sidecar and agent.
+async fn starts(mesh: &Mesh, runs: usize, show: &mut impl FnMut(Metric)) -> Result<()> {
+    let sidecar = mesh.sidecar("starter").await?;
+    let (started, mut starts) = mpsc::unbounded_channel();
+    let agent = Agent::new("starter").skill("start", move |_: Ctx, _: Started| {
+        let started = started.clone();
+        async move {
+            let _ = started.send(Instant::now());
+            Ok::<_, SkillError>(1)
+        }
+    });
+    let socket = sidecar.socket.clone();
+    let serving = tokio::spawn(async move { agent.run(&socket).await });
+    let task = SubmitTask {
+        skill: "start".to_owned(),
+        payload: Payload::new(json!({})),
+        ..SubmitTask::default()
+    };
+    let mut p50 = Vec::new();
+    for _ in 0..runs {
+        let mut times = Vec::new();
+        for _ in 0..STARTS {
+            let asked = Instant::now();
+            mesh.admin().submit(&task).await?;
+            let at = starts.recv().await.context("the agent ended")?;
+            times.push(ms(at.duration_since(asked)));
+        }
+        p50.push(median(&times));
+    }
+    serving.abort();
+    show(Metric::of_runs(
+        "queue",
+        "submit_to_handler_p50",
+        p50,
+        "ms",
+        Goal::Under(START_P50_MS),
+    ));
+    Ok(())
+}
+
+/// The registry's memory with many agents, live tasks and a long history.
+async fn memory(show: &mut impl FnMut(Metric)) -> Result<()> {
+    let mesh = Mesh::start().await?;
+    let crowd = mesh.client("crowd", Role::Agent).await?;
+    for n in 0..AGENTS {
+        let agent = serde_json::from_value(json!({
+            "agent_id": format!("agent-{n}"), "hostname": "bench",
+            "capabilities": { "skills": [format!("skill-{}", n % 100), "common"] },
+        }))?;
+        crowd.register_agent(&agent).await?;
+    }
+    let mut historian =
+        Worker::connect(&mesh.client("historian", Role::Agent).await?, "history").await?;
+    historian.make_history(mesh.admin(), HISTORY).await?;
+    let target = target(&mesh).await?;
+    let mut submitter = rest_load::Submitter::connect(&target).await?;
+    for n in 0..LIVE {
+        submitter.submit("nobody", n).await?;
+    }
+    let mb = mesh.registry.resident_bytes() as f64 / 1e6;
+    show(Metric::of_runs(
+        "queue",
+        "registry_memory",
+        vec![mb],
+        "MB",
+        Goal::Under(REGISTRY_MB),
+    ));
+    Ok(())
+}

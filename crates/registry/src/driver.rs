@@ -12,10 +12,11 @@ use axum::extract::ws::Utf8Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
+use seamesh_proto::limits::MAX_SIGNAL_BYTES;
 use seamesh_proto::{Code, Problem};
 use seamesh_registry_core::store::{Batch, StoredNewcomer, StoredTask, Write};
 use seamesh_registry_core::{Caller, Core, Input, LookupId, Note, Op, Output, Reply, RequestId};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 use crate::clock::Clock;
 use crate::devices::Devices;
@@ -33,13 +34,16 @@ const MAX_COMMITS_UNDER_WAY: usize = 1_024;
 /// Writes in them before commands wait: bounds what is held in memory. One report of direct work may bring a thousand.
 const MAX_WRITES_UNDER_WAY: usize = 16_384;
 
+/// Bytes of signaling frames that wait for the core: two of the largest. Parsed they take several times that.
+const MAX_QUEUED_FRAME_BYTES: usize = 2 * MAX_SIGNAL_BYTES;
+
 /// Milliseconds between two attempts to read the store back after it failed.
 const RELOAD_RETRY_MS: u64 = 200;
 
 type Answer = Result<Reply, Problem>;
 
 enum Command {
-    Input(Box<Input>),
+    Input(Box<Input>, Option<OwnedSemaphorePermit>),
     Request {
         request: RequestId,
         caller: Caller,
@@ -54,6 +58,7 @@ enum Command {
 pub(crate) struct CoreHandle {
     commands: mpsc::Sender<Command>,
     next_request: Arc<AtomicU64>,
+    frame_bytes: Arc<Semaphore>,
 }
 
 impl CoreHandle {
@@ -83,7 +88,17 @@ impl CoreHandle {
     /// Feeds an input. Pauses while the core is busy.
     pub(crate) async fn input(&self, input: Input) {
         // A stopped core needs no inputs any more.
-        let _ = self.commands.send(Command::Input(Box::new(input))).await;
+        let command = Command::Input(Box::new(input), None);
+        let _ = self.commands.send(command).await;
+    }
+
+    /// Feeds a frame of so many bytes. Pauses while too many wait.
+    pub(crate) async fn frame(&self, input: Input, bytes: usize) {
+        let bytes = u32::try_from(bytes.min(MAX_QUEUED_FRAME_BYTES)).unwrap_or(u32::MAX);
+        let permit = self.frame_bytes.clone().acquire_many_owned(bytes).await;
+        // The semaphore is never closed.
+        let command = Command::Input(Box::new(input), permit.ok());
+        let _ = self.commands.send(command).await;
     }
 
     /// Stops the core once what it decided is durable.
@@ -108,7 +123,7 @@ struct GoneGuard<'a> {
 impl Drop for GoneGuard<'_> {
     fn drop(&mut self) {
         if let Some(request) = self.request {
-            let gone = Command::Input(Box::new(Input::RequestGone { request }));
+            let gone = Command::Input(Box::new(Input::RequestGone { request }), None);
             // With a full queue the core keeps the waiter until its time is up: bounded, and rare.
             let _ = self.handle.commands.try_send(gone);
         }
@@ -150,6 +165,7 @@ pub(crate) fn start(parts: Parts) -> (CoreHandle, tokio::task::JoinHandle<()>) {
     let handle = CoreHandle {
         commands,
         next_request: Arc::default(),
+        frame_bytes: Arc::new(Semaphore::new(MAX_QUEUED_FRAME_BYTES)),
     };
     (handle, tokio::spawn(driver.run(queue)))
 }
@@ -197,7 +213,7 @@ impl Driver {
                 Some(found) = self.lookups.next() => self.found(found, &mut queue).await,
                 () = sleep_until(deadline) => self.handle(Input::Tick),
                 command = queue.recv(), if self.has_room() => match command {
-                    Some(Command::Input(input)) => self.handle(*input),
+                    Some(Command::Input(input, _waited)) => self.handle(*input),
                     Some(Command::Request { request, caller, op, answer }) => {
                         self.answers.insert(request, answer);
                         self.handle(Input::Request { request, caller, op });
@@ -388,7 +404,7 @@ impl Driver {
         while let Ok(Some(command)) = tokio::time::timeout_at(until, queue.recv()).await {
             match command {
                 Command::Request { answer, .. } => drop(answer.send(Err(problem.clone()))),
-                Command::Input(input) => {
+                Command::Input(input, _) => {
                     if let Input::Connected { conn, .. } = *input {
                         self.parts.sockets.close(conn, problem.code);
                     }

@@ -94,16 +94,17 @@ async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
             Ok(None) => return,
             Err(_) => return tracing::debug!(conn = conn.0, "a signaling socket fell silent"),
         };
-        let input = match message {
-            Message::Text(text) => frame(conn, text.as_bytes()),
+        let (input, bytes) = match message {
+            Message::Text(text) => (frame(conn, text.as_bytes()), text.len()),
             Message::Binary(_) => {
                 let detail = "send text frames; a binary frame says nothing here";
-                bad_frame(conn, Problem::new(Code::BadEncoding, detail))
+                let problem = Problem::new(Code::BadEncoding, detail);
+                (bad_frame(conn, problem), 0)
             }
             Message::Ping(_) | Message::Pong(_) => continue,
             Message::Close(_) => return,
         };
-        app.core.input(input).await;
+        app.core.frame(input, bytes).await;
     }
 }
 

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod chaos;
 mod command_line;
+mod crash_time;
 mod crashes;
 mod direct;
 mod first_page;

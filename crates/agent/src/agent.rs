@@ -45,6 +45,7 @@ pub struct Agent {
     version: String,
     mode: String,
     max_concurrent: u32,
+    stop_grace: Duration,
     skills: Vec<Skill>,
     hooks: Hooks,
 }
@@ -58,6 +59,7 @@ impl Agent {
             version: String::new(),
             mode: String::new(),
             max_concurrent: 0,
+            stop_grace: Duration::from_secs(STOP_GRACE_S),
             skills: Vec::new(),
             hooks: Hooks {
                 message: Box::new(
@@ -89,6 +91,13 @@ impl Agent {
     /// Tasks it takes at once; 0 means the mesh's default (64).
     pub fn max_concurrent(mut self, tasks: u32) -> Self {
         self.max_concurrent = tasks;
+        self
+    }
+
+    /// Time that running skills have to end when [`run`](Self::run) is told to stop, in place of [`STOP_GRACE_S`]. What
+    /// runs longer is handed back, and another agent starts it at once.
+    pub fn stop_grace(mut self, grace: Duration) -> Self {
+        self.stop_grace = grace;
         self
     }
 
@@ -171,25 +180,26 @@ impl Agent {
             .await
     }
 
-    /// Serves at a sidecar's socket until SIGTERM or SIGINT; then running skills get [`STOP_GRACE_S`] to end, and the
-    /// rest is handed back. A sidecar that is away, or restarts, is waited for.
+    /// Serves at a sidecar's socket until SIGTERM or SIGINT; then running skills get their [grace](Self::stop_grace) to
+    /// end, and the rest is handed back. A second signal means now. A sidecar that is away, or restarts, is waited for.
     ///
     /// # Errors
     /// When the agent is not well declared, or signals cannot be listened for.
     pub async fn run(self, socket: impl AsRef<Path>) -> Result<(), AgentError> {
         let mut terminate = signal(SignalKind::terminate()).map_err(AgentError::Signals)?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(AgentError::Signals)?;
+        let grace = self.stop_grace;
         let running = self.start(socket)?;
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         tokio::select! {
-            () = running.stop(Duration::from_secs(STOP_GRACE_S)) => {}
-            // A second signal means now.
+            () = running.drain(grace) => {}
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
+        running.leave().await;
         Ok(())
     }
 
@@ -237,10 +247,19 @@ impl Running {
         &self.mesh
     }
 
-    /// Lets running skills end for at most `grace`, says goodbye, and ends.
+    /// Takes no more work, lets running skills end for at most `grace`, says goodbye, and ends.
     pub async fn stop(self, grace: Duration) {
+        self.drain(grace).await;
+        self.leave().await;
+    }
+
+    async fn drain(&self, grace: Duration) {
+        self.work.close();
         // What runs longer is handed back by the goodbye.
         let _ = tokio::time::timeout(grace, self.work.idle()).await;
+    }
+
+    async fn leave(self) {
         self.mesh.port.goodbye();
         let written = async {
             while self.mesh.port.has_output() {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -36,11 +37,18 @@ pub(crate) struct Session {
 pub(crate) struct Work {
     running: Mutex<BTreeMap<Key, watch::Sender<bool>>>,
     ended: Notify,
+    /// The agent stops: what comes now is left to the goodbye, which hands it back.
+    is_closed: AtomicBool,
 }
 
 impl Work {
     fn with<T>(&self, look: impl FnOnce(&mut BTreeMap<Key, watch::Sender<bool>>) -> T) -> T {
         look(&mut self.running.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From here on no more work is begun.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
     }
 
     /// Waits until nothing runs.
@@ -143,6 +151,9 @@ impl Session {
     }
 
     fn start(&self, task: TaskEvent) {
+        if self.work.is_closed.load(Ordering::Acquire) {
+            return;
+        }
         let key: Key = (task.task_id.clone(), task.attempt);
         let Some(skill) = self.skills.get(&task.skill) else {
             let offered: Vec<_> = self.skills.keys().map(String::as_str).collect();

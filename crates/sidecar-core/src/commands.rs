@@ -248,10 +248,11 @@ impl Sidecar {
     fn on_goodbye(&mut self) {
         self.session.is_greeted = false;
         if let Some(agent) = self.session.agent.take() {
-            self.let_go();
+            // First: the registry would hand work that it gets back to the very agent that leaves, at the cost of an attempt.
             let agent_id = agent.agent_id;
             self.fx
                 .signal(None, &ClientSignal::AgentRemove(AgentRef { agent_id }));
+            self.let_go();
         }
     }
 

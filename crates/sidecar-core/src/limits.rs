@@ -5,9 +5,10 @@ use seamesh_proto::limits::MAX_LINE_BYTES;
 /// Largest message on a link, in bytes: with its envelope it still fits an IPC line at both ends.
 pub const MAX_MESSAGE_BYTES: usize = MAX_LINE_BYTES - 1024;
 
-/// Milliseconds an agent that disconnected has to come back before its work fails over: a restart of the SDK's
-/// connection, not of a machine.
-pub const AGENT_RETURN_MS: u64 = 3_000;
+/// Milliseconds an agent that disconnected has to come back before its work fails over: room for many tries of an SDK that
+/// lost its socket and connects again (they begin 20 to 50 ms apart), and well under the second within which a killed
+/// agent's work runs elsewhere.
+pub const AGENT_RETURN_MS: u64 = 400;
 
 /// Milliseconds a client has to say `hello` before it is taken for one of the old dialect and told of the open links.
 /// It may still say `hello` later.

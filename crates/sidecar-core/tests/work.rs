@@ -397,6 +397,21 @@ fn a_skill_the_agent_lacks_is_refused_without_asking_it() {
 }
 
 #[test]
+fn a_crashed_agents_work_has_most_of_a_second_left_to_begin_elsewhere() {
+    let mut world = pair();
+    world.tell("b", &assign("t", 1, 9));
+    world.signals("b");
+    world.disconnect_client("b");
+    world.run(500);
+    let told = world.signals("b");
+    assert!(
+        told.iter()
+            .any(|s| matches!(s, ClientSignal::TaskRelease(r) if r.lease == 9)),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn an_agent_that_crashed_is_away_after_a_grace_and_its_work_fails_over() {
     let mut world = pair();
     request(&mut world, "");
@@ -448,14 +463,15 @@ fn work_that_arrives_while_the_agent_is_briefly_gone_waits_for_it() {
     let mut world = pair();
     world.disconnect_client("b");
     world.tell("b", &assign("t", 1, 5));
-    world.run(1_000);
+    let away_ms = AGENT_RETURN_MS - 50;
+    world.run(away_ms);
     world.agent("b", "bob", &["add"]);
     let tasks = tasks(&mut world, "b");
-    assert_eq!((tasks.len(), tasks[0].timeout_ms), (1, 59_000));
+    assert_eq!((tasks.len(), tasks[0].timeout_ms), (1, 60_000 - away_ms));
 }
 
 #[test]
-fn goodbye_hands_everything_back_at_once() {
+fn goodbye_hands_everything_back_after_nobody_can_hand_it_to_us_again() {
     let mut world = pair();
     world.tell("b", &assign("t", 1, 5));
     world.signals("b");
@@ -464,7 +480,7 @@ fn goodbye_hands_everything_back_at_once() {
     assert!(
         matches!(
             &told[..],
-            [ClientSignal::TaskRelease(r), ClientSignal::AgentRemove(a)] if r.lease == 5 && a.agent_id.as_str() == "bob"
+            [ClientSignal::AgentRemove(a), ClientSignal::TaskRelease(r)] if r.lease == 5 && a.agent_id.as_str() == "bob"
         ),
         "{told:?}"
     );

@@ -6,6 +6,7 @@
 
 mod agents;
 mod channels;
+pub mod history;
 mod network;
 mod registry;
 pub mod script;

@@ -54,6 +54,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "seamesh-harness",
             "seamesh-client",
             "seamesh-agent",
+            "seamesh-sim",
         ],
     ),
     (

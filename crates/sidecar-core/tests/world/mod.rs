@@ -7,6 +7,8 @@
     reason = "each test file uses its part"
 )]
 
+pub mod pair;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use seamesh_proto::ipc::{AgentCommand, AgentEvent};

@@ -66,6 +66,13 @@ pub const HTTP_LEASE_TTL_MS: u64 = 60_000;
 /// Milliseconds a lease survives its holder's closed signaling socket, so that a reconnect keeps the work.
 pub const RECONNECT_GRACE_MS: u64 = 500;
 
+/// Milliseconds before a task is handed out again once two of its attempts have ended without a result; doubled for each
+/// further one. The first costs no pause: work of an agent that was killed runs elsewhere within a second.
+pub const RETRY_FIRST_MS: u64 = 500;
+
+/// Longest pause between two attempts, in milliseconds: a service that is repaired gets its work half a minute later.
+pub const RETRY_LAST_MS: u64 = 30_000;
+
 /// Milliseconds without a heartbeat after which an agent is `stale`.
 pub const STALE_AFTER_MS: u64 = 90_000;
 

@@ -82,6 +82,7 @@ pub fn pending_task(id: &str) -> StoredTask {
             agent_id: "librarian".parse().unwrap(),
             attempt: 1,
         }),
+        not_before_ms: Some(1_700_000_000_623),
         started_ms: None,
         updated_ms: 1_700_000_000_123,
         outcome: None,
@@ -101,6 +102,7 @@ fn assigned(mut task: StoredTask) -> StoredTask {
     });
     task.assigned = Some("librarian".parse().unwrap());
     task.direct = None;
+    task.not_before_ms = None;
     task.started_ms = Some(1_700_000_000_200);
     task.updated_ms = 1_700_000_000_200;
     task

@@ -80,6 +80,7 @@ impl Core {
             ended_by: None,
             assigned: agent,
             direct: None,
+            not_before_ms: None,
             started_ms: Some(started),
             updated_ms: finished,
             outcome: Some(Outcome {

@@ -301,6 +301,8 @@ pub enum Reason {
     TaskExpiry,
     /// A lease ends.
     LeaseLapse,
+    /// A pending task's pause ends.
+    TaskReady,
     /// An agent's health changes.
     AgentHealth,
     /// A closed socket's grace ends.

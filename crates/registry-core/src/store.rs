@@ -204,6 +204,8 @@ pub struct StoredTask {
     pub assigned: Option<AgentId>,
     /// The direct attempt that came before the queue, until the first hand-out.
     pub direct: Option<DirectAttempt>,
+    /// While it waits: when it may be handed out, Unix milliseconds; `None`: at once.
+    pub not_before_ms: Option<u64>,
     /// When the present or last attempt began, Unix milliseconds.
     pub started_ms: Option<u64>,
     /// When it changed last, Unix milliseconds.

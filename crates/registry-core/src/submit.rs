@@ -108,14 +108,14 @@ impl Core {
             ended_by: None,
             assigned: None,
             direct: submission.direct,
+            not_before_ms: None,
             started_ms: None,
             updated_ms: self.now.0,
             outcome: None,
         };
         self.timers.set(Timer::Expire(id.clone()), task.expires());
-        let spec = task.spec.clone();
-        let order = self.tasks.add(task);
-        self.queue.insert(&spec, order);
+        self.tasks.add(task);
+        self.enqueue(&id);
         self.write_task(&id);
         self.place(&id);
     }

@@ -48,8 +48,8 @@ impl Tasks {
         self.live.len()
     }
 
-    /// Adds a task at the end of the order, which it answers.
-    pub(crate) fn add(&mut self, task: StoredTask) -> u64 {
+    /// Adds a task at the end of the order.
+    pub(crate) fn add(&mut self, task: StoredTask) {
         self.accepted += 1;
         let order = self.accepted;
         let live = Live {
@@ -59,7 +59,6 @@ impl Tasks {
             task,
         };
         self.live.insert(live.task.spec.id.clone(), live);
-        order
     }
 
     fn remove(&mut self, id: &TaskId) -> Option<Live> {
@@ -216,6 +215,7 @@ impl Core {
         let holder = task.lease.take().map(|lease| lease.agent_id);
         self.timers.cancel(&Timer::Expire(id.clone()));
         self.timers.cancel(&Timer::Lapse(id.clone()));
+        self.timers.cancel(&Timer::Ready(id.clone()));
         self.write_task(id);
         self.lookups.task_ended(id);
         if let Some(live) = self.tasks.remove(id) {

@@ -13,6 +13,8 @@ pub(crate) enum Timer {
     Expire(TaskId),
     /// A lease ends.
     Lapse(TaskId),
+    /// A pending task may be handed out from now on.
+    Ready(TaskId),
     /// An agent's health may change.
     Health(AgentId),
     /// An agent's socket closed a while ago.
@@ -30,6 +32,7 @@ impl Timer {
         match self {
             Self::Expire(_) => Reason::TaskExpiry,
             Self::Lapse(_) => Reason::LeaseLapse,
+            Self::Ready(_) => Reason::TaskReady,
             Self::Health(_) => Reason::AgentHealth,
             Self::Grace(_) => Reason::ReconnectGrace,
             Self::Wait(_) => Reason::WaitTimeout,

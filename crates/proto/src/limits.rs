@@ -48,6 +48,15 @@ pub const DEFAULT_TTL_S: u64 = 300;
 /// Longest TTL, in seconds (30 days).
 pub const MAX_TTL_S: u64 = 30 * 24 * 3600;
 
+/// Highest priority of a task; the lowest is its negative. More steps than anybody tells apart.
+pub const MAX_PRIORITY: i32 = 100;
+
+/// Longest delay and longest deadline of a task, in milliseconds: those of [`MAX_TTL_S`].
+pub const MAX_DEADLINE_MS: u64 = 30 * 24 * 3600 * 1000;
+
+/// Longest idempotency key, in bytes: a UUID or a digest with a prefix, and short enough for an index.
+pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
+
 /// How often a task is handed out at most when its submitter does not say.
 pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 

@@ -182,7 +182,7 @@ impl Core {
     /// A lease that was live gets its full time again: its holder may still work, and has to find the registry first.
     fn load_task(&mut self, task: StoredTask) {
         let id = task.spec.id.clone();
-        self.timers.set(Timer::Expire(id.clone()), task.expires());
+        self.timers.set(Timer::Expire(id.clone()), task.ends());
         let lease = task.lease.clone();
         self.tasks.add(task);
         match lease {

@@ -211,7 +211,7 @@ fn assign_body(task: &StoredTask, lease: &Lease, now: Now) -> TaskAssign {
         attempt: task.attempt,
         lease: lease.number,
         lease_ttl_ms: lease.ttl_ms,
-        timeout_ms: task.expires().since(now),
+        timeout_ms: task.ends().since(now),
         lineage: task.spec.lineage.clone(),
     }
 }

@@ -9,7 +9,7 @@ use crate::io::{Reason, RequestId};
 /// What a timer is for. There is at most one timer for each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// A task's TTL ends.
+    /// A task's TTL or its deadline ends.
     Expire(TaskId),
     /// A lease ends.
     Lapse(TaskId),

@@ -6,6 +6,7 @@ mod agents;
 mod delay;
 mod leases;
 mod links;
+mod options;
 mod pairing;
 mod promises;
 mod relay;

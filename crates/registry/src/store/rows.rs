@@ -15,18 +15,19 @@ use serde_json::Value;
 pub(super) const TASK_COLUMNS: &str = "t.n, t.id, t.version, t.state, t.skill, t.target, t.source, t.submitter, \
      t.parent, t.root, t.depth, t.path, t.created_ms, t.ttl_s, t.max_attempts, t.attempt, t.last_lease, t.lease, \
      t.ended_by, t.assigned, t.direct, t.started_ms, t.updated_ms, t.outcome_state, t.error, \
-     t.not_before_ms";
+     t.not_before_ms, t.priority, t.deadline_ms, t.idempotency_key";
 
 /// Where the payload stands behind [`TASK_COLUMNS`]; the result follows it.
-const PAYLOAD: usize = 26;
+const PAYLOAD: usize = 29;
 
-/// Inserts a task that does not exist yet.
+/// Inserts a task of which neither the id nor its submitter's key exists yet.
 pub(super) const INSERT_TASK: &str = "INSERT INTO tasks (id, version, state, skill, target, source, submitter, parent, \
      root, depth, path, created_ms, ttl_s, max_attempts, attempt, last_lease, lease, ended_by, assigned, direct, \
-     started_ms, updated_ms, outcome_state, error, not_before_ms) VALUES (:id, :version, :state, :skill, :target, :source, \
+     started_ms, updated_ms, outcome_state, error, not_before_ms, \
+     priority, deadline_ms, idempotency_key) VALUES (:id, :version, :state, :skill, :target, :source, \
      :submitter, :parent, :root, :depth, :path, :created_ms, :ttl_s, :max_attempts, :attempt, :last_lease, :lease, \
      :ended_by, :assigned, :direct, :started_ms, :updated_ms, :outcome_state, :error, \
-     :not_before_ms) ON CONFLICT (id) DO NOTHING";
+     :not_before_ms, :priority, :deadline_ms, :idempotency_key) ON CONFLICT DO NOTHING";
 
 /// Changes a task that is at the expected version.
 pub(super) const UPDATE_TASK: &str = "UPDATE tasks SET version = :version, state = :state, attempt = :attempt, \
@@ -68,6 +69,9 @@ pub(super) fn insert_task(
         ":outcome_state": task.outcome.as_ref().map(|o| o.state.as_str()),
         ":error": error.map(to_json),
         ":not_before_ms": task.not_before_ms.map(int),
+        ":priority": spec.priority,
+        ":deadline_ms": spec.deadline_ms.map(int),
+        ":idempotency_key": spec.idempotency_key,
     })
 }
 
@@ -120,6 +124,9 @@ pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
         created_ms: unsigned(row, 12)?,
         ttl_s: unsigned(row, 13)?,
         max_attempts: row.get(14)?,
+        priority: row.get(26)?,
+        deadline_ms: row.get::<_, Option<i64>>(27)?.map(i64::cast_unsigned),
+        idempotency_key: row.get(28)?,
     };
     let task = StoredTask {
         spec: Arc::new(spec),

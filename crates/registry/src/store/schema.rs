@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 /// What brings a file from each version to the next, the first from nothing. Its number of steps is kept in SQLite's
 /// `user_version`; a step that was released never changes.
-const STEPS: &[&str] = &[TABLES, PAUSES];
+const STEPS: &[&str] = &[TABLES, PAUSES, OPTIONS, HISTORY];
 
 /// Version of the tables that this registry writes.
 const VERSION: i64 = STEPS.len() as i64;
@@ -84,6 +84,21 @@ CREATE TABLE sessions (
 /// Tasks that wait for their time.
 const PAUSES: &str = "ALTER TABLE tasks ADD COLUMN not_before_ms INTEGER;";
 
+/// What a submitter may ask for. Most tasks have no key, and those cost the index nothing.
+const OPTIONS: &str = "
+ALTER TABLE tasks ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN deadline_ms INTEGER;
+ALTER TABLE tasks ADD COLUMN idempotency_key TEXT;
+CREATE UNIQUE INDEX tasks_by_key ON tasks(submitter, idempotency_key) WHERE idempotency_key IS NOT NULL;
+";
+
+/// Which task an event tells of: its history is read without looking at any other's.
+const HISTORY: &str = "
+ALTER TABLE events ADD COLUMN task TEXT;
+UPDATE events SET task = json_extract(body, '$.payload.id') WHERE json_extract(body, '$.type') = 'task_changed';
+CREATE INDEX events_by_task ON events(task, seq) WHERE task IS NOT NULL;
+";
+
 /// Why a database file is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -147,6 +162,9 @@ mod tests {
                         ttl_s, max_attempts, attempt, last_lease, updated_ms) \
                         VALUES ('t', 1, 'pending', 's', '', 'op', 0, 'queue', 5, 300, 3, 0, 0, 5)";
             connection.execute(task, []).unwrap();
+            let event = r#"INSERT INTO events (seq, at_ms, body)
+                VALUES (1, 5, '{"type":"task_changed","payload":{"id":"t"}}')"#;
+            connection.execute(event, []).unwrap();
             let version = i64::try_from(version).unwrap();
             connection
                 .pragma_update(None, "user_version", version)
@@ -155,6 +173,9 @@ mod tests {
             let ids = ["t".parse().unwrap()];
             let found = super::super::lists::find(&connection, &ids).unwrap();
             assert_eq!(found[0].spec.skill, "s", "from version {version}");
+            let history = super::super::lists::history(&connection, &ids[0], 0, 9).unwrap();
+            let known = usize::from(version < 4);
+            assert_eq!(history.len(), known, "from version {version}");
         }
     }
 

@@ -7,7 +7,7 @@ use seamesh_proto::rest::TaskQuery;
 use seamesh_proto::task::{Outcome, TaskState};
 use seamesh_proto::{Now, TaskId};
 use seamesh_registry_core::contract::{self, Subject, pending_task};
-use seamesh_registry_core::store::{Batch, Conflict, Loaded, StoredTask, Write};
+use seamesh_registry_core::store::{Batch, Conflict, Loaded, StoredTask, TaskKey, Write};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -58,6 +58,10 @@ impl Subject for SqliteSubject {
 
     fn find(&mut self, ids: &[TaskId]) -> Vec<StoredTask> {
         lists::find(&self.reading(), ids).unwrap()
+    }
+
+    fn find_key(&mut self, key: &TaskKey) -> Option<StoredTask> {
+        lists::find_key(&self.reading(), key).unwrap()
     }
 
     fn events_after(&mut self, after: u64) -> Vec<EventRecord> {
@@ -223,6 +227,10 @@ fn filtered_lists_are_answered_from_indices() {
         ("t.assigned = 'a'", "tasks_by_assigned"),
         ("t.source = 'a' AND t.source <> ''", "tasks_by_source"),
         ("t.root = 'a'", "tasks_by_root"),
+        (
+            "t.submitter = 'a' AND t.idempotency_key = 'k'",
+            "tasks_by_key",
+        ),
     ] {
         let sql = format!(
             "EXPLAIN QUERY PLAN SELECT t.n FROM tasks t WHERE {terms} AND t.n < 9 ORDER BY t.n DESC LIMIT 5"
@@ -230,6 +238,21 @@ fn filtered_lists_are_answered_from_indices() {
         let plan: String = connection.query_row(&sql, [], |row| row.get(3)).unwrap();
         assert!(plan.contains(index), "{terms}: {plan}");
     }
+}
+
+#[test]
+fn a_history_is_read_from_its_index_alone() {
+    let subject = SqliteSubject::new();
+    let sql = format!("EXPLAIN QUERY PLAN {}", lists::HISTORY);
+    let connection = subject.reading();
+    let mut statement = connection.prepare(&sql).unwrap();
+    let steps = statement.query_map(rusqlite::params!["t", 0, 9], |row| row.get(3));
+    let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
+    assert_eq!(steps.len(), 1, "no sorting: {steps:?}");
+    assert!(
+        steps[0].contains("events_by_task (task=? AND seq>?)"),
+        "{steps:?}"
+    );
 }
 
 #[test]
@@ -322,7 +345,7 @@ async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away
         .unwrap();
     progress.wait_for(|p| p.durable == 203).await.unwrap();
     let asked = ["t200", "lost", "kept"].map(|id| id.parse().unwrap());
-    let found = Reader::new(&path).find(asked.to_vec()).await.unwrap();
+    let found = Reader::new(&path).find(asked.to_vec(), None).await.unwrap();
     let found: Vec<_> = found.iter().map(|t| t.spec.id.as_str()).collect();
     assert_eq!(found, ["t200", "kept"]);
     drop((writer, progress));

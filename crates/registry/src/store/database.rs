@@ -15,12 +15,12 @@ use seamesh_registry_core::store::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::lists;
 use super::rows::{
     INSERT_TASK, Json, Parsed, TASK_COLUMNS, UPDATE_TASK, Word, insert_task, int, read_task,
     to_json, update_task,
 };
 use super::schema::{self, OpenError};
+use super::{lists, retention};
 use crate::keyring::{Key, Origin};
 use crate::secret::SecretHash;
 use crate::session::{Grant, Session};
@@ -186,6 +186,14 @@ impl Database {
             self.pruned_to = prune_to;
         }
         Ok(())
+    }
+
+    /// Deletes one portion of the tasks that ended before `before`; how many.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(crate) fn drop_ended(&mut self, before: Now) -> rusqlite::Result<usize> {
+        retention::drop_ended(&mut self.connection, before)
     }
 
     /// Every live entity.

@@ -255,6 +255,82 @@ fn a_history_is_read_from_its_index_alone() {
     );
 }
 
+/// A task that ended at some time.
+fn ended_at(id: &str, updated_ms: u64) -> StoredTask {
+    let mut task = pending_task(id);
+    task.state = TaskState::Completed;
+    task.outcome = Some(Outcome::completed(json!("x")));
+    task.updated_ms = updated_ms;
+    task
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_leaves_in_portions_and_commits_go_on_between_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.db");
+    let (writer, thread) = Writer::start(Database::open(&path, vec![], None).unwrap()).unwrap();
+    let old = 2 * super::retention::PORTION + 10;
+    let writes = (0..old).map(|n| put(ended_at(&format!("old{n}"), 1_000)));
+    let mut waits = pending_task("waits");
+    waits.updated_ms = 5;
+    let kept = [put(waits), put(ended_at("young", 2_000))];
+    let first = batch(writes.chain(kept).collect());
+    writer.commit(0, 1, first).await.unwrap();
+
+    let (before, mut number) = (Now(2_000), 1);
+    let mut portions = Vec::new();
+    while portions.last() != Some(&0) {
+        number += 1;
+        let beside = batch(vec![put(pending_task(&format!("beside{number}")))]);
+        writer.commit(0, number, beside).await.unwrap();
+        portions.push(writer.drop_ended(before).await.unwrap());
+        assert_eq!(
+            writer.progress().borrow().durable,
+            number,
+            "the commit went first"
+        );
+    }
+    assert_eq!(
+        portions,
+        [super::retention::PORTION, super::retention::PORTION, 10, 0]
+    );
+    let reader = Reader::new(&path);
+    let asked = ["old0", "old500", "waits", "young"].map(|id| id.parse().unwrap());
+    let found = reader.find(asked.to_vec(), None).await.unwrap();
+    let found: Vec<_> = found.iter().map(|t| t.spec.id.as_str()).collect();
+    assert_eq!(found, ["waits", "young"]);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for (table, rows) in [("task_payloads", 2 + portions.len()), ("task_results", 1)] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let left: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, i64::try_from(rows).unwrap(), "{table}");
+    }
+    // Its key is free again.
+    let key = ended_at("old0", 0).spec.idempotency_key.clone();
+    let again = task("again", |spec| spec.idempotency_key = key);
+    writer
+        .commit(0, number + 1, batch(vec![put(again)]))
+        .await
+        .unwrap();
+    let mut progress = writer.progress();
+    progress
+        .wait_for(|p| p.durable == number + 1)
+        .await
+        .unwrap();
+    assert_eq!(super::retention::sweep(&writer, before).await, Ok(0));
+    drop((writer, progress));
+    thread.join().unwrap();
+}
+
+#[test]
+fn what_is_old_is_found_without_looking_at_what_is_not() {
+    let subject = SqliteSubject::new();
+    let sql = format!("EXPLAIN QUERY PLAN {}", super::retention::OLD);
+    let plan = subject.reading();
+    let plan: String = plan.query_row(&sql, [1, 9], |row| row.get(3)).unwrap();
+    assert!(plan.contains("tasks_by_end (updated_ms<?)"), "{plan}");
+}
+
 #[test]
 fn a_full_disk_refuses_a_commit_whole_and_smaller_ones_still_fit() {
     let directory = tempfile::tempdir().unwrap();

@@ -6,7 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use clap::Args;
 use seamesh_client::Registry;
-use seamesh_proto::limits::MAX_HTTP_BODY_BYTES;
+use seamesh_proto::limits::{
+    DEFAULT_MAX_ATTEMPTS, MAX_ATTEMPTS, MAX_HTTP_BODY_BYTES, MAX_PRIORITY, MAX_TTL_S,
+};
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{AgentId, Code, Payload, Task, TaskError, TaskId};
 use serde_json::Value;
@@ -35,6 +37,23 @@ pub(crate) struct CallArgs {
     /// Seconds until the task is given up.
     #[arg(long, default_value_t = 60, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     timeout: u64,
+    /// Goes before others that wait for the same skill: -100 to 100.
+    #[arg(long, default_value_t = 0, value_name = "N", allow_negative_numbers = true,
+        value_parser = clap::value_parser!(i32).range(-i64::from(MAX_PRIORITY)..=i64::from(MAX_PRIORITY)))]
+    priority: i32,
+    /// Seconds from now after which it fails with `deadline_exceeded`, wherever it is.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=MAX_TTL_S))]
+    deadline: Option<u64>,
+    /// Seconds from now before which it is not handed out; --timeout counts from then.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(..MAX_TTL_S))]
+    delay: u64,
+    /// Names this call: the same key again, with the same skill, agent and arguments, is the same task.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+    /// Times it may be handed out.
+    #[arg(long, default_value_t = DEFAULT_MAX_ATTEMPTS, value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_ATTEMPTS)))]
+    max_attempts: u32,
     /// Print the task's id as soon as it is in the queue, and do not wait.
     #[arg(long)]
     no_wait: bool,
@@ -48,6 +67,7 @@ pub(crate) struct CallArgs {
 /// # Errors
 /// [`TaskFailed`], or as the registry answers.
 pub(crate) async fn run(args: CallArgs) -> Result<()> {
+    let lasts_s = args.timeout.saturating_add(args.delay);
     let task = SubmitTask {
         skill: args.skill,
         target_agent_id: args
@@ -56,7 +76,12 @@ pub(crate) async fn run(args: CallArgs) -> Result<()> {
             .map(ToString::to_string)
             .unwrap_or_default(),
         payload: Payload::new(payload(&args.payload)?),
-        ttl: args.timeout,
+        ttl: lasts_s,
+        priority: args.priority,
+        not_before_ms: (args.delay > 0).then_some(args.delay * 1000),
+        deadline_ms: args.deadline.map(|s| s * 1000),
+        idempotency_key: args.idempotency_key,
+        max_attempts: args.max_attempts,
         ..SubmitTask::default()
     };
     let registry = args.access.registry()?;
@@ -64,7 +89,7 @@ pub(crate) async fn run(args: CallArgs) -> Result<()> {
     if args.no_wait {
         return serving::print(id.as_str());
     }
-    let task = ended(&registry, &id, args.timeout).await?;
+    let task = ended(&registry, &id, lasts_s).await?;
     if args.json {
         serving::print(&serde_json::to_string(&task)?)?;
     }
@@ -88,7 +113,7 @@ pub(crate) async fn run(args: CallArgs) -> Result<()> {
 
 /// The task once it is terminal. Ctrl-C cancels it first.
 async fn ended(registry: &Registry, id: &TaskId, timeout_s: u64) -> Result<Task> {
-    let at_most = Duration::from_secs(timeout_s + LAST_WORD_S);
+    let at_most = Duration::from_secs(timeout_s.saturating_add(LAST_WORD_S));
     tokio::select! {
         task = registry.wait(id, at_most) => Ok(task?),
         () = serving::asked_to_end()? => {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use seamesh_registry::{IceSettings, Options, TurnSettings};
+use seamesh_registry::{IceSettings, KEEP_ENDED_DAYS, Options, TurnSettings};
 
 use crate::{data, serving};
 
@@ -33,6 +33,10 @@ pub(crate) struct RegistryArgs {
     /// Allow tokens in the URL of /ws, for old sidecars only: URLs end up in logs.
     #[arg(long, env = "SEAMESH_COMPAT_URL_TOKEN")]
     compat_url_token: bool,
+    /// Days that a task is kept after its end.
+    #[arg(long, env = "SEAMESH_KEEP_ENDED", default_value_t = KEEP_ENDED_DAYS, value_name = "DAYS",
+        value_parser = clap::value_parser!(u64).range(1..))]
+    keep_ended: u64,
     /// STUN server told to sidecars, `stun:host:port`; may be repeated.
     #[arg(long, env = "SEAMESH_STUN", value_name = "URL", value_delimiter = ',')]
     stun: Vec<String>,
@@ -72,6 +76,7 @@ pub(crate) fn run(args: RegistryArgs) -> Result<()> {
             stun: args.stun,
             turn,
         },
+        keep_ended: Options::days(args.keep_ended),
         ..Options::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use seamesh_proto::rest::{
-    HealthAnswer, HubState, IceConfig, KeyAnswer, KeyBody, KeyRecord, LoginLink, Ok as Done,
-    SubmitAnswer, TaskPage, TaskQuery, Topology, WaitQuery,
+    HealthAnswer, HistoryQuery, HubState, IceConfig, KeyAnswer, KeyBody, KeyRecord, LoginLink,
+    Ok as Done, SubmitAnswer, TaskHistory, TaskPage, TaskQuery, Topology, WaitQuery,
 };
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{AgentId, AgentInfo, AgentRecord, Task, TaskId};
@@ -70,6 +70,16 @@ impl Registry {
     /// One task; `task_unknown` when there is none of that id.
     pub async fn task(&self, id: &TaskId) -> Result<Task, ClientError> {
         self.get(&["api", "hub", "tasks", id.as_str()]).await
+    }
+
+    /// What happened to a task, oldest first and paged (`GET /api/hub/tasks/{task_id}/history`).
+    pub async fn task_history(
+        &self,
+        id: &TaskId,
+        query: &HistoryQuery,
+    ) -> Result<TaskHistory, ClientError> {
+        let path = ["api", "hub", "tasks", id.as_str(), "history"];
+        self.get_with(&path, query).await
     }
 
     /// Cancels a task (`POST /api/hub/tasks/{task_id}/cancel`).

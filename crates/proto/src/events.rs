@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentRecord, Health};
-use crate::ids::{AgentId, PeerId};
+use crate::ids::{AgentId, PeerId, TaskId};
 use crate::rest::OnboardingEntry;
 use crate::signaling::AgentRef;
 use crate::task::Task;
@@ -34,6 +34,8 @@ messages! {
         "agent_health" => AgentHealth(AgentHealth),
         /// A task was accepted, assigned or ended. `payload` and `result` are left out: ask for the task to see them.
         "task_changed" => TaskChanged(Box<Task>),
+        /// A result, a failure or a hand-back came under a lease that is over, and was refused.
+        "stale_result" => StaleResult(StaleResult),
         /// A link opened, as one of its ends reported.
         "link_up" => LinkUp(LinkChange),
         /// A link went down: neither end reports it any more.
@@ -50,6 +52,28 @@ pub struct AgentHealth {
     pub agent_id: AgentId,
     /// Its health now.
     pub health: Health,
+}
+
+impl MeshEvent {
+    /// The task whose history it belongs to.
+    pub fn task_id(&self) -> Option<&TaskId> {
+        match self {
+            Self::TaskChanged(task) => Some(&task.id),
+            Self::StaleResult(stale) => Some(&stale.task_id),
+            _ => None,
+        }
+    }
+}
+
+/// Body of `stale_result`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct StaleResult {
+    /// The task.
+    pub task_id: TaskId,
+    /// The lease it came under; 0 when it named none.
+    pub lease: u64,
+    /// Who sent it.
+    pub peer_id: PeerId,
 }
 
 /// Body of `link_up` and `link_down`. The two ends stand in alphabetical order.

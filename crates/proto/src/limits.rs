@@ -48,6 +48,15 @@ pub const DEFAULT_TTL_S: u64 = 300;
 /// Longest TTL, in seconds (30 days).
 pub const MAX_TTL_S: u64 = 30 * 24 * 3600;
 
+/// Highest priority of a task; the lowest is its negative. More steps than anybody tells apart.
+pub const MAX_PRIORITY: i32 = 100;
+
+/// Longest delay and longest deadline of a task, in milliseconds: those of [`MAX_TTL_S`].
+pub const MAX_DEADLINE_MS: u64 = 30 * 24 * 3600 * 1000;
+
+/// Longest idempotency key, in bytes: a UUID or a digest with a prefix, and short enough for an index.
+pub const MAX_IDEMPOTENCY_KEY_BYTES: usize = 128;
+
 /// How often a task is handed out at most when its submitter does not say.
 pub const DEFAULT_MAX_ATTEMPTS: u32 = 3;
 
@@ -65,6 +74,13 @@ pub const HTTP_LEASE_TTL_MS: u64 = 60_000;
 
 /// Milliseconds a lease survives its holder's closed signaling socket, so that a reconnect keeps the work.
 pub const RECONNECT_GRACE_MS: u64 = 500;
+
+/// Milliseconds before a task is handed out again once two of its attempts have ended without a result; doubled for each
+/// further one. The first costs no pause: work of an agent that was killed runs elsewhere within a second.
+pub const RETRY_FIRST_MS: u64 = 500;
+
+/// Longest pause between two attempts, in milliseconds: a service that is repaired gets its work half a minute later.
+pub const RETRY_LAST_MS: u64 = 30_000;
 
 /// Milliseconds without a heartbeat after which an agent is `stale`.
 pub const STALE_AFTER_MS: u64 = 90_000;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::agent::{AgentRecord, Health};
+use crate::events::EventRecord;
 use crate::ids::{AgentId, PeerId, TaskId};
 use crate::signaling::LeaseRef;
 use crate::task::{Task, TaskState};
@@ -172,6 +173,29 @@ pub struct TaskPage {
     /// Where the next page begins; absent on the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<String>,
+}
+
+/// Query of `GET /api/hub/tasks/{task_id}/history`.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct HistoryQuery {
+    /// Only events numbered above this one: `next_after` of the page before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<u64>,
+    /// Page size, 1 to [`MAX_PAGE`](crate::limits::MAX_PAGE); absent: [`DEFAULT_PAGE`](crate::limits::DEFAULT_PAGE).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// Answer of `GET /api/hub/tasks/{task_id}/history`: oldest first. Events are kept for a limited time, so that the
+/// history of a task that ended long ago may lack its beginning, or be empty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskHistory {
+    /// What happened to the task: `task_changed` and `stale_result`.
+    pub events: Vec<EventRecord>,
+    /// Where the next page begins; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_after: Option<u64>,
 }
 
 /// Query of `GET /api/hub/tasks/{task_id}/wait`.

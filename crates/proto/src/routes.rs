@@ -119,6 +119,8 @@ routes! {
         "Cancels a task: the submitter's own, or any for an operator."
     GET "/api/hub/tasks/{task_id}/wait" wait_task [ANYONE] from [Cli, PythonAgent] query rest::WaitQuery, , answer Task;
         "The task once it is terminal, or as it stands when the time is up."
+    GET "/api/hub/tasks/{task_id}/history" task_history [ANYONE] from [Cli] query rest::HistoryQuery, , answer rest::TaskHistory;
+        "What happened to the task, oldest first and paged: every change, and every result refused as stale."
     GET "/api/hub/network/topology" topology [WATCH] from [Cli], , answer rest::Topology;
         "The agents and the real links between them."
     GET "/api/hub/state" hub_state [WATCH] from [Hub], , answer rest::HubState;

@@ -162,6 +162,22 @@ pub struct SubmitTask {
     pub task_id: Option<TaskId>,
     /// Times it may be handed out, 1 to [`MAX_ATTEMPTS`](crate::limits::MAX_ATTEMPTS).
     pub max_attempts: u32,
+    /// Whether it goes before others that wait for the same skill or agent: the highest first, equals in the order of
+    /// their acceptance. At most [`MAX_PRIORITY`](crate::limits::MAX_PRIORITY) above or below 0.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// Milliseconds from now before which it is not handed out; less than its TTL and its deadline.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before_ms: Option<u64>,
+    /// Milliseconds from now until it fails with code `deadline_exceeded`, wherever it is then; 1 to
+    /// [`MAX_DEADLINE_MS`](crate::limits::MAX_DEADLINE_MS). A TTL that ends sooner comes first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<u64>,
+    /// Names this submission among the caller's own, 1 to
+    /// [`MAX_IDEMPOTENCY_KEY_BYTES`](crate::limits::MAX_IDEMPOTENCY_KEY_BYTES) bytes. The same key with the same skill,
+    /// target and payload is the same task, for as long as that is kept; with others it is a `conflict`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,
@@ -180,6 +196,10 @@ impl Default for SubmitTask {
             ttl: DEFAULT_TTL_S,
             task_id: None,
             max_attempts: DEFAULT_MAX_ATTEMPTS,
+            priority: 0,
+            not_before_ms: None,
+            deadline_ms: None,
+            idempotency_key: None,
             lineage: Lineage::default(),
             direct_attempt: None,
         }
@@ -234,9 +254,26 @@ pub struct Task {
     /// When the present or last attempt began, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<f64>,
+    /// Its priority among those that wait: the highest goes first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// While it waits for its time: when it may be handed out, Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before_at: Option<f64>,
+    /// Its deadline, Unix seconds; absent: only its TTL ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deadline_at: Option<f64>,
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands a reference in"
+)]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 fn empty_text() -> Value {

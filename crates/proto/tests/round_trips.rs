@@ -61,7 +61,7 @@ fn task() -> impl Strategy<Value = Task> {
         value(),
         prop::sample::select(states.to_vec()),
     );
-    let lease = (prop::option::of(any::<u64>()), any::<u32>());
+    let lease = (prop::option::of(any::<u64>()), any::<u32>(), any::<i32>());
     (id(), what, times, lease, lineage()).prop_map(|(id, what, times, lease, lineage)| Task {
         id,
         skill: what.0.clone(),
@@ -81,6 +81,9 @@ fn task() -> impl Strategy<Value = Task> {
         max_attempts: 3,
         lease: lease.0,
         started_at: times.1,
+        priority: lease.2,
+        not_before_at: times.1,
+        deadline_at: times.1,
         lineage,
     })
 }
@@ -93,8 +96,20 @@ proptest! {
     }
 
     #[test]
-    fn a_submitted_task_survives(payload in value(), ttl in any::<u64>(), lineage in lineage()) {
-        let task = SubmitTask { payload: Payload::new(payload), ttl, lineage, ..SubmitTask::default() };
+    fn a_submitted_task_survives(
+        payload in value(), ttl in any::<u64>(), lineage in lineage(), priority in any::<i32>(),
+        times in prop::option::of(any::<u64>()), key in prop::option::of("\\PC{0,20}"),
+    ) {
+        let task = SubmitTask {
+            payload: Payload::new(payload),
+            ttl,
+            lineage,
+            priority,
+            not_before_ms: times,
+            deadline_ms: times,
+            idempotency_key: key,
+            ..SubmitTask::default()
+        };
         let text = serde_json::to_string(&task).unwrap();
         prop_assert_eq!(serde_json::from_str::<SubmitTask>(&text).unwrap(), task);
     }

@@ -16,7 +16,7 @@ use seamesh_proto::{Code, Now, TaskId};
 use serde_json::json;
 
 use crate::store::{
-    Batch, Conflict, Lease, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask,
+    Batch, Conflict, Lease, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, TaskKey,
     TaskSpec, Write,
 };
 
@@ -31,6 +31,8 @@ pub trait Subject {
     fn commit(&mut self, batch: &Batch) -> Result<(), Conflict>;
     /// Tasks by id, live or ended.
     fn find(&mut self, ids: &[TaskId]) -> Vec<StoredTask>;
+    /// The task that its submitter named so, live or ended.
+    fn find_key(&mut self, key: &TaskKey) -> Option<StoredTask>;
     /// Events numbered above `after`, in order.
     fn events_after(&mut self, after: u64) -> Vec<EventRecord>;
     /// Closes the store as a crash would and opens it again.
@@ -45,6 +47,8 @@ pub fn run<S: Subject>(mut empty: impl FnMut() -> S) {
     refuses_a_stale_write_and_its_whole_batch(empty());
     refuses_to_make_what_exists(empty());
     adds_what_ended_elsewhere_once(empty());
+    knows_a_task_by_its_submitters_key(empty());
+    refuses_a_key_that_another_task_has(empty());
     deletes(empty());
     numbers_events_in_order(empty());
     keeps_all_of_it_when_reopened(empty());
@@ -68,6 +72,9 @@ pub fn pending_task(id: &str) -> StoredTask {
         created_ms: 1_700_000_000_123,
         ttl_s: 300,
         max_attempts: 3,
+        priority: -7,
+        deadline_ms: Some(1_700_000_009_123),
+        idempotency_key: Some(format!("größe {id}")),
     };
     StoredTask {
         spec: Arc::new(spec),
@@ -82,6 +89,7 @@ pub fn pending_task(id: &str) -> StoredTask {
             agent_id: "librarian".parse().unwrap(),
             attempt: 1,
         }),
+        not_before_ms: Some(1_700_000_000_623),
         started_ms: None,
         updated_ms: 1_700_000_000_123,
         outcome: None,
@@ -101,6 +109,7 @@ fn assigned(mut task: StoredTask) -> StoredTask {
     });
     task.assigned = Some("librarian".parse().unwrap());
     task.direct = None;
+    task.not_before_ms = None;
     task.started_ms = Some(1_700_000_000_200);
     task.updated_ms = 1_700_000_000_200;
     task
@@ -327,6 +336,48 @@ fn adds_what_ended_elsewhere_once<S: Subject>(mut store: S) {
     assert_eq!(found(&mut store), Some(Outcome::completed(json!(1))));
     assert_eq!(told(&mut store), [event("first"), event("beside")]);
     assert_eq!(store.load().agents, [agent(1)]);
+}
+
+fn knows_a_task_by_its_submitters_key<S: Subject>(mut store: S) {
+    let live = pending_task("live");
+    let done = ended(assigned(pending_task("done")), Outcome::completed(json!(1)));
+    let writes = vec![put(0, live.clone()), put(0, done.clone())];
+    store.commit(&batch(writes, vec![])).unwrap();
+    store.reopen();
+    for task in [live, done] {
+        let key = task.spec.key().unwrap();
+        let foreign = TaskKey {
+            submitter: "somebody".parse().unwrap(),
+            ..key.clone()
+        };
+        assert_eq!(store.find_key(&key), Some(task));
+        assert_eq!(store.find_key(&foreign), None);
+    }
+}
+
+fn refuses_a_key_that_another_task_has<S: Subject>(mut store: S) {
+    let named = |id: &str, submitter: &str, key: Option<&str>| {
+        let mut task = pending_task(id);
+        let spec = Arc::make_mut(&mut task.spec);
+        spec.submitter = submitter.parse().unwrap();
+        spec.idempotency_key = key.map(str::to_owned);
+        batch(vec![put(0, task)], vec![event(id)])
+    };
+    store.commit(&named("t1", "a", Some("k"))).unwrap();
+    let conflict = store.commit(&named("t2", "a", Some("k"))).unwrap_err();
+    let told = Conflict {
+        kind: "idempotency_key".to_owned(),
+        key: "k".to_owned(),
+        expected: 0,
+        stored: 1,
+    };
+    assert_eq!(conflict, told);
+    assert_eq!(store.find(&["t2".parse().unwrap()]), []);
+    assert_eq!(store.events_after(0).len(), 1);
+    // Another submitter's key is another key, and no key is none.
+    store.commit(&named("t3", "b", Some("k"))).unwrap();
+    store.commit(&named("t4", "a", None)).unwrap();
+    store.commit(&named("t5", "a", None)).unwrap();
 }
 
 fn deletes<S: Subject>(mut store: S) {

@@ -41,7 +41,7 @@ impl Core {
     /// Kept in the order of the peer's frames, so that a tree is whole once its root has ended.
     fn add_ended(&mut self, caller: &Caller, direct: DirectTask) {
         let task = self.ended_directly(caller, direct);
-        self.lookups.task_ended(&task.spec.id);
+        self.lookups.task_ended(&task.spec);
         let event = MeshEvent::TaskChanged(Box::new(task.summary()));
         self.out.write(Write::AddEnded {
             task: Box::new(task),
@@ -69,6 +69,9 @@ impl Core {
             created_ms: started,
             ttl_s: (finished - started).div_ceil(1000),
             max_attempts: 1,
+            priority: 0,
+            deadline_ms: None,
+            idempotency_key: None,
         };
         StoredTask {
             spec: Arc::new(spec),
@@ -80,6 +83,7 @@ impl Core {
             ended_by: None,
             assigned: agent,
             direct: None,
+            not_before_ms: None,
             started_ms: Some(started),
             updated_ms: finished,
             outcome: Some(Outcome {

@@ -182,12 +182,11 @@ impl Core {
     /// A lease that was live gets its full time again: its holder may still work, and has to find the registry first.
     fn load_task(&mut self, task: StoredTask) {
         let id = task.spec.id.clone();
-        self.timers.set(Timer::Expire(id.clone()), task.expires());
+        self.timers.set(Timer::Expire(id.clone()), task.ends());
         let lease = task.lease.clone();
-        let spec = task.spec.clone();
-        let order = self.tasks.add(task);
+        self.tasks.add(task);
         match lease {
-            None => self.queue.insert(&spec, order),
+            None => self.enqueue(&id),
             Some(lease) => {
                 let until = self.now.plus(lease.ttl_ms.max(LEASE_TTL_MS));
                 self.timers.set(Timer::Lapse(id.clone()), until);
@@ -202,6 +201,7 @@ impl Core {
         match timer {
             Timer::Expire(id) => self.expire(&id),
             Timer::Lapse(id) => self.lapse(&id, true),
+            Timer::Ready(id) => self.pause_ended(&id),
             Timer::Health(id) => self.refresh_health(&id),
             Timer::Grace(id) => self.grace_ended(&id),
             Timer::Wait(request) => self.wait_ended(request),

@@ -11,7 +11,7 @@ use seamesh_proto::task::{SubmitTask, Task};
 use seamesh_proto::{AgentId, PeerId, Problem, TaskId};
 use serde::{Deserialize, Serialize};
 
-use crate::store::{Batch, StoredTask};
+use crate::store::{Batch, StoredTask, TaskKey};
 
 /// One signaling socket. The shell counts up: a newer socket has a larger number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,7 +81,7 @@ pub enum Input {
     Found {
         /// The question.
         lookup: LookupId,
-        /// Those of the tasks asked for that exist, in any order.
+        /// Those of the tasks asked for that exist, in any order; one that was asked for by id and by key may come twice.
         tasks: Vec<StoredTask>,
     },
     /// Time passed: what was due by now happens. (It happens before any other input, too.)
@@ -247,6 +247,8 @@ pub enum Output {
         lookup: LookupId,
         /// The tasks.
         task_ids: Vec<TaskId>,
+        /// And the one that its submitter named so.
+        key: Option<TaskKey>,
     },
     /// Something worth a log line and a counter.
     Note(Note),
@@ -273,7 +275,7 @@ pub enum Note {
         /// Who held it.
         agent_id: AgentId,
     },
-    /// A task outlived its TTL.
+    /// A task outlived its TTL or its deadline.
     TaskExpired {
         /// The task.
         task_id: TaskId,
@@ -297,10 +299,12 @@ pub enum Note {
 /// Why the core wants to be called at its next deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
-    /// A task's TTL ends.
+    /// A task's TTL or its deadline ends.
     TaskExpiry,
     /// A lease ends.
     LeaseLapse,
+    /// A pending task's pause ends.
+    TaskReady,
     /// An agent's health changes.
     AgentHealth,
     /// A closed socket's grace ends.

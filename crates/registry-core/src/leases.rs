@@ -8,6 +8,7 @@ use seamesh_proto::signaling::{LeaseRef, RegistrySignal, TaskAssign, TaskRevoke}
 use seamesh_proto::task::{Outcome, TaskState};
 use seamesh_proto::{AgentId, Code, Now, TaskId};
 
+use crate::delay::pause_ms;
 use crate::dispatch::Core;
 use crate::io::{ConnId, Note};
 use crate::store::{Lease, StoredTask};
@@ -50,6 +51,7 @@ impl Core {
             _ => task.attempt + 1,
         };
         task.last_lease += 1;
+        task.not_before_ms = None;
         let lease = Lease {
             number: task.last_lease,
             agent_id: agent_id.clone(),
@@ -74,7 +76,8 @@ impl Core {
         let Some(live) = self.tasks.get(task_id) else {
             return;
         };
-        if live.task.state != TaskState::Pending {
+        let not_before = Now(live.task.not_before_ms.unwrap_or(0));
+        if live.task.state != TaskState::Pending || not_before > self.now {
             return;
         }
         let task = &live.task;
@@ -138,7 +141,7 @@ impl Core {
         self.now.since(Now(started.unwrap_or(self.now.0)))
     }
 
-    /// A lease ends without a result: the task waits again, or has failed for good. With `revoke` its holder is told.
+    /// A lease ends without a result: the task waits again, for some time when it did so before, or has failed for good. With `revoke` its holder is told.
     pub(crate) fn lapse(&mut self, task_id: &TaskId, revoke: bool) {
         let Some(live) = self.tasks.get_mut(task_id) else {
             return;
@@ -150,7 +153,10 @@ impl Core {
         let exhausted = live.task.attempt >= live.task.spec.max_attempts;
         if !exhausted {
             live.task.state = TaskState::Pending;
-            self.queue.insert(&live.task.spec, live.order);
+            // The first lease has number 1 and none is left out: its number counts those that ended.
+            let pause = pause_ms(lease.number);
+            live.task.not_before_ms = (pause > 0).then(|| self.now.plus(pause).0);
+            self.enqueue(task_id);
         }
         let holder = self.agents.get_mut(&lease.agent_id);
         let conn = holder.and_then(|agent| {
@@ -205,7 +211,7 @@ fn assign_body(task: &StoredTask, lease: &Lease, now: Now) -> TaskAssign {
         attempt: task.attempt,
         lease: lease.number,
         lease_ttl_ms: lease.ttl_ms,
-        timeout_ms: task.expires().since(now),
+        timeout_ms: task.ends().since(now),
         lineage: task.spec.lineage.clone(),
     }
 }

@@ -10,6 +10,7 @@
 mod agents;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
+mod delay;
 mod direct;
 mod dispatch;
 mod health;

@@ -9,7 +9,7 @@ use seamesh_proto::{Code, PeerId, Problem, TaskId};
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, LookupId, Reply, RequestId};
 use crate::limits::MAX_LOOKUPS;
-use crate::store::StoredTask;
+use crate::store::{StoredTask, TaskKey, TaskSpec};
 use crate::submit::{Origin, Submission};
 
 /// What goes on once the store has answered.
@@ -52,39 +52,49 @@ impl Ask {
     }
 }
 
+/// What the store is asked for.
+#[derive(Clone, Debug)]
+struct Question {
+    ids: Vec<TaskId>,
+    key: Option<TaskKey>,
+}
+
 /// The questions that are open.
 #[derive(Debug, Default)]
 pub(crate) struct Lookups {
-    open: BTreeMap<LookupId, (Vec<TaskId>, Ask)>,
+    open: BTreeMap<LookupId, (Question, Ask)>,
     by_task: BTreeMap<TaskId, BTreeSet<LookupId>>,
+    by_key: BTreeMap<TaskKey, BTreeSet<LookupId>>,
     /// Open questions about a task that ended meanwhile: their answer may be older than that end.
     outrun: BTreeSet<LookupId>,
 }
 
 impl Lookups {
-    fn add(&mut self, lookup: LookupId, ids: Vec<TaskId>, ask: Ask) {
-        for id in &ids {
+    fn add(&mut self, lookup: LookupId, question: Question, ask: Ask) {
+        for id in &question.ids {
             self.by_task.entry(id.clone()).or_default().insert(lookup);
         }
-        self.open.insert(lookup, (ids, ask));
+        if let Some(key) = &question.key {
+            self.by_key.entry(key.clone()).or_default().insert(lookup);
+        }
+        self.open.insert(lookup, (question, ask));
     }
 
-    fn take(&mut self, lookup: LookupId) -> Option<(Vec<TaskId>, Ask)> {
-        let (ids, ask) = self.open.remove(&lookup)?;
-        for id in &ids {
-            if let Some(of_task) = self.by_task.get_mut(id) {
-                of_task.remove(&lookup);
-                if of_task.is_empty() {
-                    self.by_task.remove(id);
-                }
-            }
+    fn take(&mut self, lookup: LookupId) -> Option<(Question, Ask)> {
+        let (question, ask) = self.open.remove(&lookup)?;
+        for id in &question.ids {
+            drop_from(&mut self.by_task, id, lookup);
         }
-        Some((ids, ask))
+        if let Some(key) = &question.key {
+            drop_from(&mut self.by_key, key, lookup);
+        }
+        Some((question, ask))
     }
 
     /// A task ended: an answer that is on its way may not show it yet.
-    pub(crate) fn task_ended(&mut self, id: &TaskId) {
-        if let Some(lookups) = self.by_task.get(id) {
+    pub(crate) fn task_ended(&mut self, spec: &TaskSpec) {
+        let by_key = spec.key().and_then(|key| self.by_key.get(&key));
+        for lookups in self.by_task.get(&spec.id).into_iter().chain(by_key) {
             self.outrun.extend(lookups);
         }
     }
@@ -93,20 +103,43 @@ impl Lookups {
     pub(crate) fn drain(&mut self) -> Vec<Ask> {
         let open = std::mem::take(&mut self.open);
         self.by_task.clear();
+        self.by_key.clear();
         self.outrun.clear();
         open.into_values().map(|(_, ask)| ask).collect()
     }
 }
 
+fn drop_from<K: Ord>(index: &mut BTreeMap<K, BTreeSet<LookupId>>, key: &K, lookup: LookupId) {
+    if let Some(lookups) = index.get_mut(key) {
+        lookups.remove(&lookup);
+        if lookups.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
 impl Core {
-    /// Asks the store, then goes on with `ask`.
+    /// Asks the store for tasks by id, then goes on with `ask`.
     pub(crate) fn look_up(&mut self, ids: Vec<TaskId>, ask: Ask) {
+        self.question(Question { ids, key: None }, ask);
+    }
+
+    /// Asks the store whether a submission came before, under its id or its key.
+    pub(crate) fn look_up_submission(&mut self, origin: Origin, submission: Submission) {
+        let question = Question {
+            ids: vec![submission.spec.id.clone()],
+            key: submission.spec.key(),
+        };
+        self.question(question, Ask::Submit(origin, Box::new(submission)));
+    }
+
+    fn question(&mut self, question: Question, ask: Ask) {
         if self.lookups.open.len() >= MAX_LOOKUPS {
             let problem = Problem::new(Code::Overloaded, "too many questions to the store");
             return self.refuse_ask(&ask, problem);
         }
-        let lookup = self.out.lookup(ids.clone());
-        self.lookups.add(lookup, ids, ask);
+        let lookup = self.out.lookup(question.ids.clone(), question.key.clone());
+        self.lookups.add(lookup, question, ask);
     }
 
     fn refuse_ask(&mut self, ask: &Ask, problem: Problem) {
@@ -119,14 +152,17 @@ impl Core {
 
     /// The store answered.
     pub(crate) fn found(&mut self, lookup: LookupId, tasks: Vec<StoredTask>) {
-        let Some((ids, ask)) = self.lookups.take(lookup) else {
+        let Some((question, ask)) = self.lookups.take(lookup) else {
             return;
         };
         if self.lookups.outrun.remove(&lookup) {
-            return self.look_up(ids, ask);
+            return self.question(question, ask);
         }
-        match (ask, ids.into_iter().next()) {
+        match (ask, question.ids.into_iter().next()) {
             (Ask::Watch(conn), _) => self.watch_found(conn, &tasks),
+            (Ask::Submit(origin, submission), _) => {
+                self.submit_found(origin, *submission, tasks);
+            }
             (ask, Some(id)) => self.found_one(ask, &id, tasks.into_iter().next()),
             (_, None) => {}
         }
@@ -134,7 +170,6 @@ impl Core {
 
     fn found_one(&mut self, ask: Ask, id: &TaskId, found: Option<StoredTask>) {
         match ask {
-            Ask::Submit(origin, submission) => self.submit_found(origin, *submission, found),
             Ask::Get(request) | Ask::Wait(request, _) if !self.is_live(id) => {
                 self.reply_task(request, id, found);
             }
@@ -151,7 +186,8 @@ impl Core {
             Ask::CancelFrame(conn, caller) => self.push_cancel_found(conn, &caller, id, found),
             Ask::Result(conn, peer, result) => self.result_found(conn, &peer, *result, found),
             Ask::Release(conn, peer, release) => self.release_found(conn, &peer, &release, found),
-            Ask::Watch(_) => {}
+            // `found` took these.
+            Ask::Watch(_) | Ask::Submit(..) => {}
         }
     }
 

@@ -6,13 +6,14 @@ use seamesh_proto::events::{EventRecord, MeshEvent};
 use seamesh_proto::{AgentId, Now, TaskId};
 
 use crate::store::{
-    Batch, Conflict, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, Write,
+    Batch, Conflict, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, TaskKey, Write,
 };
 
 /// A store in memory. What is in it is what a disk would hold: keep it across a simulated crash.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryStore {
     tasks: BTreeMap<TaskId, StoredTask>,
+    keys: BTreeMap<TaskKey, TaskId>,
     agents: BTreeMap<AgentId, StoredAgent>,
     invites: BTreeMap<String, StoredInvite>,
     newcomers: BTreeMap<String, StoredNewcomer>,
@@ -43,7 +44,8 @@ impl MemoryStore {
     /// Writes a batch, whole or not at all.
     ///
     /// # Errors
-    /// [`Conflict`] when a write was decided on another version than the stored one.
+    /// [`Conflict`] when a write was decided on another version than the stored one, or brings an idempotency key that
+    /// another task has.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), Conflict> {
         for write in &batch.writes {
             let stored = self.version(write);
@@ -56,6 +58,9 @@ impl MemoryStore {
                     stored,
                 });
             }
+            if let Some(conflict) = self.key_conflict(write) {
+                return Err(conflict);
+            }
         }
         for write in &batch.writes {
             self.apply(write.clone(), batch.at);
@@ -64,6 +69,20 @@ impl MemoryStore {
             self.tell(event.clone(), batch.at);
         }
         Ok(())
+    }
+
+    fn key_conflict(&self, write: &Write) -> Option<Conflict> {
+        let Write::PutTask { expected: 0, task } = write else {
+            return None;
+        };
+        let key = task.spec.key()?;
+        let other = self.find_key(&key)?;
+        Some(Conflict {
+            kind: "idempotency_key".to_owned(),
+            key: key.key,
+            expected: 0,
+            stored: other.version,
+        })
     }
 
     fn tell(&mut self, event: MeshEvent, at: Now) {
@@ -79,6 +98,11 @@ impl MemoryStore {
         ids.iter()
             .filter_map(|id| self.tasks.get(id).cloned())
             .collect()
+    }
+
+    /// The task that its submitter named so, live or ended.
+    pub fn find_key(&self, key: &TaskKey) -> Option<StoredTask> {
+        self.tasks.get(self.keys.get(key)?).cloned()
     }
 
     /// Every task ever committed, by id.
@@ -116,6 +140,9 @@ impl MemoryStore {
     fn apply(&mut self, write: Write, at: Now) {
         match write {
             Write::PutTask { task, .. } => {
+                if let Some(key) = task.spec.key() {
+                    self.keys.insert(key, task.spec.id.clone());
+                }
                 self.tasks.insert(task.spec.id.clone(), *task);
             }
             Write::AddEnded { task, event } => {
@@ -159,6 +186,10 @@ mod tests {
 
         fn find(&mut self, ids: &[TaskId]) -> Vec<StoredTask> {
             MemoryStore::find(self, ids)
+        }
+
+        fn find_key(&mut self, key: &TaskKey) -> Option<StoredTask> {
+            MemoryStore::find_key(self, key)
         }
 
         fn events_after(&mut self, after: u64) -> Vec<EventRecord> {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, VecDeque};
 
 use seamesh_proto::events::MeshEvent;
 use seamesh_proto::signaling::{RegistrySignal, SignalFrame};
-use seamesh_proto::{Now, Problem};
+use seamesh_proto::{Now, Problem, TaskId};
 
 use crate::io::{ConnId, LookupId, Note, Output, Reply, RequestId};
-use crate::store::{Batch, Write};
+use crate::store::{Batch, TaskKey, Write};
 
 /// Collects the outputs of one input and seals them: urgent ones, then the commit, then what waits for it.
 #[derive(Debug, Default)]
@@ -54,10 +54,14 @@ impl Outbox {
     }
 
     /// Asks the store for tasks; the answer comes as `Input::Found`.
-    pub(crate) fn lookup(&mut self, task_ids: Vec<seamesh_proto::TaskId>) -> LookupId {
+    pub(crate) fn lookup(&mut self, task_ids: Vec<TaskId>, key: Option<TaskKey>) -> LookupId {
         self.next_lookup += 1;
         let lookup = LookupId(self.next_lookup);
-        self.waiting.push(Output::Lookup { lookup, task_ids });
+        self.waiting.push(Output::Lookup {
+            lookup,
+            task_ids,
+            key,
+        });
         lookup
     }
 

@@ -3,17 +3,24 @@
 //! Taking the next task looks at one head for the agent itself and one for each of its skills, whatever else waits and
 //! however much has ended: history is not in here, and neither are tasks for others.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use seamesh_proto::{AgentId, TaskId};
 
 use crate::store::TaskSpec;
 
-/// Pending tasks in the order in which they were accepted.
+/// A task's place among those that wait: the highest priority first, equals in the order of their acceptance.
+type Place = (Reverse<i32>, u64);
+
+/// Tasks that the same agents may take.
+type Lane = BTreeMap<Place, TaskId>;
+
+/// Pending tasks by their priority, and then in the order in which they were accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
-    by_target: BTreeMap<AgentId, BTreeMap<u64, TaskId>>,
-    by_skill: BTreeMap<String, BTreeMap<u64, TaskId>>,
+    by_target: BTreeMap<AgentId, Lane>,
+    by_skill: BTreeMap<String, Lane>,
     len: usize,
     /// Entries looked at so far: what the cost test counts.
     #[cfg(test)]
@@ -28,23 +35,25 @@ impl Queue {
             None if spec.skill.is_empty() => return,
             None => self.by_skill.entry(spec.skill.clone()).or_default(),
         };
-        if lane.insert(order, spec.id.clone()).is_none() {
+        let place = (Reverse(spec.priority), order);
+        if lane.insert(place, spec.id.clone()).is_none() {
             self.len += 1;
         }
     }
 
     /// Takes a task out, if it is in.
     pub(crate) fn remove(&mut self, spec: &TaskSpec, order: u64) {
+        let place = (Reverse(spec.priority), order);
         let taken = match &spec.target {
-            Some(target) => take(&mut self.by_target, target, order),
-            None => take(&mut self.by_skill, &spec.skill, order),
+            Some(target) => take(&mut self.by_target, target, place),
+            None => take(&mut self.by_skill, &spec.skill, place),
         };
         if taken {
             self.len -= 1;
         }
     }
 
-    /// The oldest task that `agent` may take: one aimed at it, or one with no target for a skill it offers.
+    /// The first task that `agent` may take: one aimed at it, or one with no target for a skill it offers.
     pub(crate) fn next_for<'a>(
         &self,
         agent: &AgentId,
@@ -60,7 +69,7 @@ impl Queue {
                 self.looked_at.set(self.looked_at.get() + 1);
                 lane.first_key_value()
             })
-            .min_by_key(|(order, _)| **order)
+            .min_by_key(|(place, _)| **place)
             .map(|(_, id)| id)
     }
 
@@ -70,15 +79,11 @@ impl Queue {
     }
 }
 
-fn take<K: Ord + Clone>(
-    lanes: &mut BTreeMap<K, BTreeMap<u64, TaskId>>,
-    key: &K,
-    order: u64,
-) -> bool {
+fn take<K: Ord + Clone>(lanes: &mut BTreeMap<K, Lane>, key: &K, place: Place) -> bool {
     let Some(lane) = lanes.get_mut(key) else {
         return false;
     };
-    let taken = lane.remove(&order).is_some();
+    let taken = lane.remove(&place).is_some();
     if lane.is_empty() {
         lanes.remove(key);
     }
@@ -97,6 +102,7 @@ mod tests {
         let spec = Arc::make_mut(&mut task.spec);
         spec.skill = skill.to_owned();
         spec.target = target.parse().ok();
+        spec.priority = 0;
         spec.clone()
     }
 
@@ -117,6 +123,33 @@ mod tests {
         assert_eq!(next(&queue, "lib", &["search", "index"]), Some("b"));
         assert_eq!(next(&queue, "lib", &["search"]), Some("c"));
         assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn the_highest_priority_goes_first_and_equals_in_their_order() {
+        let mut queue = Queue::default();
+        let at = |id: &str, target: &str, priority: i32| TaskSpec {
+            priority,
+            ..spec(id, target, "search")
+        };
+        let tasks = [
+            (at("low", "", -100), 1),
+            (at("first", "", 0), 2),
+            (at("second", "", 0), 3),
+            (at("urgent", "", 100), 4),
+            (at("mine", "lib", 5), 5),
+        ];
+        for (spec, order) in &tasks {
+            queue.insert(spec, *order);
+        }
+        let mut taken = Vec::new();
+        while let Some(id) = next(&queue, "lib", &["search"]) {
+            let (spec, order) = tasks.iter().find(|(s, _)| s.id.as_str() == id).unwrap();
+            taken.push(spec.id.as_str());
+            queue.remove(spec, *order);
+        }
+        assert_eq!(taken, ["urgent", "mine", "first", "second", "low"]);
+        assert_eq!(queue.len(), 0);
     }
 
     #[test]

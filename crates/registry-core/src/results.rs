@@ -1,6 +1,7 @@
 //! How attempts end: results, hand-backs and renewals, each under the lease it was done under. A result under any other
-//! lease than the live one is refused.
+//! lease than the live one is refused and recorded.
 
+use seamesh_proto::events::{MeshEvent, StaleResult};
 use seamesh_proto::limits::MAX_PAYLOAD_BYTES;
 use seamesh_proto::rest::TaskUpdate;
 use seamesh_proto::signaling::{RegistrySignal, TaskAck, TaskRelease, TaskResult};
@@ -79,6 +80,9 @@ impl Core {
     fn live_release(&mut self, conn: ConnId, peer: &PeerId, release: &TaskRelease) {
         let holds = self.is_holder(peer, &release.task_id, release.lease);
         let code = (!holds).then_some(Code::LeaseStale);
+        if !holds {
+            self.stale(peer, &release.task_id, release.lease);
+        }
         self.ack(conn, &release.task_id, release.lease, code);
         if holds {
             self.lapse(&release.task_id, false);
@@ -96,7 +100,10 @@ impl Core {
             return self.live_release(conn, peer, release);
         }
         let code = match found {
-            Some(_) => Code::LeaseStale,
+            Some(_) => {
+                self.stale(peer, &release.task_id, release.lease);
+                Code::LeaseStale
+            }
             None => Code::TaskUnknown,
         };
         self.ack(conn, &release.task_id, release.lease, Some(code));
@@ -191,7 +198,13 @@ impl Core {
         lease.is_some_and(|l| l.number == number && l.peer == *peer)
     }
 
+    /// A result or a hand-back of a task that exists is refused: its history has it from now on.
     fn stale(&mut self, peer: &PeerId, id: &TaskId, lease: u64) {
+        self.out.event(MeshEvent::StaleResult(StaleResult {
+            task_id: id.clone(),
+            lease,
+            peer_id: peer.clone(),
+        }));
         self.out.note(Note::StaleResult {
             task_id: id.clone(),
             lease,

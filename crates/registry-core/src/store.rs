@@ -4,8 +4,9 @@
 //!   nothing.
 //! - Every [`Write`] names the version it was decided on. An entity that does not exist has version 0. When the stored
 //!   version is another one, the whole batch is refused with a [`Conflict`], and the core reloads and decides again.
+//! - A new task whose submitter has another task under the same idempotency key is refused in the same way.
 //! - Events are numbered by the store, in the order of their batches, within the same transaction.
-//! - A task that ended stays readable by id for as long as the store keeps it, but is not loaded.
+//! - A task that ended stays readable by id and by key for as long as the store keeps it, but is not loaded.
 //! - Committed means durable: after a crash the entity and its events are there.
 //!
 //! [`contract`](crate::contract) holds the test suite that every store runs.
@@ -133,7 +134,7 @@ impl Write {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{kind} {key:?} is at version {stored}, not {expected}")]
 pub struct Conflict {
-    /// `task`, `agent`, `invite` or `newcomer`.
+    /// `task`, `agent`, `invite`, `newcomer`, or `idempotency_key`: another task has the new one's.
     pub kind: String,
     /// The entity's key.
     pub key: String,
@@ -168,6 +169,30 @@ pub struct TaskSpec {
     pub ttl_s: u64,
     /// Times it may be handed out.
     pub max_attempts: u32,
+    /// Its priority among those that wait: the highest goes first.
+    pub priority: i32,
+    /// When it fails though its TTL has not ended, Unix milliseconds.
+    pub deadline_ms: Option<u64>,
+    /// What its submitter calls it; no other task of that submitter has the same.
+    pub idempotency_key: Option<String>,
+}
+
+/// A submission by its submitter's own name for it. At most one task has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TaskKey {
+    /// Whose name it is.
+    pub submitter: PeerId,
+    /// The name.
+    pub key: String,
+}
+
+impl TaskSpec {
+    /// Its submitter's own name for it.
+    pub fn key(&self) -> Option<TaskKey> {
+        let key = self.idempotency_key.clone()?;
+        let submitter = self.submitter.clone();
+        Some(TaskKey { submitter, key })
+    }
 }
 
 /// A live lease: one agent's right to end the task.
@@ -204,6 +229,8 @@ pub struct StoredTask {
     pub assigned: Option<AgentId>,
     /// The direct attempt that came before the queue, until the first hand-out.
     pub direct: Option<DirectAttempt>,
+    /// While it waits: when it may be handed out, Unix milliseconds; `None`: at once.
+    pub not_before_ms: Option<u64>,
     /// When the present or last attempt began, Unix milliseconds.
     pub started_ms: Option<u64>,
     /// When it changed last, Unix milliseconds.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rand_chacha::rand_core::RngCore;
 use seamesh_proto::limits::{
-    MAX_ATTEMPTS, MAX_DEPTH, MAX_LIVE_TASKS, MAX_PAYLOAD_BYTES, MAX_SKILL_BYTES, MAX_TTL_S,
+    MAX_ATTEMPTS, MAX_DEADLINE_MS, MAX_DEPTH, MAX_IDEMPOTENCY_KEY_BYTES, MAX_LIVE_TASKS,
+    MAX_PAYLOAD_BYTES, MAX_PRIORITY, MAX_SKILL_BYTES, MAX_TTL_S,
 };
 use seamesh_proto::rest::Role;
 use seamesh_proto::signaling::{RegistrySignal, TaskSubmit, TaskSubmitted};
@@ -13,7 +14,6 @@ use seamesh_proto::{AgentId, Code, Problem, TaskId};
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Reply, RequestId};
-use crate::lookups::Ask;
 use crate::store::{StoredTask, TaskSpec};
 use crate::timers::Timer;
 
@@ -31,6 +31,7 @@ pub(crate) enum Origin {
 pub(crate) struct Submission {
     pub(crate) spec: TaskSpec,
     pub(crate) direct: Option<DirectAttempt>,
+    pub(crate) not_before_ms: Option<u64>,
 }
 
 impl Core {
@@ -39,33 +40,35 @@ impl Core {
         self.submit(origin, caller, submit.task);
     }
 
-    /// Takes a submission. With an id of its own it may be a repeat, of a live task or of one that ended.
+    /// Takes a submission. With an id or a key of its own it may be a repeat, of a live task or of one that ended.
     pub(crate) fn submit(&mut self, origin: Origin, caller: &Caller, submit: SubmitTask) {
         let brought_id = submit.task_id.is_some();
         let submission = match self.check_submission(caller, submit) {
             Ok(submission) => submission,
             Err(problem) => return self.answer_submit(&origin, Err(problem)),
         };
-        if !brought_id {
+        if !brought_id && submission.spec.idempotency_key.is_none() {
             return self.accept(origin, submission);
         }
         if !self.answer_repeat(&origin, &submission) {
-            let id = submission.spec.id.clone();
-            self.look_up(vec![id], Ask::Submit(origin, Box::new(submission)));
+            self.look_up_submission(origin, submission);
         }
     }
 
-    /// Goes on with a submission after the store was asked for its id.
+    /// Goes on with a submission after the store was asked for its id and its key. Two under one key that came at once
+    /// both get here; the first is live by the time of the second.
     pub(crate) fn submit_found(
         &mut self,
         origin: Origin,
         submission: Submission,
-        found: Option<StoredTask>,
+        found: Vec<StoredTask>,
     ) {
         if self.answer_repeat(&origin, &submission) {
             return;
         }
-        match found {
+        // One that has the id goes before one that has the key.
+        let has_id = |task: &&StoredTask| task.spec.id == submission.spec.id;
+        match found.iter().find(has_id).or_else(|| found.first()) {
             None => self.accept(origin, submission),
             Some(ended) if is_same(&ended.spec, &submission.spec) => {
                 self.answer_submit(&origin, Ok(ended.spec.id.clone()));
@@ -73,19 +76,24 @@ impl Core {
                     self.out.send(vec![*conn], &RegistrySignal::TaskDone(done));
                 }
             }
-            Some(_) => self.answer_submit(&origin, Err(conflict(&submission.spec.id))),
+            Some(other) => {
+                let problem = conflict(&submission.spec, &other.spec);
+                self.answer_submit(&origin, Err(problem));
+            }
         }
     }
 
-    /// Answers a submission whose id a live task has. `false`: none has.
+    /// Answers a submission whose id or key a live task has. `false`: none has.
     fn answer_repeat(&mut self, origin: &Origin, submission: &Submission) -> bool {
-        let Some(live) = self.tasks.get(&submission.spec.id) else {
+        let spec = &submission.spec;
+        let named = || spec.key().and_then(|key| self.tasks.named(&key));
+        let Some(live) = self.tasks.get(&spec.id).or_else(named) else {
             return false;
         };
-        let id = &submission.spec.id;
-        let answer = match is_same(&live.task.spec, &submission.spec) {
-            true => Ok(id.clone()),
-            false => Err(conflict(id)),
+        let earlier = &live.task.spec;
+        let answer = match is_same(earlier, spec) {
+            true => Ok(earlier.id.clone()),
+            false => Err(conflict(spec, earlier)),
         };
         self.answer_submit(origin, answer);
         true
@@ -108,14 +116,14 @@ impl Core {
             ended_by: None,
             assigned: None,
             direct: submission.direct,
+            not_before_ms: submission.not_before_ms,
             started_ms: None,
             updated_ms: self.now.0,
             outcome: None,
         };
-        self.timers.set(Timer::Expire(id.clone()), task.expires());
-        let spec = task.spec.clone();
-        let order = self.tasks.add(task);
-        self.queue.insert(&spec, order);
+        self.timers.set(Timer::Expire(id.clone()), task.ends());
+        self.tasks.add(task);
+        self.enqueue(&id);
         self.write_task(&id);
         self.place(&id);
     }
@@ -172,8 +180,16 @@ impl Core {
             created_ms: self.now.0,
             ttl_s: submit.ttl,
             max_attempts: submit.max_attempts.max(used + 1),
+            priority: submit.priority,
+            deadline_ms: submit.deadline_ms.map(|ms| self.now.plus(ms).0),
+            idempotency_key: submit.idempotency_key,
         };
-        Ok(Submission { spec, direct })
+        let not_before_ms = submit.not_before_ms.filter(|ms| *ms > 0);
+        Ok(Submission {
+            spec,
+            direct,
+            not_before_ms: not_before_ms.map(|ms| self.now.plus(ms).0),
+        })
     }
 
     /// The agent that a credential submits as: the one it names if it owns it, else the one it owns, else nobody.
@@ -242,11 +258,13 @@ fn is_same(a: &TaskSpec, b: &TaskSpec) -> bool {
         && a.payload == b.payload
 }
 
-fn conflict(id: &TaskId) -> Problem {
-    Problem::new(
-        Code::Conflict,
-        format!("task {id} was submitted before with other content"),
-    )
+fn conflict(spec: &TaskSpec, earlier: &TaskSpec) -> Problem {
+    let id = &earlier.id;
+    let detail = match spec.id == *id {
+        true => format!("task {id} was submitted before with other content"),
+        false => format!("the idempotency key is that of task {id}, which has other content"),
+    };
+    Problem::new(Code::Conflict, detail)
 }
 
 fn parse_agent(text: &str) -> Result<AgentId, Problem> {
@@ -270,6 +288,7 @@ fn check_limits(submit: &SubmitTask) -> Result<(), Problem> {
     if !(1..=MAX_ATTEMPTS).contains(&submit.max_attempts) {
         return bad(format!("max_attempts is 1 to {MAX_ATTEMPTS}"));
     }
+    check_options(submit)?;
     let direct = submit.direct_attempt.as_ref();
     if direct.is_some_and(|d| !(1..=MAX_ATTEMPTS).contains(&d.attempt)) {
         return bad(format!("direct_attempt.attempt is 1 to {MAX_ATTEMPTS}"));
@@ -277,6 +296,31 @@ fn check_limits(submit: &SubmitTask) -> Result<(), Problem> {
     if crate::size::json_bytes(&submit.payload) > MAX_PAYLOAD_BYTES {
         let detail = format!("a payload has at most {MAX_PAYLOAD_BYTES} bytes of JSON");
         return Err(Problem::new(Code::TooLarge, detail));
+    }
+    Ok(())
+}
+
+/// Priority, times and key.
+fn check_options(submit: &SubmitTask) -> Result<(), Problem> {
+    let bad = |detail: String| Err(Problem::new(Code::BadField, detail));
+    if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&submit.priority) {
+        return bad(format!("priority is -{MAX_PRIORITY} to {MAX_PRIORITY}"));
+    }
+    let deadline = submit.deadline_ms.unwrap_or(MAX_DEADLINE_MS);
+    if !(1..=MAX_DEADLINE_MS).contains(&deadline) {
+        return bad(format!("deadline_ms is 1 to {MAX_DEADLINE_MS}"));
+    }
+    let end = deadline.min(submit.ttl * 1000);
+    if submit.not_before_ms.is_some_and(|ms| ms > 0 && ms >= end) {
+        return bad(format!(
+            "not_before_ms is less than ttl and deadline_ms: the task ends after {end} ms"
+        ));
+    }
+    let key = submit.idempotency_key.as_ref().map(String::len);
+    if key.is_some_and(|bytes| !(1..=MAX_IDEMPOTENCY_KEY_BYTES).contains(&bytes)) {
+        return bad(format!(
+            "idempotency_key has 1 to {MAX_IDEMPOTENCY_KEY_BYTES} bytes"
+        ));
     }
     Ok(())
 }

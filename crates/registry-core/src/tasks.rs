@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Note, Reply, RequestId};
-use crate::store::{StoredTask, Write};
+use crate::store::{StoredTask, TaskKey, Write};
 use crate::timers::Timer;
 
 /// A task that has not ended, with what only lives in memory.
@@ -31,6 +31,7 @@ pub(crate) struct Live {
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     live: BTreeMap<TaskId, Live>,
+    keys: BTreeMap<TaskKey, TaskId>,
     waiting: BTreeMap<RequestId, TaskId>,
     accepted: u64,
 }
@@ -38,6 +39,11 @@ pub(crate) struct Tasks {
 impl Tasks {
     pub(crate) fn get(&self, id: &TaskId) -> Option<&Live> {
         self.live.get(id)
+    }
+
+    /// The live task that its submitter named so.
+    pub(crate) fn named(&self, key: &TaskKey) -> Option<&Live> {
+        self.live.get(self.keys.get(key)?)
     }
 
     pub(crate) fn get_mut(&mut self, id: &TaskId) -> Option<&mut Live> {
@@ -48,8 +54,8 @@ impl Tasks {
         self.live.len()
     }
 
-    /// Adds a task at the end of the order, which it answers.
-    pub(crate) fn add(&mut self, task: StoredTask) -> u64 {
+    /// Adds a task at the end of the order.
+    pub(crate) fn add(&mut self, task: StoredTask) {
         self.accepted += 1;
         let order = self.accepted;
         let live = Live {
@@ -58,12 +64,18 @@ impl Tasks {
             waiters: BTreeSet::new(),
             task,
         };
-        self.live.insert(live.task.spec.id.clone(), live);
-        order
+        let id = live.task.spec.id.clone();
+        if let Some(key) = live.task.spec.key() {
+            self.keys.insert(key, id.clone());
+        }
+        self.live.insert(id, live);
     }
 
     fn remove(&mut self, id: &TaskId) -> Option<Live> {
         let live = self.live.remove(id)?;
+        if let Some(key) = live.task.spec.key() {
+            self.keys.remove(&key);
+        }
         for request in &live.waiters {
             self.waiting.remove(request);
         }
@@ -116,6 +128,12 @@ impl StoredTask {
         Now(self.spec.created_ms).plus(self.spec.ttl_s.saturating_mul(1000))
     }
 
+    /// When it fails if it has not ended by then: its TTL or its deadline, whichever is sooner.
+    pub fn ends(&self) -> Now {
+        let deadline = self.spec.deadline_ms.map_or(Now(u64::MAX), Now);
+        self.expires().min(deadline)
+    }
+
     /// The task as it is told.
     pub fn view(&self) -> Task {
         Task {
@@ -154,6 +172,9 @@ impl StoredTask {
             max_attempts: spec.max_attempts,
             lease: self.lease.as_ref().map(|l| l.number),
             started_at: self.started_ms.map(|ms| Now(ms).seconds()),
+            priority: spec.priority,
+            not_before_at: self.not_before_ms.map(|ms| Now(ms).seconds()),
+            deadline_at: spec.deadline_ms.map(|ms| Now(ms).seconds()),
             lineage: spec.lineage.clone(),
         }
     }
@@ -211,14 +232,16 @@ impl Core {
         self.queue.remove(&live.task.spec, live.order);
         let task = &mut live.task;
         task.state = outcome.state;
+        task.not_before_ms = None;
         task.outcome = Some(outcome);
         task.ended_by = ended_by;
         let holder = task.lease.take().map(|lease| lease.agent_id);
         self.timers.cancel(&Timer::Expire(id.clone()));
         self.timers.cancel(&Timer::Lapse(id.clone()));
+        self.timers.cancel(&Timer::Ready(id.clone()));
         self.write_task(id);
-        self.lookups.task_ended(id);
         if let Some(live) = self.tasks.remove(id) {
+            self.lookups.task_ended(&live.task.spec);
             self.tell_end(live);
         }
         if let Some(holder) = holder {
@@ -264,13 +287,17 @@ impl Core {
         self.finish(id, outcome, None);
     }
 
-    /// A task's TTL ended.
+    /// A task's TTL or its deadline ended.
     pub(crate) fn expire(&mut self, id: &TaskId) {
         let task_id = id.clone();
         self.out.note(Note::TaskExpired { task_id });
-        // Existing clients know this text.
-        let outcome = Outcome::failed(Code::Expired, "TTL expired");
-        self.end_from_outside(id, outcome, Code::Expired);
+        let is_expired = |live: &Live| live.task.expires() <= self.now;
+        let (code, text) = match self.tasks.get(id).is_none_or(is_expired) {
+            // Existing clients know this text.
+            true => (Code::Expired, "TTL expired"),
+            false => (Code::DeadlineExceeded, "its deadline passed"),
+        };
+        self.end_from_outside(id, Outcome::failed(code, text), code);
     }
 
     /// Cancels a live task: its submitter may, and an operator.

@@ -9,10 +9,12 @@ use crate::io::{Reason, RequestId};
 /// What a timer is for. There is at most one timer for each.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
-    /// A task's TTL ends.
+    /// A task's TTL or its deadline ends.
     Expire(TaskId),
     /// A lease ends.
     Lapse(TaskId),
+    /// A pending task may be handed out from now on.
+    Ready(TaskId),
     /// An agent's health may change.
     Health(AgentId),
     /// An agent's socket closed a while ago.
@@ -30,6 +32,7 @@ impl Timer {
         match self {
             Self::Expire(_) => Reason::TaskExpiry,
             Self::Lapse(_) => Reason::LeaseLapse,
+            Self::Ready(_) => Reason::TaskReady,
             Self::Health(_) => Reason::AgentHealth,
             Self::Grace(_) => Reason::ReconnectGrace,
             Self::Wait(_) => Reason::WaitTimeout,

@@ -312,9 +312,13 @@ impl Driver {
                 self.parts.sockets.close(conn, problem.code);
             }
             Output::Reply { request, result } => self.answer(request, result),
-            Output::Lookup { lookup, task_ids } => {
+            Output::Lookup {
+                lookup,
+                task_ids,
+                key,
+            } => {
                 let (reader, epoch) = (self.parts.reader.clone(), self.epoch);
-                let find = async move { (epoch, lookup, reader.find(task_ids).await) };
+                let find = async move { (epoch, lookup, reader.find(task_ids, key).await) };
                 self.lookups.push(Box::pin(find));
             }
             Output::Note(note) => self.note(&note),

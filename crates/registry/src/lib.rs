@@ -34,5 +34,5 @@ mod token;
 pub use data_dir::DataDirError;
 pub use ice::{IceSettings, TurnSettings};
 pub use key_file::KeyFileError;
-pub use options::{Options, Ready, RunError};
+pub use options::{KEEP_ENDED_DAYS, Options, Ready, RunError};
 pub use run::run;

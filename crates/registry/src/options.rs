@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -10,6 +11,12 @@ use crate::http::router::TableMismatch;
 use crate::ice::IceSettings;
 use crate::key_file::KeyFileError;
 use crate::store::OpenError;
+
+/// Days that a task is kept after its end when nobody says otherwise: a month of work can be looked up.
+pub const KEEP_ENDED_DAYS: u64 = 30;
+
+/// Seconds of a day.
+const DAY_S: u64 = 24 * 3600;
 
 /// How a registry runs.
 #[derive(Clone, Debug)]
@@ -27,6 +34,15 @@ pub struct Options {
     /// Largest size of the database file, in bytes; commits beyond it are refused with `store_unavailable`. `None`: as
     /// large as the disk.
     pub max_database_bytes: Option<u64>,
+    /// How long a task is kept after its end. Its idempotency key is free then, and its id unknown.
+    pub keep_ended: Duration,
+}
+
+impl Options {
+    /// An age in days.
+    pub fn days(days: u64) -> Duration {
+        Duration::from_secs(days.saturating_mul(DAY_S))
+    }
 }
 
 impl Default for Options {
@@ -38,6 +54,7 @@ impl Default for Options {
             compat_url_token: false,
             ice: IceSettings::default(),
             max_database_bytes: None,
+            keep_ended: Self::days(KEEP_ENDED_DAYS),
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::options::{Options, Ready, RunError};
 use crate::session::Sessions;
 use crate::sockets::Sockets;
-use crate::store::{Database, OpenError, Reader, Writer};
+use crate::store::{Database, OpenError, Reader, Writer, keep_sweeping};
 use crate::token::TokenSigner;
 use crate::{key_file, secret};
 
@@ -125,6 +125,12 @@ fn assemble(
         devices: devices.clone(),
         metrics: metrics.clone(),
     });
+    tokio::spawn(keep_sweeping(
+        writer.clone(),
+        clock,
+        options.keep_ended,
+        stopping.clone(),
+    ));
     let app = App {
         clock,
         signer,

@@ -118,8 +118,13 @@ impl World {
                 // The only writer: a conflict is a bug of the core, and the world must not go on.
                 result.expect("the core decided on what is stored");
             }
-            Output::Lookup { lookup, task_ids } => {
-                let tasks = self.registry.store.find(&task_ids);
+            Output::Lookup {
+                lookup,
+                task_ids,
+                key,
+            } => {
+                let mut tasks = self.registry.store.find(&task_ids);
+                tasks.extend(key.and_then(|key| self.registry.store.find_key(&key)));
                 let now = self.now();
                 if let Some(core) = self.registry.core.as_mut() {
                     core.handle(Input::Found { lookup, tasks }, now);

@@ -265,6 +265,24 @@ export interface SubmitTask {
   task_id?: string;
   /** Times it may be handed out, 1 to `MAX_ATTEMPTS`. */
   max_attempts?: number;
+  /**
+   * Whether it goes before others that wait for the same skill or agent: the highest first, equals in
+   * the order of their acceptance. At most `MAX_PRIORITY` above or below 0.
+   */
+  priority?: number;
+  /** Milliseconds from now before which it is not handed out; less than its TTL and its deadline. */
+  not_before_ms?: number;
+  /**
+   * Milliseconds from now until it fails with code `deadline_exceeded`, wherever it is then; 1 to
+   * `MAX_DEADLINE_MS`. A TTL that ends sooner comes first.
+   */
+  deadline_ms?: number;
+  /**
+   * Names this submission among the caller's own, 1 to `MAX_IDEMPOTENCY_KEY_BYTES` bytes. The same key
+   * with the same skill, target and payload is the same task, for as long as that is kept; with others
+   * it is a `conflict`.
+   */
+  idempotency_key?: string;
   /** The task whose handler asked for this one. */
   parent_id?: string;
   /** The first task of the tree; absent on the first task itself. */
@@ -323,6 +341,12 @@ export interface MeshEventTaskChanged {
   payload: Task;
 }
 
+/** A result, a failure or a hand-back came under a lease that is over, and was refused. */
+export interface MeshEventStaleResult {
+  type: "stale_result";
+  payload: StaleResult;
+}
+
 /** A link opened, as one of its ends reported. */
 export interface MeshEventLinkUp {
   type: "link_up";
@@ -347,6 +371,7 @@ export type MeshEvent =
   | MeshEventAgentRemoved
   | MeshEventAgentHealth
   | MeshEventTaskChanged
+  | MeshEventStaleResult
   | MeshEventLinkUp
   | MeshEventLinkDown
   | MeshEventPairingChanged;
@@ -357,6 +382,7 @@ export const MESH_EVENT_KINDS = [
   "agent_removed",
   "agent_health",
   "task_changed",
+  "stale_result",
   "link_up",
   "link_down",
   "pairing_changed",
@@ -408,12 +434,28 @@ export interface Task {
   lease?: number;
   /** When the present or last attempt began, Unix seconds. */
   started_at?: number;
+  /** Its priority among those that wait: the highest goes first. */
+  priority?: number;
+  /** While it waits for its time: when it may be handed out, Unix seconds. */
+  not_before_at?: number;
+  /** Its deadline, Unix seconds; absent: only its TTL ends it. */
+  deadline_at?: number;
   /** The task whose handler asked for this one. */
   parent_id?: string;
   /** The first task of the tree; absent on the first task itself. */
   root_id?: string;
   /** Hops from the root; 0 at the root, at most `MAX_DEPTH`. */
   depth: number;
+}
+
+/** Body of `stale_result`. */
+export interface StaleResult {
+  /** The task. */
+  task_id: string;
+  /** The lease it came under; 0 when it named none. */
+  lease: number;
+  /** Who sent it. */
+  peer_id: string;
 }
 
 /** Body of `link_up` and `link_down`. The two ends stand in alphabetical order. */
@@ -591,6 +633,25 @@ export interface TaskUpdate {
 export interface WaitQuery {
   /** Milliseconds to wait at most, up to 60,000; absent: 30,000. Then the task is answered as it stands. */
   timeout_ms?: number;
+}
+
+/** Query of `GET /api/hub/tasks/{task_id}/history`. */
+export interface HistoryQuery {
+  /** Only events numbered above this one: `next_after` of the page before. */
+  after?: number;
+  /** Page size, 1 to `MAX_PAGE`; absent: `DEFAULT_PAGE`. */
+  limit?: number;
+}
+
+/**
+ * Answer of `GET /api/hub/tasks/{task_id}/history`: oldest first. Events are kept for a limited time,
+ * so that the history of a task that ended long ago may lack its beginning, or be empty.
+ */
+export interface TaskHistory {
+  /** What happened to the task: `task_changed` and `stale_result`. */
+  events: EventRecord[];
+  /** Where the next page begins; absent on the last. */
+  next_after?: number;
 }
 
 /** Answer of `GET /api/hub/network/topology`. */
@@ -786,6 +847,8 @@ export interface Operations {
   cancel_task: { query: undefined; body: undefined; answer: Ok };
   /** The task once it is terminal, or as it stands when the time is up. */
   wait_task: { query: WaitQuery; body: undefined; answer: Task };
+  /** What happened to the task, oldest first and paged: every change, and every result refused as stale. */
+  task_history: { query: HistoryQuery; body: undefined; answer: TaskHistory };
   /** The agents and the real links between them. */
   topology: { query: undefined; body: undefined; answer: Topology };
   /** What a dashboard shows, and the event number it is true at. */
@@ -843,6 +906,7 @@ export const ROUTES = {
   update_task: { method: "POST", path: "/api/hub/tasks/{task_id}" },
   cancel_task: { method: "POST", path: "/api/hub/tasks/{task_id}/cancel" },
   wait_task: { method: "GET", path: "/api/hub/tasks/{task_id}/wait" },
+  task_history: { method: "GET", path: "/api/hub/tasks/{task_id}/history" },
   topology: { method: "GET", path: "/api/hub/network/topology" },
   hub_state: { method: "GET", path: "/api/hub/state" },
   events: { method: "GET", path: "/api/events" },
@@ -968,6 +1032,15 @@ export const DEFAULT_TTL_S = 300;
 /** Longest TTL, in seconds (30 days). */
 export const MAX_TTL_S = 2592000;
 
+/** Highest priority of a task; the lowest is its negative. More steps than anybody tells apart. */
+export const MAX_PRIORITY = 100;
+
+/** Longest delay and longest deadline of a task, in milliseconds: those of `MAX_TTL_S`. */
+export const MAX_DEADLINE_MS = 2592000000;
+
+/** Longest idempotency key, in bytes: a UUID or a digest with a prefix, and short enough for an index. */
+export const MAX_IDEMPOTENCY_KEY_BYTES = 128;
+
 /** How often a task is handed out at most when its submitter does not say. */
 export const DEFAULT_MAX_ATTEMPTS = 3;
 
@@ -994,6 +1067,19 @@ export const HTTP_LEASE_TTL_MS = 60000;
  * work.
  */
 export const RECONNECT_GRACE_MS = 500;
+
+/**
+ * Milliseconds before a task is handed out again once two of its attempts have ended without a result;
+ * doubled for each further one. The first costs no pause: work of an agent that was killed runs
+ * elsewhere within a second.
+ */
+export const RETRY_FIRST_MS = 500;
+
+/**
+ * Longest pause between two attempts, in milliseconds: a service that is repaired gets its work half a
+ * minute later.
+ */
+export const RETRY_LAST_MS = 30000;
 
 /** Milliseconds without a heartbeat after which an agent is `stale`. */
 export const STALE_AFTER_MS = 90000;

@@ -47,6 +47,14 @@ export function count(most: number = Number.MAX_SAFE_INTEGER): Check {
   };
 }
 
+/** A whole number from -`most` to `most`. */
+export function whole(most: number): Check {
+  return (value, at) => {
+    const fits = typeof value === "number" && Number.isInteger(value) && Math.abs(value) <= most;
+    if (!fits) refuse(at, `a whole number from -${most} to ${most}`);
+  };
+}
+
 export const anything: Check = () => {};
 
 /** One of the names of `T`; the record makes the compiler ask for all of them. */

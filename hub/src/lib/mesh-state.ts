@@ -83,6 +83,8 @@ const handlers: Handlers = {
     draft.countInFlight(before, -1);
     draft.countInFlight(task, 1);
   },
+  // It changes nothing: the task's own history tells it.
+  stale_result: () => {},
   link_up: (draft, link) => {
     draft.links.write().set(linkKey(link), link);
   },

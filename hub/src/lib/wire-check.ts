@@ -23,6 +23,7 @@ import {
   type Role,
   type SessionAnswer,
   type SkillInfo,
+  type StaleResult,
   type Task,
   type TaskState,
 } from "../generated/wire";
@@ -41,8 +42,10 @@ import {
   real,
   text,
   WireError,
+  whole,
 } from "./check";
 
+const I32 = 0x7fff_ffff;
 const U16 = 0xffff;
 const U32 = 0xffff_ffff;
 
@@ -118,6 +121,9 @@ const task = object<Task>({
   max_attempts: orAbsent(count(U32)),
   lease: orNull(count()),
   started_at: orNull(real),
+  priority: orAbsent(whole(I32)),
+  not_before_at: orNull(real),
+  deadline_at: orNull(real),
   parent_id: orNull(id),
   root_id: orNull(id),
   depth: orAbsent(count(U32)),
@@ -139,6 +145,7 @@ const payloads: { readonly [K in MeshEvent["type"]]: Check } = {
   agent_removed: object<AgentRef>({ agent_id: id }),
   agent_health: object<AgentHealth>({ agent_id: id, health }),
   task_changed: task,
+  stale_result: object<StaleResult>({ task_id: id, lease: count(), peer_id: id }),
   link_up: object<LinkChange>({ from_peer: id, to_peer: id }),
   link_down: object<LinkChange>({ from_peer: id, to_peer: id }),
   pairing_changed: newcomer,

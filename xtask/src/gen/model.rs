@@ -16,6 +16,8 @@ pub(crate) enum Ty {
     Id,
     /// A whole number from 0 to the given maximum.
     UInt(u64),
+    /// A whole number of 32 bits, which may be negative.
+    Int32,
     /// A floating-point number.
     Float,
     /// A boolean.
@@ -306,6 +308,7 @@ fn read_named(name: &str, object: &Map<String, Value>) -> Result<Ty> {
         "string" => Ty::Str,
         "boolean" => Ty::Bool,
         "number" => Ty::Float,
+        "integer" if object.get("format").is_some_and(|f| f == "int32") => Ty::Int32,
         "integer" => Ty::UInt(match object.get("format").and_then(Value::as_str) {
             Some("uint16") => u64::from(u16::MAX),
             Some("uint32") => u64::from(u32::MAX),

@@ -16,6 +16,7 @@ Id: TypeAlias = Annotated[
     str, msgspec.Meta(min_length=1, max_length=128, pattern="^[A-Za-z0-9._:@+~*=-]+$")
 ]
 UInt16: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-2147483648, le=2147483647)]
 UInt32: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=4294967295)]
 UInt64: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 

@@ -192,6 +192,7 @@ fn ty(ty_: &Ty) -> String {
         Ty::Id => "Id".to_owned(),
         Ty::Bool => "bool".to_owned(),
         Ty::Float => "float".to_owned(),
+        Ty::Int32 => "Int32".to_owned(),
         Ty::UInt(max) => format!("UInt{}", 64 - max.leading_zeros()),
         Ty::Ref(name) => name.clone(),
         Ty::Array(inner) => format!("list[{}]", ty(inner)),

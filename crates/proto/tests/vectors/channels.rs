@@ -100,6 +100,8 @@ rest_types! {
     "TaskUpdate" => rest::TaskUpdate,
     "TaskQuery" => rest::TaskQuery,
     "TaskPage" => rest::TaskPage,
+    "HistoryQuery" => rest::HistoryQuery,
+    "TaskHistory" => rest::TaskHistory,
     "WaitQuery" => rest::WaitQuery,
     "Topology" => rest::Topology,
     "HubState" => rest::HubState,

@@ -1,10 +1,11 @@
+use seamesh_proto::events::MeshEvent;
 use seamesh_proto::limits::{HEARTBEAT_MS, LEASE_TTL_MS, RECONNECT_GRACE_MS};
 use seamesh_proto::rest::TaskUpdate;
 use seamesh_proto::signaling::{
     AgentRef, ClientSignal, Heartbeat, LeaseRef, RegistrySignal, TaskRelease,
 };
 use seamesh_proto::task::{DirectAttempt, SubmitTask};
-use seamesh_proto::{Code, TaskState};
+use seamesh_proto::{Code, TaskId, TaskState};
 use seamesh_registry_core::{ConnId, Note, Op};
 use serde_json::json;
 
@@ -148,7 +149,62 @@ fn a_vanished_holders_task_goes_to_another_and_its_late_result_is_refused() {
     assert_eq!(ack.code, None);
     assert_eq!(world.task("t").result, json!("good"));
     let stale = |n: &Note| matches!(n, Note::StaleResult { lease: 1, .. });
-    assert!(world.notes.iter().any(stale), "it is recorded");
+    assert!(world.notes.iter().any(stale), "it is noted");
+    assert_eq!(stale_results(&world), [(id("t"), 1, peer("a"))]);
+}
+
+/// Task, lease and sender of each refusal in the event log.
+fn stale_results(world: &World) -> Vec<(TaskId, u64, String)> {
+    let events = world.store.events_after(0).into_iter();
+    let stale = events.filter_map(|record| match record.event {
+        MeshEvent::StaleResult(stale) => {
+            Some((stale.task_id, stale.lease, stale.peer_id.to_string()))
+        }
+        _ => None,
+    });
+    stale.collect()
+}
+
+#[test]
+fn a_failure_and_a_hand_back_under_a_stale_lease_are_recorded_while_the_task_lives_and_after() {
+    let mut world = World::new();
+    let a = world.agent("a", &["s"]);
+    world.submit(work("t", "s"));
+    let got = lease(&world.assigned(a)[0]);
+    let old = LeaseRef {
+        task_id: id("t"),
+        lease: 9,
+    };
+    let hand_back = |lease: &LeaseRef| {
+        ClientSignal::TaskRelease(TaskRelease {
+            task_id: lease.task_id.clone(),
+            lease: lease.lease,
+        })
+    };
+    world.say(a, "p-a", &hand_back(&old));
+    let failed = TaskUpdate {
+        state: TaskState::Failed,
+        result: json!(null),
+        error: "it raised".to_owned(),
+        lease: Some(8),
+    };
+    let op = Op::UpdateTask {
+        task_id: id("t"),
+        update: Box::new(failed),
+    };
+    let refused = world.ask(agent_role("p-a"), op).unwrap_err();
+    assert_eq!(refused.code, Code::LeaseStale);
+    world.result(a, "a", &got, "r");
+    world.say(a, "p-a", &hand_back(&got));
+    let leases: Vec<_> = stale_results(&world).iter().map(|s| s.1).collect();
+    assert_eq!(leases, [9, 8, got.lease]);
+    // Of a task that never was there is no history.
+    let never = LeaseRef {
+        task_id: id("never"),
+        lease: 1,
+    };
+    world.say(a, "p-a", &hand_back(&never));
+    assert_eq!(stale_results(&world).len(), 3);
 }
 
 #[test]

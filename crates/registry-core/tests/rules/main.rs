@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod agents;
+mod delay;
 mod leases;
 mod links;
+mod options;
 mod pairing;
 mod promises;
 mod relay;

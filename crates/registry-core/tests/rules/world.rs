@@ -128,8 +128,13 @@ impl World {
                 }
                 Output::Commit(_) if self.disk_full => return self.fail_commit(),
                 Output::Commit(batch) => self.store.commit(&batch).unwrap(),
-                Output::Lookup { lookup, task_ids } => {
-                    let tasks = self.store.find(&task_ids);
+                Output::Lookup {
+                    lookup,
+                    task_ids,
+                    key,
+                } => {
+                    let mut tasks = self.store.find(&task_ids);
+                    tasks.extend(key.and_then(|key| self.store.find_key(&key)));
                     let found = Input::Found { lookup, tasks };
                     match self.slow_store {
                         true => self.held_answers.push(found),

@@ -58,6 +58,7 @@ pub(crate) const HANDLERS: &[(&str, Handler)] = handlers! {
     update_task => tasks::update,
     cancel_task => tasks::cancel,
     wait_task => tasks::wait,
+    task_history => tasks::history,
 
     create_invite => pairing::create_invite,
     redeem_invite => pairing::redeem,

@@ -4,13 +4,15 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use axum::http::HeaderValue;
 use seamesh_proto::limits::{DEFAULT_PAGE, MAX_PAGE};
-use seamesh_proto::rest::{Ok as Done, SubmitAnswer, TaskPage, TaskQuery, TaskUpdate, WaitQuery};
+use seamesh_proto::rest::{
+    HistoryQuery, Ok as Done, SubmitAnswer, TaskPage, TaskQuery, TaskUpdate, WaitQuery,
+};
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Code, Task, TaskId};
 use seamesh_registry_core::store::StoredTask;
 use seamesh_registry_core::{Op, Reply};
 
-use super::call::{Answer, Call, json};
+use super::call::{Answer, Call, json, json_text};
 use super::problem::Failure;
 use crate::metrics::Metrics;
 
@@ -93,11 +95,7 @@ pub(super) async fn list_array(call: Call) -> Answer {
 
 async fn page(call: &Call) -> Result<TaskPage, Failure> {
     let query: TaskQuery = call.query()?;
-    let limit = query.limit.unwrap_or(DEFAULT_PAGE);
-    if !(1..=MAX_PAGE).contains(&limit) {
-        let detail = format!("limit: {limit} is not within 1 to {MAX_PAGE}");
-        return Err(Failure::new(Code::BadField, detail));
-    }
+    let limit = page_size(query.limit)?;
     let before = query.cursor.as_deref().map(parse_cursor).transpose()?;
     let page = call.app.reader.tasks(query, before, limit, true).await;
     let page = page.map_err(seamesh_proto::Problem::from)?;
@@ -105,6 +103,39 @@ async fn page(call: &Call) -> Result<TaskPage, Failure> {
         tasks: page.tasks.iter().map(StoredTask::view).collect(),
         next_cursor: page.next.map(|n| format!("n{n}")),
     })
+}
+
+fn page_size(asked: Option<usize>) -> Result<usize, Failure> {
+    let limit = asked.unwrap_or(DEFAULT_PAGE);
+    if (1..=MAX_PAGE).contains(&limit) {
+        return Ok(limit);
+    }
+    let detail = format!("limit: {limit} is not within 1 to {MAX_PAGE}");
+    Err(Failure::new(Code::BadField, detail))
+}
+
+pub(super) async fn history(call: Call) -> Answer {
+    let query: HistoryQuery = call.query()?;
+    let limit = page_size(query.limit)?;
+    let id = task_id(&call)?;
+    // One more than asked for tells whether there is a next page.
+    let rows = call
+        .app
+        .reader
+        .history(id.clone(), query.after.unwrap_or(0), limit + 1);
+    let rows = rows.await.map_err(seamesh_proto::Problem::from)?;
+    let mut rows =
+        rows.ok_or_else(|| Failure::new(Code::TaskUnknown, format!("there is no task {id}")))?;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = match rows.last().filter(|_| more) {
+        Some(last) => format!(r#","next_after":{}"#, last.seq),
+        None => String::new(),
+    };
+    // The records are JSON already: the answer is put together without parsing them.
+    let records: Vec<&str> = rows.iter().map(|row| row.record.as_str()).collect();
+    let text = format!(r#"{{"events":[{}]{next}}}"#, records.join(","));
+    Ok(json_text(text.into_bytes()))
 }
 
 /// A cursor is opaque to clients; here it is the number of the last task of the page before.

@@ -15,12 +15,12 @@ use seamesh_registry_core::store::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::lists;
 use super::rows::{
     INSERT_TASK, Json, Parsed, TASK_COLUMNS, UPDATE_TASK, Word, insert_task, int, read_task,
     to_json, update_task,
 };
 use super::schema::{self, OpenError};
+use super::{lists, retention};
 use crate::keyring::{Key, Origin};
 use crate::secret::SecretHash;
 use crate::session::{Grant, Session};
@@ -155,11 +155,13 @@ impl Database {
         let transaction = self.connection.transaction()?;
         let mut seq = self.last_seq;
         for batch in batches {
-            let mut insert = transaction
-                .prepare_cached("INSERT INTO events (seq, at_ms, body) VALUES (?1, ?2, ?3)")?;
+            let mut insert = transaction.prepare_cached(
+                "INSERT INTO events (seq, at_ms, body, task) VALUES (?1, ?2, ?3, ?4)",
+            )?;
             let mut tell = |event: &MeshEvent| {
                 seq += 1;
-                insert.execute(params![int(seq), int(batch.at.0), to_json(event)])
+                let task = event.task_id().map(AsRef::<str>::as_ref);
+                insert.execute(params![int(seq), int(batch.at.0), to_json(event), task])
             };
             for write in &batch.writes {
                 if let Some(event) = apply(&transaction, write)? {
@@ -184,6 +186,14 @@ impl Database {
             self.pruned_to = prune_to;
         }
         Ok(())
+    }
+
+    /// Deletes one portion of the tasks that ended before `before`; how many.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(crate) fn drop_ended(&mut self, before: Now) -> rusqlite::Result<usize> {
+        retention::drop_ended(&mut self.connection, before)
     }
 
     /// Every live entity.
@@ -294,12 +304,36 @@ fn apply<'a>(
     if done {
         return Ok(None);
     }
+    if let Some(conflict) = key_conflict(transaction, write)? {
+        return Err(CommitError::Conflict(conflict));
+    }
     let (kind, key) = write.key();
     Err(CommitError::Conflict(Conflict {
         kind: kind.to_owned(),
         key: key.to_owned(),
         expected: write.expected(),
         stored: stored_version(transaction, kind, key)?,
+    }))
+}
+
+/// Why a new task was not written though its id is new: its submitter has another under its key.
+fn key_conflict(
+    transaction: &Transaction<'_>,
+    write: &Write,
+) -> rusqlite::Result<Option<Conflict>> {
+    let Write::PutTask { expected: 0, task } = write else {
+        return Ok(None);
+    };
+    let Some(key) = task.spec.key() else {
+        return Ok(None);
+    };
+    let other = lists::find_key(transaction, &key)?;
+    let other = other.filter(|other| other.spec.id != task.spec.id);
+    Ok(other.map(|other| Conflict {
+        kind: "idempotency_key".to_owned(),
+        key: key.key,
+        expected: 0,
+        stored: other.version,
     }))
 }
 

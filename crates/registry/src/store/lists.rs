@@ -1,10 +1,10 @@
 //! Reading what is committed: lists, lookups, events. Every function works on any connection.
 
-use rusqlite::{Connection, OptionalExtension as _, ToSql, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, ToSql, params};
 use seamesh_proto::TaskId;
 use seamesh_proto::rest::TaskQuery;
 use seamesh_proto::task::TaskState;
-use seamesh_registry_core::store::StoredTask;
+use seamesh_registry_core::store::{StoredTask, TaskKey};
 
 use super::rows::{TASK_COLUMNS, int, read_task};
 
@@ -165,6 +165,33 @@ pub(super) fn find(connection: &Connection, ids: &[TaskId]) -> rusqlite::Result<
     Ok(found)
 }
 
+/// Whether there is such a task.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn exists(connection: &Connection, id: &TaskId) -> rusqlite::Result<bool> {
+    let mut statement = connection.prepare_cached("SELECT 1 FROM tasks WHERE id = ?1")?;
+    statement.exists([id.as_str()])
+}
+
+/// The task that its submitter named so.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn find_key(
+    connection: &Connection,
+    key: &TaskKey,
+) -> rusqlite::Result<Option<StoredTask>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {TASK_COLUMNS}, p.payload, r.result FROM tasks t LEFT JOIN task_payloads p ON p.n = t.n \
+         LEFT JOIN task_results r ON r.n = t.n WHERE t.submitter = ?1 AND t.idempotency_key = ?2"
+    ))?;
+    let row = statement
+        .query_row(params![key.submitter.as_str(), key.key], read_task)
+        .optional()?;
+    Ok(row.map(|(_, task)| task))
+}
+
 /// Numbers of the oldest and newest event kept; `None` before the first.
 ///
 /// # Errors
@@ -192,16 +219,38 @@ pub(super) fn events_after(
         "SELECT seq, at_ms, body FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![int(after), limit], |row| {
-        let (seq, at_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
-        let body = row.get_ref(2)?.as_str()?;
-        // The body is JSON that this registry wrote: the record is put together without parsing it.
-        Ok(EventRow {
-            seq: seq.cast_unsigned(),
-            record: format!(r#"{{"seq":{seq},"at_ms":{at_ms},"event":{body}}}"#),
-        })
-    })?;
+    let rows = statement.query_map(params![int(after), limit], read_event)?;
     rows.collect()
+}
+
+/// Up to `limit` events of one task after `after`, oldest first.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn history(
+    connection: &Connection,
+    task: &TaskId,
+    after: u64,
+    limit: usize,
+) -> rusqlite::Result<Vec<EventRow>> {
+    let mut statement = connection.prepare_cached(HISTORY)?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![task.as_str(), int(after), limit], read_event)?;
+    rows.collect()
+}
+
+/// Reads [`history`].
+pub(super) const HISTORY: &str =
+    "SELECT seq, at_ms, body FROM events WHERE task = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+
+fn read_event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
+    let (seq, at_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
+    let body = row.get_ref(2)?.as_str()?;
+    // The body is JSON that this registry wrote: the record is put together without parsing it.
+    Ok(EventRow {
+        seq: seq.cast_unsigned(),
+        record: format!(r#"{{"seq":{seq},"at_ms":{at_ms},"event":{body}}}"#),
+    })
 }
 
 /// Number of tasks in each state.

@@ -6,6 +6,7 @@
 mod database;
 mod lists;
 mod reader;
+mod retention;
 mod rows;
 mod schema;
 mod writer;
@@ -16,6 +17,7 @@ mod tests;
 pub(crate) use database::{AccessWrite, Database, EVENTS_KEPT};
 pub(crate) use lists::EventRow;
 pub(crate) use reader::Reader;
+pub(crate) use retention::keep_sweeping;
 pub(crate) use schema::OpenError;
 pub(crate) use writer::{Progress, Writer};
 

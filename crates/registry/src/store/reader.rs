@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rusqlite::{Connection, OpenFlags};
 use seamesh_proto::TaskId;
 use seamesh_proto::rest::TaskQuery;
-use seamesh_registry_core::store::{Loaded, StoredTask};
+use seamesh_registry_core::store::{Loaded, StoredTask, TaskKey};
 use tokio::sync::Semaphore;
 
 use super::StoreError;
@@ -61,12 +61,23 @@ impl Reader {
             .await
     }
 
-    /// Those of the tasks that exist.
+    /// Those of the tasks that exist, and the one that its submitter named `key`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn find(&self, ids: Vec<TaskId>) -> Result<Vec<StoredTask>, StoreError> {
-        self.read(move |c| lists::find(c, &ids)).await
+    pub(crate) async fn find(
+        &self,
+        ids: Vec<TaskId>,
+        key: Option<TaskKey>,
+    ) -> Result<Vec<StoredTask>, StoreError> {
+        self.read(move |c| {
+            let mut found = lists::find(c, &ids)?;
+            if let Some(key) = key {
+                found.extend(lists::find_key(c, &key)?);
+            }
+            Ok(found)
+        })
+        .await
     }
 
     /// Up to `limit` events after `after`, oldest first.
@@ -80,6 +91,23 @@ impl Reader {
     ) -> Result<Vec<EventRow>, StoreError> {
         self.read(move |c| lists::events_after(c, after, limit))
             .await
+    }
+
+    /// Up to `limit` events of one task after `after`, oldest first; `None`: there is no such task.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn history(
+        &self,
+        task: TaskId,
+        after: u64,
+        limit: usize,
+    ) -> Result<Option<Vec<EventRow>>, StoreError> {
+        self.read(move |c| match lists::exists(c, &task)? {
+            true => lists::history(c, &task, after, limit).map(Some),
+            false => Ok(None),
+        })
+        .await
     }
 
     /// Numbers of the oldest and newest event kept; `None` before the first.

@@ -14,19 +14,26 @@ use serde_json::Value;
 /// The columns that [`read_task`] reads, in order; `payload` and `result` may be `NULL` where they are not wanted.
 pub(super) const TASK_COLUMNS: &str = "t.n, t.id, t.version, t.state, t.skill, t.target, t.source, t.submitter, \
      t.parent, t.root, t.depth, t.path, t.created_ms, t.ttl_s, t.max_attempts, t.attempt, t.last_lease, t.lease, \
-     t.ended_by, t.assigned, t.direct, t.started_ms, t.updated_ms, t.outcome_state, t.error";
+     t.ended_by, t.assigned, t.direct, t.started_ms, t.updated_ms, t.outcome_state, t.error, \
+     t.not_before_ms, t.priority, t.deadline_ms, t.idempotency_key";
 
-/// Inserts a task that does not exist yet.
+/// Where the payload stands behind [`TASK_COLUMNS`]; the result follows it.
+const PAYLOAD: usize = 29;
+
+/// Inserts a task of which neither the id nor its submitter's key exists yet.
 pub(super) const INSERT_TASK: &str = "INSERT INTO tasks (id, version, state, skill, target, source, submitter, parent, \
      root, depth, path, created_ms, ttl_s, max_attempts, attempt, last_lease, lease, ended_by, assigned, direct, \
-     started_ms, updated_ms, outcome_state, error) VALUES (:id, :version, :state, :skill, :target, :source, \
+     started_ms, updated_ms, outcome_state, error, not_before_ms, \
+     priority, deadline_ms, idempotency_key) VALUES (:id, :version, :state, :skill, :target, :source, \
      :submitter, :parent, :root, :depth, :path, :created_ms, :ttl_s, :max_attempts, :attempt, :last_lease, :lease, \
-     :ended_by, :assigned, :direct, :started_ms, :updated_ms, :outcome_state, :error) ON CONFLICT (id) DO NOTHING";
+     :ended_by, :assigned, :direct, :started_ms, :updated_ms, :outcome_state, :error, \
+     :not_before_ms, :priority, :deadline_ms, :idempotency_key) ON CONFLICT DO NOTHING";
 
 /// Changes a task that is at the expected version.
 pub(super) const UPDATE_TASK: &str = "UPDATE tasks SET version = :version, state = :state, attempt = :attempt, \
      last_lease = :last_lease, lease = :lease, ended_by = :ended_by, assigned = :assigned, direct = :direct, \
-     started_ms = :started_ms, updated_ms = :updated_ms, outcome_state = :outcome_state, error = :error \
+     started_ms = :started_ms, updated_ms = :updated_ms, outcome_state = :outcome_state, error = :error, \
+     not_before_ms = :not_before_ms \
      WHERE id = :id AND version = :expected RETURNING n";
 
 /// Runs [`INSERT_TASK`]; the number of rows inserted.
@@ -61,6 +68,10 @@ pub(super) fn insert_task(
         ":updated_ms": int(task.updated_ms),
         ":outcome_state": task.outcome.as_ref().map(|o| o.state.as_str()),
         ":error": error.map(to_json),
+        ":not_before_ms": task.not_before_ms.map(int),
+        ":priority": spec.priority,
+        ":deadline_ms": spec.deadline_ms.map(int),
+        ":idempotency_key": spec.idempotency_key,
     })
 }
 
@@ -86,6 +97,7 @@ pub(super) fn update_task(
         ":updated_ms": int(task.updated_ms),
         ":outcome_state": task.outcome.as_ref().map(|o| o.state.as_str()),
         ":error": error.map(to_json),
+        ":not_before_ms": task.not_before_ms.map(int),
     })?;
     match rows.next()? {
         Some(row) => Ok(Some(row.get(0)?)),
@@ -95,7 +107,7 @@ pub(super) fn update_task(
 
 /// A task from [`TASK_COLUMNS`], then `payload`, then `result`.
 pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
-    let Json(payload): Json<Option<Value>> = row.get(25)?;
+    let Json(payload): Json<Option<Value>> = row.get(PAYLOAD)?;
     let spec = TaskSpec {
         id: row.get::<_, Parsed<_>>(1)?.0,
         skill: row.get(4)?,
@@ -112,6 +124,9 @@ pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
         created_ms: unsigned(row, 12)?,
         ttl_s: unsigned(row, 13)?,
         max_attempts: row.get(14)?,
+        priority: row.get(26)?,
+        deadline_ms: row.get::<_, Option<i64>>(27)?.map(i64::cast_unsigned),
+        idempotency_key: row.get(28)?,
     };
     let task = StoredTask {
         spec: Arc::new(spec),
@@ -124,6 +139,7 @@ pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
         assigned: row.get::<_, Option<Parsed<_>>>(19)?.map(|p| p.0),
         direct: row.get::<_, Json<_>>(20)?.0,
         started_ms: row.get::<_, Option<i64>>(21)?.map(i64::cast_unsigned),
+        not_before_ms: row.get::<_, Option<i64>>(25)?.map(i64::cast_unsigned),
         updated_ms: unsigned(row, 22)?,
         outcome: read_outcome(row)?,
     };
@@ -135,7 +151,7 @@ fn read_outcome(row: &Row<'_>) -> rusqlite::Result<Option<Outcome>> {
         return Ok(None);
     };
     let Json(error): Json<Option<TaskError>> = row.get(24)?;
-    let Json(result): Json<Option<Value>> = row.get(26)?;
+    let Json(result): Json<Option<Value>> = row.get(PAYLOAD + 1)?;
     Ok(Some(Outcome {
         state,
         result: result.unwrap_or_default(),

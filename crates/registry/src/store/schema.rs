@@ -2,8 +2,12 @@
 
 use rusqlite::Connection;
 
-/// Version of the tables below, kept in SQLite's `user_version`.
-const VERSION: i64 = 1;
+/// What brings a file from each version to the next, the first from nothing. Its number of steps is kept in SQLite's
+/// `user_version`; a step that was released never changes.
+const STEPS: &[&str] = &[TABLES, PAUSES, OPTIONS, HISTORY, AGES];
+
+/// Version of the tables that this registry writes.
+const VERSION: i64 = STEPS.len() as i64;
 
 /// `tasks` holds what lists filter and what changes; the payload, which never changes, and the result, which is written
 /// once, stand apart, so that a change of state does not write them again. `n` is the order of acceptance: lists page
@@ -77,6 +81,28 @@ CREATE TABLE sessions (
 ) STRICT, WITHOUT ROWID;
 ";
 
+/// Tasks that wait for their time.
+const PAUSES: &str = "ALTER TABLE tasks ADD COLUMN not_before_ms INTEGER;";
+
+/// What a submitter may ask for. Most tasks have no key, and those cost the index nothing.
+const OPTIONS: &str = "
+ALTER TABLE tasks ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE tasks ADD COLUMN deadline_ms INTEGER;
+ALTER TABLE tasks ADD COLUMN idempotency_key TEXT;
+CREATE UNIQUE INDEX tasks_by_key ON tasks(submitter, idempotency_key) WHERE idempotency_key IS NOT NULL;
+";
+
+/// Which task an event tells of: its history is read without looking at any other's.
+const HISTORY: &str = "
+ALTER TABLE events ADD COLUMN task TEXT;
+UPDATE events SET task = json_extract(body, '$.payload.id') WHERE json_extract(body, '$.type') = 'task_changed';
+CREATE INDEX events_by_task ON events(task, seq) WHERE task IS NOT NULL;
+";
+
+/// When a task ended, for those that did: the oldest leave first.
+const AGES: &str =
+    "CREATE INDEX tasks_by_end ON tasks(updated_ms) WHERE outcome_state IS NOT NULL;";
+
 /// Why a database file is not usable.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -93,22 +119,25 @@ pub enum OpenError {
     Newer(i64),
 }
 
-/// Makes the tables in a new file; checks the version of an old one.
+/// Makes the tables in a new file, and brings those of an older registry up to date, whole or not at all.
 ///
 /// # Errors
 /// [`OpenError`].
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), OpenError> {
     let found: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    match found {
-        VERSION => Ok(()),
-        0 => {
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "user_version", VERSION)?;
-            Ok(transaction.commit()?)
-        }
-        newer => Err(OpenError::Newer(newer)),
+    let done = usize::try_from(found).ok();
+    let Some(missing) = done.and_then(|done| STEPS.get(done..)) else {
+        return Err(OpenError::Newer(found));
+    };
+    if missing.is_empty() {
+        return Ok(());
     }
+    let transaction = connection.transaction()?;
+    for step in missing {
+        transaction.execute_batch(step)?;
+    }
+    transaction.pragma_update(None, "user_version", VERSION)?;
+    Ok(transaction.commit()?)
 }
 
 #[cfg(test)]
@@ -124,6 +153,34 @@ mod tests {
             .query_row("SELECT count(*) FROM tasks", [], |row| row.get(0))
             .unwrap();
         assert_eq!(count, 0);
+    }
+
+    #[test]
+    fn a_file_of_every_older_registry_is_brought_up_to_date_with_its_tasks() {
+        for version in 1..STEPS.len() {
+            let mut connection = Connection::open_in_memory().unwrap();
+            for step in &STEPS[..version] {
+                connection.execute_batch(step).unwrap();
+            }
+            let task = "INSERT INTO tasks (id, version, state, skill, source, submitter, depth, path, created_ms, \
+                        ttl_s, max_attempts, attempt, last_lease, updated_ms) \
+                        VALUES ('t', 1, 'pending', 's', '', 'op', 0, 'queue', 5, 300, 3, 0, 0, 5)";
+            connection.execute(task, []).unwrap();
+            let event = r#"INSERT INTO events (seq, at_ms, body)
+                VALUES (1, 5, '{"type":"task_changed","payload":{"id":"t"}}')"#;
+            connection.execute(event, []).unwrap();
+            let version = i64::try_from(version).unwrap();
+            connection
+                .pragma_update(None, "user_version", version)
+                .unwrap();
+            prepare(&mut connection).unwrap();
+            let ids = ["t".parse().unwrap()];
+            let found = super::super::lists::find(&connection, &ids).unwrap();
+            assert_eq!(found[0].spec.skill, "s", "from version {version}");
+            let history = super::super::lists::history(&connection, &ids[0], 0, 9).unwrap();
+            let known = usize::from(version < 4);
+            assert_eq!(history.len(), known, "from version {version}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use seamesh_proto::rest::TaskQuery;
 use seamesh_proto::task::{Outcome, TaskState};
 use seamesh_proto::{Now, TaskId};
 use seamesh_registry_core::contract::{self, Subject, pending_task};
-use seamesh_registry_core::store::{Batch, Conflict, Loaded, StoredTask, Write};
+use seamesh_registry_core::store::{Batch, Conflict, Loaded, StoredTask, TaskKey, Write};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -58,6 +58,10 @@ impl Subject for SqliteSubject {
 
     fn find(&mut self, ids: &[TaskId]) -> Vec<StoredTask> {
         lists::find(&self.reading(), ids).unwrap()
+    }
+
+    fn find_key(&mut self, key: &TaskKey) -> Option<StoredTask> {
+        lists::find_key(&self.reading(), key).unwrap()
     }
 
     fn events_after(&mut self, after: u64) -> Vec<EventRecord> {
@@ -223,6 +227,10 @@ fn filtered_lists_are_answered_from_indices() {
         ("t.assigned = 'a'", "tasks_by_assigned"),
         ("t.source = 'a' AND t.source <> ''", "tasks_by_source"),
         ("t.root = 'a'", "tasks_by_root"),
+        (
+            "t.submitter = 'a' AND t.idempotency_key = 'k'",
+            "tasks_by_key",
+        ),
     ] {
         let sql = format!(
             "EXPLAIN QUERY PLAN SELECT t.n FROM tasks t WHERE {terms} AND t.n < 9 ORDER BY t.n DESC LIMIT 5"
@@ -230,6 +238,97 @@ fn filtered_lists_are_answered_from_indices() {
         let plan: String = connection.query_row(&sql, [], |row| row.get(3)).unwrap();
         assert!(plan.contains(index), "{terms}: {plan}");
     }
+}
+
+#[test]
+fn a_history_is_read_from_its_index_alone() {
+    let subject = SqliteSubject::new();
+    let sql = format!("EXPLAIN QUERY PLAN {}", lists::HISTORY);
+    let connection = subject.reading();
+    let mut statement = connection.prepare(&sql).unwrap();
+    let steps = statement.query_map(rusqlite::params!["t", 0, 9], |row| row.get(3));
+    let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
+    assert_eq!(steps.len(), 1, "no sorting: {steps:?}");
+    assert!(
+        steps[0].contains("events_by_task (task=? AND seq>?)"),
+        "{steps:?}"
+    );
+}
+
+/// A task that ended at some time.
+fn ended_at(id: &str, updated_ms: u64) -> StoredTask {
+    let mut task = pending_task(id);
+    task.state = TaskState::Completed;
+    task.outcome = Some(Outcome::completed(json!("x")));
+    task.updated_ms = updated_ms;
+    task
+}
+
+#[tokio::test]
+async fn what_ended_long_ago_leaves_in_portions_and_commits_go_on_between_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("registry.db");
+    let (writer, thread) = Writer::start(Database::open(&path, vec![], None).unwrap()).unwrap();
+    let old = 2 * super::retention::PORTION + 10;
+    let writes = (0..old).map(|n| put(ended_at(&format!("old{n}"), 1_000)));
+    let mut waits = pending_task("waits");
+    waits.updated_ms = 5;
+    let kept = [put(waits), put(ended_at("young", 2_000))];
+    let first = batch(writes.chain(kept).collect());
+    writer.commit(0, 1, first).await.unwrap();
+
+    let (before, mut number) = (Now(2_000), 1);
+    let mut portions = Vec::new();
+    while portions.last() != Some(&0) {
+        number += 1;
+        let beside = batch(vec![put(pending_task(&format!("beside{number}")))]);
+        writer.commit(0, number, beside).await.unwrap();
+        portions.push(writer.drop_ended(before).await.unwrap());
+        assert_eq!(
+            writer.progress().borrow().durable,
+            number,
+            "the commit went first"
+        );
+    }
+    assert_eq!(
+        portions,
+        [super::retention::PORTION, super::retention::PORTION, 10, 0]
+    );
+    let reader = Reader::new(&path);
+    let asked = ["old0", "old500", "waits", "young"].map(|id| id.parse().unwrap());
+    let found = reader.find(asked.to_vec(), None).await.unwrap();
+    let found: Vec<_> = found.iter().map(|t| t.spec.id.as_str()).collect();
+    assert_eq!(found, ["waits", "young"]);
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    for (table, rows) in [("task_payloads", 2 + portions.len()), ("task_results", 1)] {
+        let sql = format!("SELECT count(*) FROM {table}");
+        let left: i64 = connection.query_row(&sql, [], |row| row.get(0)).unwrap();
+        assert_eq!(left, i64::try_from(rows).unwrap(), "{table}");
+    }
+    // Its key is free again.
+    let key = ended_at("old0", 0).spec.idempotency_key.clone();
+    let again = task("again", |spec| spec.idempotency_key = key);
+    writer
+        .commit(0, number + 1, batch(vec![put(again)]))
+        .await
+        .unwrap();
+    let mut progress = writer.progress();
+    progress
+        .wait_for(|p| p.durable == number + 1)
+        .await
+        .unwrap();
+    assert_eq!(super::retention::sweep(&writer, before).await, Ok(0));
+    drop((writer, progress));
+    thread.join().unwrap();
+}
+
+#[test]
+fn what_is_old_is_found_without_looking_at_what_is_not() {
+    let subject = SqliteSubject::new();
+    let sql = format!("EXPLAIN QUERY PLAN {}", super::retention::OLD);
+    let plan = subject.reading();
+    let plan: String = plan.query_row(&sql, [1, 9], |row| row.get(3)).unwrap();
+    assert!(plan.contains("tasks_by_end (updated_ms<?)"), "{plan}");
 }
 
 #[test]
@@ -322,7 +421,7 @@ async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away
         .unwrap();
     progress.wait_for(|p| p.durable == 203).await.unwrap();
     let asked = ["t200", "lost", "kept"].map(|id| id.parse().unwrap());
-    let found = Reader::new(&path).find(asked.to_vec()).await.unwrap();
+    let found = Reader::new(&path).find(asked.to_vec(), None).await.unwrap();
     let found: Vec<_> = found.iter().map(|t| t.spec.id.as_str()).collect();
     assert_eq!(found, ["t200", "kept"]);
     drop((writer, progress));

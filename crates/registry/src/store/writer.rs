@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
+use seamesh_proto::Now;
 use seamesh_registry_core::store::Batch;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -48,6 +49,11 @@ enum Job {
     Access {
         write: Box<AccessWrite>,
         done: oneshot::Sender<Result<(), StoreError>>,
+    },
+    /// Tasks that ended before this time leave: one portion of them.
+    DropEnded {
+        before: Now,
+        done: oneshot::Sender<Result<usize, StoreError>>,
     },
     Close,
 }
@@ -118,6 +124,17 @@ impl Writer {
         result.await.map_err(|_| StoreError::Closed)?
     }
 
+    /// Deletes one portion of the tasks that ended before `before`, once what was queued before is written; how many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn drop_ended(&self, before: Now) -> Result<usize, StoreError> {
+        let (done, result) = oneshot::channel();
+        let sent = self.jobs.send(Job::DropEnded { before, done }).await;
+        sent.map_err(|_| StoreError::Closed)?;
+        result.await.map_err(|_| StoreError::Closed)?
+    }
+
     /// Ends the thread once all that was queued before is written; later writes are refused.
     pub(crate) async fn close(&self) {
         // A thread that has ended needs no word any more.
@@ -150,7 +167,12 @@ impl WriterThread {
                 // Who comes behind it is told so by the dropped job.
                 group.truncate(at);
             }
+            let drops: Vec<Job> = group
+                .extract_if(.., |job| matches!(job, Job::DropEnded { .. }))
+                .collect();
+            // Somebody waits for a commit: it goes first.
             self.write(&mut group);
+            self.drop_ended(drops);
             if closed.is_some() {
                 return;
             }
@@ -183,6 +205,16 @@ impl WriterThread {
         self.finish(group, &result);
     }
 
+    fn drop_ended(&mut self, jobs: Vec<Job>) {
+        for job in jobs {
+            if let Job::DropEnded { before, done } = job {
+                let result = self.database.drop_ended(before);
+                // Who no longer waits is not told.
+                drop(done.send(result.map_err(|error| StoreError::Failed(error.to_string()))));
+            }
+        }
+    }
+
     fn count(&self, jobs: usize, done: bool) {
         if done {
             self.counters.fsyncs.fetch_add(1, Relaxed);
@@ -200,7 +232,8 @@ impl WriterThread {
                 Job::Batch { epoch, number, .. } => last = Some((epoch, number)),
                 // Who no longer waits is not told.
                 Job::Access { done, .. } => drop(done.send(result.clone())),
-                Job::Close => {}
+                // `run` took these.
+                Job::Close | Job::DropEnded { .. } => {}
             }
         }
         let Some((epoch, number)) = last else {

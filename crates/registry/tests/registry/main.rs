@@ -12,6 +12,7 @@ mod events;
 mod fixture;
 mod hub;
 mod keys;
+mod options;
 mod roles;
 mod signaling;
 mod work;

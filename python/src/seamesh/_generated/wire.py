@@ -19,6 +19,7 @@ Id: TypeAlias = Annotated[
     str, msgspec.Meta(min_length=1, max_length=128, pattern="^[A-Za-z0-9._:@+~*=-]+$")
 ]
 UInt16: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-2147483648, le=2147483647)]
 UInt32: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=4294967295)]
 UInt64: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
 
@@ -808,6 +809,18 @@ class SubmitTask(msgspec.Struct, kw_only=True, omit_defaults=True):
     the same task."""
     max_attempts: UInt32 = msgspec.field(default_factory=lambda: 3)
     """Times it may be handed out, 1 to `MAX_ATTEMPTS`."""
+    priority: Int32 | None = None
+    """Whether it goes before others that wait for the same skill or agent: the highest first, equals
+    in the order of their acceptance. At most `MAX_PRIORITY` above or below 0."""
+    not_before_ms: UInt64 | None = None
+    """Milliseconds from now before which it is not handed out; less than its TTL and its deadline."""
+    deadline_ms: UInt64 | None = None
+    """Milliseconds from now until it fails with code `deadline_exceeded`, wherever it is then; 1 to
+    `MAX_DEADLINE_MS`. A TTL that ends sooner comes first."""
+    idempotency_key: str | None = None
+    """Names this submission among the caller's own, 1 to `MAX_IDEMPOTENCY_KEY_BYTES` bytes. The same
+    key with the same skill, target and payload is the same task, for as long as that is kept; with
+    others it is a `conflict`."""
     parent_id: Id | None = None
     """The task whose handler asked for this one."""
     root_id: Id | None = None
@@ -860,6 +873,12 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Number of the live lease (the fencing token); absent without one."""
     started_at: float | None = None
     """When the present or last attempt began, Unix seconds."""
+    priority: Int32 | None = None
+    """Its priority among those that wait: the highest goes first."""
+    not_before_at: float | None = None
+    """While it waits for its time: when it may be handed out, Unix seconds."""
+    deadline_at: float | None = None
+    """Its deadline, Unix seconds; absent: only its TTL ends it."""
     parent_id: Id | None = None
     """The task whose handler asked for this one."""
     root_id: Id | None = None
@@ -1044,6 +1063,7 @@ ROUTES: Final[dict[str, tuple[str, str]]] = {
     "update_task": ("POST", "/api/hub/tasks/{task_id}"),
     "cancel_task": ("POST", "/api/hub/tasks/{task_id}/cancel"),
     "wait_task": ("GET", "/api/hub/tasks/{task_id}/wait"),
+    "task_history": ("GET", "/api/hub/tasks/{task_id}/history"),
     "topology": ("GET", "/api/hub/network/topology"),
     "hub_state": ("GET", "/api/hub/state"),
     "events": ("GET", "/api/events"),
@@ -1160,6 +1180,16 @@ DEFAULT_TTL_S: Final = 300
 MAX_TTL_S: Final = 2592000
 """Longest TTL, in seconds (30 days)."""
 
+MAX_PRIORITY: Final = 100
+"""Highest priority of a task; the lowest is its negative. More steps than anybody tells apart."""
+
+MAX_DEADLINE_MS: Final = 2592000000
+"""Longest delay and longest deadline of a task, in milliseconds: those of `MAX_TTL_S`."""
+
+MAX_IDEMPOTENCY_KEY_BYTES: Final = 128
+"""Longest idempotency key, in bytes: a UUID or a digest with a prefix, and short enough for an
+index."""
+
 DEFAULT_MAX_ATTEMPTS: Final = 3
 """How often a task is handed out at most when its submitter does not say."""
 
@@ -1180,6 +1210,15 @@ HTTP_LEASE_TTL_MS: Final = 60000
 RECONNECT_GRACE_MS: Final = 500
 """Milliseconds a lease survives its holder's closed signaling socket, so that a reconnect keeps
 the work."""
+
+RETRY_FIRST_MS: Final = 500
+"""Milliseconds before a task is handed out again once two of its attempts have ended without a
+result; doubled for each further one. The first costs no pause: work of an agent that was killed
+runs elsewhere within a second."""
+
+RETRY_LAST_MS: Final = 30000
+"""Longest pause between two attempts, in milliseconds: a service that is repaired gets its work
+half a minute later."""
 
 STALE_AFTER_MS: Final = 90000
 """Milliseconds without a heartbeat after which an agent is `stale`."""

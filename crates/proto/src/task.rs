@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::{AgentId, TaskId};
-use crate::limits::{DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_S};
+use crate::limits::{DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_S, MAX_PRIORITY};
 use crate::payload::Payload;
 use crate::problem::Code;
 
@@ -164,7 +164,7 @@ pub struct SubmitTask {
     pub max_attempts: u32,
     /// Whether it goes before others that wait for the same skill or agent: the highest first, equals in the order of
     /// their acceptance. At most [`MAX_PRIORITY`](crate::limits::MAX_PRIORITY) above or below 0.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(range(min = -MAX_PRIORITY, max = MAX_PRIORITY))]
     pub priority: i32,
     /// Milliseconds from now before which it is not handed out; less than its TTL and its deadline.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -255,7 +255,7 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_at: Option<f64>,
     /// Its priority among those that wait: the highest goes first.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default)]
     pub priority: i32,
     /// While it waits for its time: when it may be handed out, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -266,14 +266,6 @@ pub struct Task {
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde hands a reference in"
-)]
-fn is_zero(number: &i32) -> bool {
-    *number == 0
 }
 
 fn empty_text() -> Value {

@@ -435,7 +435,7 @@ export interface Task {
   /** When the present or last attempt began, Unix seconds. */
   started_at?: number;
   /** Its priority among those that wait: the highest goes first. */
-  priority?: number;
+  priority: number;
   /** While it waits for its time: when it may be handed out, Unix seconds. */
   not_before_at?: number;
   /** Its deadline, Unix seconds; absent: only its TTL ends it. */

@@ -43,6 +43,7 @@ export function task(id: string, over: Partial<Task> = {}): Task {
     path: "queue",
     attempt: 0,
     max_attempts: 3,
+    priority: 0,
     depth: 0,
     ...over,
   };

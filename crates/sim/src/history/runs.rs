@@ -58,7 +58,7 @@ fn overlap(course: &Course<'_>, runs: &[(u64, &Run)]) -> Option<Violation> {
         let known = course.values();
         let (_, live) = known
             .filter(|(told_ms, _)| *told_ms <= at_ms + CLOCK_SLACK_MS)
-            .last()?;
+            .next_back()?;
         let is_early = live.lease.is_some() && live.attempt < run.attempt;
         is_early.then(|| Violation::Overlap {
             task: run.task.clone(),

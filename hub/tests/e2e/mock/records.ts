@@ -54,6 +54,7 @@ export function task(id: string, over: Partial<Task> = {}, ageS = 1): Task {
     path: "queue",
     attempt: 0,
     max_attempts: 3,
+    priority: 0,
     depth: 0,
     ...over,
   };

@@ -809,7 +809,7 @@ class SubmitTask(msgspec.Struct, kw_only=True, omit_defaults=True):
     the same task."""
     max_attempts: UInt32 = msgspec.field(default_factory=lambda: 3)
     """Times it may be handed out, 1 to `MAX_ATTEMPTS`."""
-    priority: Int32 | None = None
+    priority: Int32 = msgspec.field(default_factory=lambda: 0)
     """Whether it goes before others that wait for the same skill or agent: the highest first, equals
     in the order of their acceptance. At most `MAX_PRIORITY` above or below 0."""
     not_before_ms: UInt64 | None = None
@@ -873,7 +873,7 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Number of the live lease (the fencing token); absent without one."""
     started_at: float | None = None
     """When the present or last attempt began, Unix seconds."""
-    priority: Int32 | None = None
+    priority: Int32 = msgspec.field(default_factory=lambda: 0)
     """Its priority among those that wait: the highest goes first."""
     not_before_at: float | None = None
     """While it waits for its time: when it may be handed out, Unix seconds."""

@@ -1,5 +1,7 @@
 //! The history checker: a good history has nothing wrong with it, and each broken promise is found, as exactly that.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use seamesh_proto::{Code, TaskId, TaskState};
 use seamesh_sim::history::{
     Accepted, Carried, Changed, History, Refused, Run, Submitted, TTL_SLACK_MS, Told, Violation,

@@ -189,7 +189,7 @@ impl Submitter {
     async fn request(mut self, seed: u64, n: u64) {
         let request = format!("rest-{n}");
         let id: TaskId = format!("chaos-{seed}-{n}").parse().unwrap();
-        let skill = if n % 2 == 0 { "work" } else { "ask" };
+        let skill = if n.is_multiple_of(2) { "work" } else { "ask" };
         let ms = n * 37 % WORK_MS;
         let body = SubmitTask {
             skill: skill.to_owned(),

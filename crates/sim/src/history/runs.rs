@@ -55,10 +55,8 @@ fn runs(history: &History) -> BTreeMap<&TaskId, Attempts<'_>> {
 /// was handed over under a lease that has lapsed since is told to stop, and may have begun before it hears that.
 fn overlap(course: &Course<'_>, runs: &[(u64, &Run)]) -> Option<Violation> {
     runs.iter().find_map(|(at_ms, run)| {
-        let known = course.values();
-        let (_, live) = known
-            .filter(|(told_ms, _)| *told_ms <= at_ms + CLOCK_SLACK_MS)
-            .next_back()?;
+        let mut known = course.values();
+        let (_, live) = known.rfind(|(told_ms, _)| *told_ms <= at_ms + CLOCK_SLACK_MS)?;
         let is_early = live.lease.is_some() && live.attempt < run.attempt;
         is_early.then(|| Violation::Overlap {
             task: run.task.clone(),

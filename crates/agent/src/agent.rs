@@ -166,6 +166,7 @@ impl Agent {
             hostname: hostname(),
             mode: self.mode.clone(),
             version: self.version.clone(),
+            instance: new_instance(),
             max_concurrent: self.max_concurrent,
         })
     }
@@ -274,6 +275,15 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.serving.abort();
+    }
+}
+
+/// A name for this run of the agent: 64 random bits. Without randomness it has none, and is told from no other run.
+fn new_instance() -> String {
+    let mut bytes = [0u8; 8];
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => format!("{:016x}", u64::from_ne_bytes(bytes)),
+        Err(_) => String::new(),
     }
 }
 

@@ -5,15 +5,25 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seamesh_proto::ipc::{AgentCommand, Broadcast, Connect, Send as SendCommand, TaskEvent};
+use seamesh_proto::limits::{
+    ARTIFACT_PART_BYTES, MAX_ARTIFACT_BYTES, MAX_CHUNK_BYTES, MAX_NAME_BYTES, MAX_NOTE_BYTES, MAX_QUESTION_BYTES,
+};
 use seamesh_proto::link::MeshMessage;
+use seamesh_proto::talk::{ArtifactPart, Progress};
 use seamesh_proto::{AgentId, AgentRecord, Code, Health, Path, Payload, PeerId, Raw, TaskId};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::answers::Key;
 use crate::delegation::Delegation;
 use crate::error::MeshError;
 use crate::port::{Port, Settled};
+use crate::skill::serialized_bytes;
+use crate::stream::sha256;
+use crate::talk::{nobody_answers, not_streamed};
 
 /// Milliseconds the sidecar has to answer what it knows by itself.
 const ANSWER_WAIT_MS: u64 = 5_000;
@@ -123,7 +133,7 @@ impl Mesh {
 
     async fn ask_agents(&self, skill: Option<String>) -> Result<Vec<AgentRecord>, MeshError> {
         self.port.welcomed().await?;
-        let asking = self.port.agents(skill)?;
+        let mut asking = self.port.agents(skill)?;
         match in_time(asking.answer()).await?? {
             Settled::Agents(agents) => Ok(agents),
             _ => Err(MeshError::new(
@@ -177,6 +187,8 @@ pub struct Ctx {
     task: Arc<TaskEvent>,
     deadline: Instant,
     canceled: watch::Receiver<bool>,
+    /// One question at a time.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Ctx {
@@ -187,6 +199,7 @@ impl Ctx {
             task,
             deadline,
             canceled,
+            turn: Arc::default(),
         }
     }
 
@@ -238,7 +251,131 @@ impl Ctx {
     /// deadline and cancellation.
     pub fn delegate(&self, skill: &str, args: impl Serialize) -> Delegation {
         let parent = Some(self.task.task_id.clone());
-        Delegation::new(self.mesh.clone(), skill, args, parent)
+        let delegation = Delegation::new(self.mesh.clone(), skill, args, parent);
+        if !self.task.listens.answers {
+            return delegation;
+        }
+        let ctx = self.clone();
+        delegation.on_question(move |question| {
+            let ctx = ctx.clone();
+            async move { ctx.ask_for(&question.prompt, question.schema).await }
+        })
+    }
+
+    /// Tells how far the work is: a share from 0 to 1, or `None` when it is not known, and a line for a person. Of many
+    /// in a short time only the newest arrives.
+    pub fn progress(&self, fraction: impl Into<Option<f64>>, note: impl Into<String>) {
+        let fraction = fraction.into().map(|f| f.clamp(0.0, 1.0));
+        let mut note = note.into();
+        note.truncate(note.floor_char_boundary(MAX_NOTE_BYTES));
+        let progress = Progress { fraction, note };
+        self.mesh.port.progress(&self.key(), progress);
+    }
+
+    /// Whether the asker takes chunks and artifacts.
+    pub fn is_streamed(&self) -> bool {
+        self.task.listens.stream
+    }
+
+    /// Sends a part of the result to the asker, in order. Waits while too many are on their way.
+    ///
+    /// # Errors
+    /// `not_streamed` when nobody takes it, `bad_result` when it is no JSON, `too_large` over
+    /// [`MAX_CHUNK_BYTES`].
+    pub async fn chunk(&self, data: impl Serialize) -> Result<(), MeshError> {
+        let data = serde_json::to_value(data)
+            .map_err(|e| MeshError::new(Code::BadResult, format!("the chunk is no JSON: {e}")))?;
+        self.send_chunk(data, None).await
+    }
+
+    async fn send_chunk(
+        &self,
+        data: Value,
+        artifact: Option<ArtifactPart>,
+    ) -> Result<(), MeshError> {
+        if !self.is_streamed() {
+            return Err(not_streamed());
+        }
+        let bytes = serialized_bytes(&data);
+        if bytes > MAX_CHUNK_BYTES {
+            let text = format!("a chunk of {bytes} bytes; at most {MAX_CHUNK_BYTES} are carried");
+            return Err(MeshError::new(Code::TooLarge, text));
+        }
+        self.mesh.port.chunk(&self.key(), data, artifact).await;
+        Ok(())
+    }
+
+    /// Sends bytes to the asker, who gets them whole, under `name`.
+    ///
+    /// # Errors
+    /// `not_streamed` when nobody takes it, `bad_field` without a name, `too_large` over [`MAX_ARTIFACT_BYTES`].
+    pub async fn artifact(
+        &self,
+        name: &str,
+        media_type: &str,
+        bytes: &[u8],
+    ) -> Result<(), MeshError> {
+        if name.is_empty() || name.len() > MAX_NAME_BYTES || media_type.len() > MAX_NAME_BYTES {
+            let text = format!("an artifact's name has 1 to {MAX_NAME_BYTES} bytes");
+            return Err(MeshError::new(Code::BadField, text));
+        }
+        let size = bytes.len() as u64;
+        if size > MAX_ARTIFACT_BYTES {
+            let text = format!("an artifact of {size} bytes; at most {MAX_ARTIFACT_BYTES}");
+            return Err(MeshError::new(Code::TooLarge, text));
+        }
+        let sha256 = sha256(bytes);
+        let mut offset = 0;
+        loop {
+            let end = bytes.len().min(offset + ARTIFACT_PART_BYTES);
+            let part = ArtifactPart {
+                name: name.to_owned(),
+                media_type: media_type.to_owned(),
+                size,
+                sha256: sha256.clone(),
+                offset: offset as u64,
+            };
+            let data = STANDARD.encode(&bytes[offset..end]);
+            self.send_chunk(data.into(), Some(part))
+                .await?;
+            offset = end;
+            if offset == bytes.len() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Asks whoever asked for this work, or a person, and waits for the answer. Questions of one task are asked one
+    /// after the other.
+    ///
+    /// # Errors
+    /// `nobody_answers` when there is nobody to ask, `too_large` over [`MAX_QUESTION_BYTES`].
+    pub async fn ask(&self, prompt: &str) -> Result<Value, MeshError> {
+        self.ask_for(prompt, None).await
+    }
+
+    /// As [`ask`](Self::ask), with the JSON Schema that the answer should fit.
+    ///
+    /// # Errors
+    /// As [`ask`](Self::ask).
+    pub async fn ask_for(&self, prompt: &str, schema: Option<Value>) -> Result<Value, MeshError> {
+        if !self.task.listens.answers {
+            return Err(nobody_answers());
+        }
+        let bytes = serialized_bytes(&(prompt, &schema));
+        if bytes > MAX_QUESTION_BYTES - 64 {
+            let text = format!("a question of {bytes} bytes; at most {MAX_QUESTION_BYTES}");
+            return Err(MeshError::new(Code::TooLarge, text));
+        }
+        let _turn = self.turn.lock().await;
+        let answer = self.mesh.port.ask(&self.key(), prompt.to_owned(), schema);
+        answer
+            .await
+            .map_err(|_| MeshError::new(Code::Canceled, "the work has ended"))
+    }
+
+    fn key(&self) -> Key {
+        (self.task.task_id.clone(), self.task.attempt)
     }
 }
 

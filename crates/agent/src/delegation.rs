@@ -2,10 +2,12 @@
 
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use seamesh_proto::ipc::{Request, Response, Via};
 use seamesh_proto::limits::{DEFAULT_REQUEST_TIMEOUT_MS, MAX_PAYLOAD_BYTES};
+use seamesh_proto::talk::{Listens, Progress, Question};
 use seamesh_proto::{AgentId, Code, Path, Payload, TaskId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +17,7 @@ use crate::ctx::Mesh;
 use crate::error::MeshError;
 use crate::port::Settled;
 use crate::skill::serialized_bytes;
+use crate::stream::{Answerer, Conversation, Step, Stream, Watcher, ended};
 
 /// Milliseconds past a request's deadline that the sidecar, which keeps it, has to say so.
 const ANSWER_GRACE_MS: u64 = 5_000;
@@ -26,6 +29,8 @@ const ANSWER_GRACE_MS: u64 = 5_000;
 pub struct Delegation {
     mesh: Mesh,
     request: Result<Request, MeshError>,
+    answerer: Option<Answerer>,
+    watcher: Option<Watcher>,
 }
 
 /// How delegated work went.
@@ -66,8 +71,14 @@ impl Delegation {
                 wait: true,
                 via: Via::Auto,
                 parent,
+                listens: Listens::default(),
             });
-        Self { mesh, request }
+        Self {
+            mesh,
+            request,
+            answerer: None,
+            watcher: None,
+        }
     }
 
     /// Asks this agent, and no other.
@@ -95,6 +106,32 @@ impl Delegation {
         self.change(|request| request.via = via)
     }
 
+    /// Answers the skill's questions. Without it the questions of work that a skill delegates go to that skill's own
+    /// asker, and those of other work to a person, where it goes through the queue. An error gives the work up.
+    pub fn on_question<F, R>(mut self, answer: F) -> Self
+    where
+        F: Fn(Question) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<Value, MeshError>> + Send + 'static,
+    {
+        self.answerer = Some(Arc::new(move |question| Box::pin(answer(question))));
+        self
+    }
+
+    /// Calls a function with how far the skill is, whenever it tells.
+    pub fn on_progress(mut self, watch: impl Fn(&Progress) + Send + Sync + 'static) -> Self {
+        self.watcher = Some(Arc::new(watch));
+        self
+    }
+
+    /// Takes what the skill sends as it comes: chunks, artifacts, progress, and in the end its result.
+    ///
+    /// # Errors
+    /// As [`reply`](Self::reply), as far as it concerns handing the work over.
+    pub async fn stream(self) -> Result<Stream, MeshError> {
+        let this = self.change(|request| request.listens.stream = true);
+        Ok(Stream::new(this.ask().await?.0))
+    }
+
     fn change(mut self, change: impl FnOnce(&mut Request)) -> Self {
         if let Ok(request) = &mut self.request {
             change(request);
@@ -117,13 +154,7 @@ impl Delegation {
     /// # Errors
     /// The code of whatever went wrong: the skill failed, nobody offers it, the deadline passed, the sidecar went away.
     pub async fn reply(self) -> Result<Reply, MeshError> {
-        match self.ask().await? {
-            Settled::Response(response) => reply(response),
-            _ => Err(MeshError::new(
-                Code::Internal,
-                "the sidecar answered something else",
-            )),
-        }
+        ended(self.last_word().await?)
     }
 
     /// Does not wait: the work goes to the durable queue, and its id comes back once it is there.
@@ -131,7 +162,7 @@ impl Delegation {
     /// # Errors
     /// As [`reply`](Self::reply), as far as it concerns handing the work over.
     pub async fn submit(self) -> Result<TaskId, MeshError> {
-        match self.change(|request| request.wait = false).ask().await? {
+        match self.change(|request| request.wait = false).last_word().await? {
             Settled::Accepted(task_id) => Ok(task_id),
             Settled::Response(response) => reply(response).map(|reply| reply.task_id),
             Settled::Agents(_) => Err(MeshError::new(
@@ -141,8 +172,28 @@ impl Delegation {
         }
     }
 
-    async fn ask(self) -> Result<Settled, MeshError> {
-        let request = self.request?;
+    async fn last_word(self) -> Result<Settled, MeshError> {
+        let (mut conversation, patience) = self.ask().await?;
+        let last = async {
+            loop {
+                if let Step::End(last) = conversation.step().await {
+                    break last;
+                }
+            }
+        };
+        match tokio::time::timeout(patience, last).await {
+            Ok(last) => last,
+            Err(_) => Err(MeshError::new(
+                Code::DeadlineExceeded,
+                "the sidecar did not answer in time",
+            )),
+        }
+    }
+
+    /// Hands the work over. Beside it the time after which the sidecar has said how it ended.
+    async fn ask(self) -> Result<(Conversation, Duration), MeshError> {
+        let mut request = self.request?;
+        request.listens.answers = self.answerer.is_some();
         let bytes = serialized_bytes(&request.payload);
         if bytes > MAX_PAYLOAD_BYTES {
             let text =
@@ -152,18 +203,17 @@ impl Delegation {
         let patience = request.timeout_ms.unwrap_or(DEFAULT_REQUEST_TIMEOUT_MS);
         let patience = Duration::from_millis(patience.saturating_add(ANSWER_GRACE_MS));
         self.mesh.port.welcomed().await?;
-        let asking = self.mesh.port.request(request)?;
-        match tokio::time::timeout(patience, asking.answer()).await {
-            Ok(answer) => answer,
-            Err(_) => Err(MeshError::new(
-                Code::DeadlineExceeded,
-                "the sidecar did not answer in time",
-            )),
-        }
+        let conversation = Conversation {
+            asking: self.mesh.port.request(request)?,
+            answerer: self.answerer,
+            watcher: self.watcher,
+            answering: None,
+        };
+        Ok((conversation, patience))
     }
 }
 
-fn reply(response: Response) -> Result<Reply, MeshError> {
+pub(crate) fn reply(response: Response) -> Result<Reply, MeshError> {
     if let Some(error) = response.outcome.error {
         return Err(error.into());
     }

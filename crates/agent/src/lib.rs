@@ -35,14 +35,18 @@ mod port;
 mod protocol;
 mod session;
 mod skill;
+mod stream;
+mod talk;
 
 pub use agent::{Agent, Running, STOP_GRACE_S};
 pub use connection::Connection;
 pub use ctx::{Ctx, Mesh};
 pub use delegation::{Delegation, Reply};
+pub use stream::{Artifact, Part, Stream};
 pub use error::{AgentError, MeshError, SkillError};
 pub use seamesh_proto as proto;
 pub use seamesh_proto::ipc::{Message, Via};
+pub use seamesh_proto::talk::{Progress, Question};
 pub use seamesh_proto::{AgentId, AgentRecord, Code, Path, PeerId, TaskId};
 
 /// Names the sidecar's socket; `seamesh run` sets it.

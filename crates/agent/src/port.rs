@@ -1,17 +1,22 @@
 //! The way from skills into the mesh: shared by all handles of one agent.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use seamesh_proto::ipc::{AgentCommand, AgentEvent, AgentsQuery, Request, Response};
+use seamesh_proto::ipc::{
+    AgentCommand, AgentEvent, AgentsQuery, Request, RequestInput, RequestNews, Response, TaskNews,
+};
 use seamesh_proto::limits::MAX_QUEUED_BYTES;
+use seamesh_proto::talk::{ArtifactPart, News, Progress, TaskInput};
 use seamesh_proto::{AgentProfile, AgentRecord, Code, Outcome, Payload, PeerId, TaskId};
-use tokio::sync::{Notify, oneshot, watch};
+use serde_json::Value;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::answers::Key;
 use crate::error::MeshError;
 use crate::protocol::Protocol;
+use crate::talk::Speech;
 
 /// Milliseconds that a call waits for a sidecar that is restarting.
 const CONNECT_WAIT_MS: u64 = 5_000;
@@ -42,6 +47,7 @@ pub(crate) struct Port {
 struct State {
     protocol: Protocol,
     asked: BTreeMap<String, Asked>,
+    speeches: BTreeMap<Key, Speech>,
     asked_count: u64,
     peer_lists: VecDeque<oneshot::Sender<Vec<PeerId>>>,
     peer_id: Option<PeerId>,
@@ -50,6 +56,8 @@ struct State {
 
 struct Asked {
     wait: bool,
+    /// Bounded by the window of the stream and the pace of progress.
+    news: mpsc::UnboundedSender<RequestNews>,
     done: oneshot::Sender<Answer>,
 }
 
@@ -58,6 +66,7 @@ impl Port {
         let state = State {
             protocol: Protocol::new(profile),
             asked: BTreeMap::new(),
+            speeches: BTreeMap::new(),
             asked_count: 0,
             peer_lists: VecDeque::new(),
             peer_id: None,
@@ -125,6 +134,18 @@ impl Port {
                     );
                 }
             }
+            AgentEvent::RequestNews(news) => {
+                if let Some(asked) = state.asked.get(&news.request_id) {
+                    // Whoever asked may have given up.
+                    let _ = asked.news.send(news);
+                }
+            }
+            AgentEvent::TaskInput(body) => {
+                let key = (body.task_id, body.attempt);
+                if let Some(speech) = state.speeches.get_mut(&key) {
+                    speech.hear(body.input);
+                }
+            }
             AgentEvent::Agents(list) => {
                 state.settle(&list.request_id, Ok(Settled::Agents(list.agents)));
             }
@@ -141,6 +162,7 @@ impl Port {
                 }
             },
             AgentEvent::Welcome(welcome) => {
+                state.speak_again();
                 state.registry_connected = welcome.registry_connected;
                 state.peer_id = welcome.peer_id.or(state.peer_id.take());
                 self.welcome.send_replace(true);
@@ -174,6 +196,73 @@ impl Port {
         self.wake.notify_one();
     }
 
+    // What a running skill says.
+
+    /// A skill begins to run.
+    pub(crate) fn begin(&self, key: &Key) {
+        let speech = Speech::default();
+        self.lock().speeches.insert(key.clone(), speech);
+    }
+
+    /// A skill has ended, and with it its stream, if anybody takes one.
+    pub(crate) fn end(&self, key: &Key, is_streamed: bool) {
+        let mut state = self.lock();
+        if let Some(mut speech) = state.speeches.remove(key)
+            && is_streamed
+        {
+            let news = speech.end();
+            state.say(key, news);
+        }
+    }
+
+    /// Tells how far a skill is.
+    pub(crate) fn progress(&self, key: &Key, progress: Progress) {
+        let news = News {
+            progress: Some(progress),
+            ..News::default()
+        };
+        self.lock().say(key, news);
+        self.wake.notify_one();
+    }
+
+    /// Sends a chunk, once the window has room for it.
+    pub(crate) async fn chunk(&self, key: &Key, data: Value, artifact: Option<ArtifactPart>) {
+        loop {
+            let moved = {
+                let mut state = self.lock();
+                let Some(speech) = state.speeches.get_mut(key) else {
+                    return; // The skill has ended: nobody is left to wait.
+                };
+                if speech.has_room() {
+                    let news = speech.chunk(data, artifact);
+                    state.say(key, news);
+                    drop(state);
+                    self.wake.notify_one();
+                    return;
+                }
+                speech.moved.clone().notified_owned()
+            };
+            moved.await;
+        }
+    }
+
+    /// Asks the asker; its answer comes through the receiver.
+    pub(crate) fn ask(
+        &self,
+        key: &Key,
+        prompt: String,
+        schema: Option<Value>,
+    ) -> oneshot::Receiver<Value> {
+        let (answer, answered) = oneshot::channel();
+        let mut state = self.lock();
+        if let Some(speech) = state.speeches.get_mut(key) {
+            let news = speech.ask(prompt, schema, answer);
+            state.say(key, news);
+            self.wake.notify_one();
+        }
+        answered
+    }
+
     pub(crate) fn goodbye(&self) {
         self.lock().protocol.goodbye();
         self.wake.notify_one();
@@ -203,7 +292,7 @@ impl Port {
     }
 
     /// Delegates work; the guard gives it up when it is dropped before the answer.
-    pub(crate) fn request(&self, mut request: Request) -> Result<Asking<'_>, MeshError> {
+    pub(crate) fn request(self: &Arc<Self>, mut request: Request) -> Result<Asking, MeshError> {
         let mut state = self.lock();
         let wait = request.wait;
         let id = state.next_id();
@@ -212,7 +301,7 @@ impl Port {
         Ok(self.asking(&mut state, id, wait))
     }
 
-    pub(crate) fn agents(&self, skill: Option<String>) -> Result<Asking<'_>, MeshError> {
+    pub(crate) fn agents(self: &Arc<Self>, skill: Option<String>) -> Result<Asking, MeshError> {
         let mut state = self.lock();
         let id = state.next_id();
         let query = AgentsQuery {
@@ -223,14 +312,17 @@ impl Port {
         Ok(self.asking(&mut state, id, true))
     }
 
-    fn asking(&self, state: &mut State, id: String, wait: bool) -> Asking<'_> {
+    fn asking(self: &Arc<Self>, state: &mut State, id: String, wait: bool) -> Asking {
         let (done, answer) = oneshot::channel();
-        state.asked.insert(id.clone(), Asked { wait, done });
+        let (news, heard) = mpsc::unbounded_channel();
+        let asked = Asked { wait, news, done };
+        state.asked.insert(id.clone(), asked);
         self.wake.notify_one();
         Asking {
-            port: self,
+            port: Arc::clone(self),
             id,
             answer,
+            heard,
         }
     }
 
@@ -268,6 +360,29 @@ impl State {
         format!("r{}", self.asked_count)
     }
 
+    /// Says news now, if there is a connection; what matters is said again with the next.
+    fn say(&mut self, (task_id, attempt): &Key, news: News) {
+        self.protocol.mention(&AgentCommand::TaskNews(TaskNews {
+            task_id: task_id.clone(),
+            attempt: *attempt,
+            news,
+        }));
+    }
+
+    /// The connection is a new one: what was not heard is said again.
+    fn speak_again(&mut self) {
+        let unheard = self
+            .speeches
+            .iter()
+            .map(|(key, speech)| (key.clone(), speech.unheard()));
+        let unheard: Vec<_> = unheard.collect();
+        for (key, all) in unheard {
+            for news in all {
+                self.say(&key, news);
+            }
+        }
+    }
+
     fn settle(&mut self, request_id: &str, answer: Answer) {
         if let Some(asked) = self.asked.remove(request_id) {
             // Whoever asked may have given up.
@@ -276,21 +391,57 @@ impl State {
     }
 }
 
-/// A request that waits for its last word. Dropped before that, it is given up, and the sidecar told.
-pub(crate) struct Asking<'a> {
-    port: &'a Port,
-    id: String,
-    answer: oneshot::Receiver<Answer>,
+/// What comes back to a request.
+pub(crate) enum Word {
+    /// Something before its end.
+    News(RequestNews),
+    /// Its end.
+    Last(Answer),
 }
 
-impl Asking<'_> {
-    pub(crate) async fn answer(mut self) -> Answer {
-        let gone = || Err(MeshError::new(Code::AgentAway, "the agent stops"));
-        (&mut self.answer).await.unwrap_or_else(|_| gone())
+/// A request that waits for its last word. Dropped before that, it is given up, and the sidecar told.
+pub(crate) struct Asking {
+    port: Arc<Port>,
+    id: String,
+    answer: oneshot::Receiver<Answer>,
+    heard: mpsc::UnboundedReceiver<RequestNews>,
+}
+
+impl Asking {
+    /// The last word; to be asked for once.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        loop {
+            if let Word::Last(last) = self.word().await {
+                return last;
+            }
+        }
+    }
+
+    /// What comes next: everything that was told before the last word, then that.
+    pub(crate) async fn word(&mut self) -> Word {
+        let Self { answer, heard, .. } = self;
+        tokio::select! {
+            biased;
+            Some(news) = heard.recv() => Word::News(news),
+            last = answer => {
+                let gone = || Err(MeshError::new(Code::AgentAway, "the agent stops"));
+                Word::Last(last.unwrap_or_else(|_| gone()))
+            }
+        }
+    }
+
+    /// Tells the handler something.
+    pub(crate) fn tell(&self, input: TaskInput) {
+        let request_id = self.id.clone();
+        let body = RequestInput { request_id, input };
+        let mut state = self.port.lock();
+        state.protocol.mention(&AgentCommand::RequestInput(body));
+        drop(state);
+        self.port.wake.notify_one();
     }
 }
 
-impl Drop for Asking<'_> {
+impl Drop for Asking {
     fn drop(&mut self) {
         let mut state = self.port.lock();
         if state.asked.remove(&self.id).is_some() {

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seamesh_proto::ipc::{
-    AgentCommand, AgentEvent, AgentsQuery, Cancel, Hello, Request, Respond, RunRef, Welcome,
+    AgentCommand, AgentEvent, AgentsQuery, Cancel, Hello, Request, Respond, RunRef, TaskEvent, Welcome,
 };
 use seamesh_proto::limits::{DEFAULT_MAX_CONCURRENT, MAX_LINE_BYTES, MAX_OPEN_REQUESTS};
 use seamesh_proto::{AgentProfile, Code, Outcome, PROTOCOL_VERSION, Payload, WireError};
@@ -23,11 +23,11 @@ pub(crate) struct Protocol {
     out: Vec<u8>,
     /// Requests without a last word.
     open: BTreeSet<String>,
-    running: BTreeSet<Key>,
+    running: BTreeMap<Key, RunRef>,
     /// Answers in `out`: back to `undelivered` when the connection is lost before they are taken.
-    unwritten: BTreeMap<Key, Vec<u8>>,
+    unwritten: BTreeMap<Key, (RunRef, Vec<u8>)>,
     /// Answers made while there was no connection.
-    undelivered: BTreeMap<Key, Vec<u8>>,
+    undelivered: BTreeMap<Key, (RunRef, Vec<u8>)>,
     answers: Answers,
 }
 
@@ -38,7 +38,7 @@ impl Protocol {
             welcomed: None,
             out: Vec::new(),
             open: BTreeSet::new(),
-            running: BTreeSet::new(),
+            running: BTreeMap::new(),
             unwritten: BTreeMap::new(),
             undelivered: BTreeMap::new(),
             answers: Answers::default(),
@@ -48,11 +48,8 @@ impl Protocol {
     /// A connection is open: says `hello`, naming the work that still runs.
     pub(crate) fn connected(&mut self) {
         self.out.clear();
-        let unfinished = self.running.iter().chain(self.undelivered.keys());
-        let running = unfinished.map(|(task_id, attempt)| RunRef {
-            task_id: task_id.clone(),
-            attempt: *attempt,
-        });
+        let undelivered = self.undelivered.values().map(|(run, _)| run);
+        let running = self.running.values().chain(undelivered).cloned();
         let hello = Hello {
             version: PROTOCOL_VERSION,
             agent: self.profile.clone(),
@@ -82,7 +79,7 @@ impl Protocol {
 
     fn admit(&mut self, event: &AgentEvent) -> bool {
         match event {
-            AgentEvent::Task(task) => self.admit_task((task.task_id.clone(), task.attempt)),
+            AgentEvent::Task(task) => self.admit_task(task),
             AgentEvent::Response(response) => self.open.remove(&response.request_id),
             AgentEvent::Agents(answer) => self.open.remove(&answer.request_id),
             AgentEvent::Error(problem) => {
@@ -93,9 +90,9 @@ impl Protocol {
             }
             AgentEvent::Welcome(welcome) => {
                 self.welcomed = Some(welcome.clone());
-                for (key, line) in std::mem::take(&mut self.undelivered) {
+                for (key, (run, line)) in std::mem::take(&mut self.undelivered) {
                     self.out.extend_from_slice(&line);
-                    self.unwritten.insert(key, line);
+                    self.unwritten.insert(key, (run, line));
                 }
                 true
             }
@@ -104,8 +101,18 @@ impl Protocol {
     }
 
     /// Whether the attempt is new. One that runs goes on; one that is done is answered again.
-    fn admit_task(&mut self, key: Key) -> bool {
-        if self.running.contains(&key) {
+    fn admit_task(&mut self, task: &TaskEvent) -> bool {
+        let run = RunRef {
+            task_id: task.task_id.clone(),
+            attempt: task.attempt,
+            lease: task.lease,
+            timeout_ms: task.timeout_ms,
+            lineage: task.lineage.clone(),
+        };
+        let key = (run.task_id.clone(), run.attempt);
+        if let Some(known) = self.running.get_mut(&key) {
+            // The same work another way: directly first, now under a lease.
+            known.lease = run.lease.or(known.lease);
             return false;
         }
         if let Some(line) = self.answers.get(&key) {
@@ -121,7 +128,8 @@ impl Protocol {
             self.append(&respond(key, Outcome::failed(Code::Overloaded, text)));
             return false;
         }
-        self.running.insert(key)
+        self.running.insert(key, run);
+        true
     }
 
     /// Delegates work.
@@ -181,15 +189,19 @@ impl Protocol {
 
     /// Tells how a task ended: now, or as soon as there is a connection again.
     pub(crate) fn respond(&mut self, key: Key, outcome: Outcome) {
-        self.running.remove(&key);
+        let run = self.running.remove(&key);
         let mut line = Vec::new();
         respond(key.clone(), outcome).write_line(&mut line);
         self.answers.put(key.clone(), line.clone());
         if self.welcomed.is_some() {
             self.out.extend_from_slice(&line);
-            self.unwritten.insert(key, line);
+        }
+        // What was never handed over needs no repeat.
+        let Some(run) = run else { return };
+        if self.welcomed.is_some() {
+            self.unwritten.insert(key, (run, line));
         } else {
-            self.undelivered.insert(key, line);
+            self.undelivered.insert(key, (run, line));
         }
     }
 
@@ -209,6 +221,13 @@ impl Protocol {
     /// Bytes that wait to be taken.
     pub(crate) fn queued(&self) -> usize {
         self.out.len()
+    }
+
+    /// Says something that needs no answer and is said again when it matters: nothing without a connection.
+    pub(crate) fn mention(&mut self, command: &AgentCommand) {
+        if self.welcomed.is_some() {
+            self.append(command);
+        }
     }
 
     fn append(&mut self, command: &AgentCommand) {

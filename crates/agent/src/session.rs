@@ -170,6 +170,8 @@ impl Session {
         let (cancel, canceled) = watch::channel(false);
         self.work
             .with(|running| running.insert(key.clone(), cancel));
+        self.mesh.port.begin(&key);
+        let is_streamed = task.listens.stream;
         let payload = task.payload.clone();
         let ctx = Ctx::new(self.mesh.clone(), Arc::new(task), canceled.clone());
         let run = tokio::spawn(guarded(skill.run(ctx, payload), canceled));
@@ -180,6 +182,7 @@ impl Session {
                 Outcome::failed(Code::SkillFailed, "the skill panicked; see the agent's log")
             });
             work.with(|running| running.remove(&key));
+            mesh.port.end(&key, is_streamed);
             mesh.port.respond(key, outcome);
             work.ended.notify_waiters();
         });

@@ -52,6 +52,9 @@ pub struct AgentProfile {
     /// Version of the agent or its SDK, for the dashboard.
     #[serde(default)]
     pub version: String,
+    /// Names this run of its process, so that work it began is told from work of an earlier run. Empty: it does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance: String,
     /// Tasks it takes at once; 0 means the default ([`DEFAULT_MAX_CONCURRENT`](crate::limits::DEFAULT_MAX_CONCURRENT)).
     #[serde(default)]
     pub max_concurrent: u32,
@@ -105,6 +108,9 @@ pub struct AgentInfo {
     /// Version of the agent or its SDK.
     #[serde(default)]
     pub version: String,
+    /// Names the run of its process, as it said itself; empty: it does not say.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance: String,
     /// Tasks it takes at once; 0 means the default.
     #[serde(default)]
     pub max_concurrent: u32,
@@ -134,6 +140,7 @@ impl AgentInfo {
             description: profile.description.clone(),
             skills: profile.skills.clone(),
             version: profile.version.clone(),
+            instance: profile.instance.clone(),
             max_concurrent: profile.max_concurrent,
         }
     }

@@ -13,6 +13,7 @@ use crate::ids::{AgentId, PeerId, TaskId};
 use crate::payload::{Payload, Raw};
 use crate::problem::{Code, Problem};
 use crate::signaling::PeerList;
+use crate::talk::{Listens, News, TaskInput};
 use crate::task::{Lineage, Outcome, Path};
 
 messages! {
@@ -32,6 +33,10 @@ messages! {
         "request" => Request(Request),
         /// Gives up a request.
         "cancel" => Cancel(Cancel),
+        /// What the handler of a `task` tells before its end.
+        "task_news" => TaskNews(TaskNews),
+        /// What a handler is told by the agent that asked it.
+        "request_input" => RequestInput(RequestInput),
         /// How a `task` ended.
         "respond" => Respond(Respond),
         /// Asks for the agents of the mesh.
@@ -58,6 +63,10 @@ messages! {
         "task" => Task(TaskEvent),
         /// Stop this work: nobody waits for it any more.
         "task_cancel" => TaskCancel(TaskCancel),
+        /// What the asker tells the handler of a `task`.
+        "task_input" => TaskInput(TaskInputEvent),
+        /// What the handler of a request tells before its end.
+        "request_news" => RequestNews(RequestNews),
         /// A request was taken: the work is on its way, or durable when the path is the queue.
         "accepted" => Accepted(Accepted),
         /// A request ended.
@@ -83,13 +92,22 @@ pub struct Hello {
     pub running: Vec<RunRef>,
 }
 
-/// One attempt at one task.
+/// One attempt at one task that an agent still works on: with it a sidecar that was restarted knows the work again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RunRef {
     /// The task.
     pub task_id: TaskId,
     /// The attempt, as the `task` event named it.
     pub attempt: u32,
+    /// The lease that the `task` event named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<u64>,
+    /// Milliseconds until nobody waits for it any more, as the `task` event named them: no less than are left now.
+    #[serde(default)]
+    pub timeout_ms: u64,
+    /// Its place in the delegation tree.
+    #[serde(flatten)]
+    pub lineage: Lineage,
 }
 
 /// Body of `welcome`.
@@ -169,10 +187,63 @@ pub struct Request {
     /// The task whose handler asks, if one does: the sidecar puts the new task under it in the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<TaskId>,
+    /// What the agent is there for until the response.
+    #[serde(flatten)]
+    pub listens: Listens,
 }
 
 fn yes() -> bool {
     true
+}
+
+/// Body of the command `task_news`.
+// Signaling has a `task_news` of its own; in the schemas each has its own name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "HandlerNews")]
+pub struct TaskNews {
+    /// The task.
+    pub task_id: TaskId,
+    /// The attempt, as the `task` event named it.
+    pub attempt: u32,
+    /// What is told.
+    #[serde(flatten)]
+    pub news: News,
+}
+
+/// Body of `request_input`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestInput {
+    /// The request.
+    pub request_id: String,
+    /// What is told.
+    #[serde(flatten)]
+    pub input: TaskInput,
+}
+
+/// Body of the event `task_input`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TaskInputEvent {
+    /// The task.
+    pub task_id: TaskId,
+    /// The attempt.
+    pub attempt: u32,
+    /// What is told.
+    #[serde(flatten)]
+    pub input: TaskInput,
+}
+
+/// Body of `request_news`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct RequestNews {
+    /// The request.
+    pub request_id: String,
+    /// The task it became.
+    pub task_id: TaskId,
+    /// The attempt that tells it. With a new one the numbers of chunks and questions begin anew.
+    pub attempt: u32,
+    /// What is told.
+    #[serde(flatten)]
+    pub news: News,
 }
 
 /// Body of `cancel`.
@@ -240,6 +311,12 @@ pub struct TaskEvent {
     pub path: Path,
     /// Milliseconds until nobody waits for it any more.
     pub timeout_ms: u64,
+    /// Its lease, when it came from the queue: goes back in `hello`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lease: Option<u64>,
+    /// What its asker is there for. A question of queued work is answered by a person when the asker does not.
+    #[serde(flatten)]
+    pub listens: Listens,
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,

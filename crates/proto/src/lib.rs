@@ -36,6 +36,7 @@ pub mod problem;
 pub mod rest;
 pub mod routes;
 pub mod signaling;
+pub mod talk;
 pub mod task;
 
 pub use agent::{AgentInfo, AgentProfile, AgentRecord, Capabilities, Health, SkillInfo};

@@ -36,6 +36,37 @@ pub const LINK_WINDOW_BYTES: usize = 96 * 16 * 1024;
 /// A receiver grants more once it has taken this many bytes: six messages per window.
 pub const LINK_GRANT_BYTES: usize = 256 * 1024;
 
+/// Chunks of one stream that are under way at once: with [`MAX_CHUNK_BYTES`] 4 MiB, what one task may hold in memory.
+pub const STREAM_WINDOW: u64 = 32;
+
+/// An asker says what it took after this many chunks: twice per window, so that the stream does not stand still.
+pub const STREAM_GRANT: u64 = 16;
+
+/// Largest chunk, in bytes of JSON: small enough that a stream does not hold up what else goes over its socket.
+pub const MAX_CHUNK_BYTES: usize = 128 * 1024;
+
+/// Bytes of an artifact in one chunk: as base64 they fit [`MAX_CHUNK_BYTES`].
+pub const ARTIFACT_PART_BYTES: usize = 90 * 1024;
+
+/// Largest artifact, in bytes. It is held in memory by the one who takes it.
+pub const MAX_ARTIFACT_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Longest name or media type of an artifact, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// Longest note of a progress, in bytes: a line on a dashboard.
+pub const MAX_NOTE_BYTES: usize = 1024;
+
+/// Largest question and largest answer, in bytes of JSON: both stand in the registry's database.
+pub const MAX_QUESTION_BYTES: usize = 64 * 1024;
+
+/// Least milliseconds between two progresses of a task that leave its sidecar; of those between, the newest goes.
+pub const PROGRESS_EVERY_MS: u64 = 100;
+
+/// Milliseconds the lease of work that waits for an answer survives its holder's closed signaling socket: time to start
+/// the sidecar again. Nothing is lost by waiting, for it waits anyway.
+pub const INPUT_GRACE_MS: u64 = 15_000;
+
 /// Deepest delegation chain (A asks B asks C …). Stops runaway loops.
 pub const MAX_DEPTH: u32 = 16;
 

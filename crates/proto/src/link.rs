@@ -16,6 +16,7 @@ use crate::ids::TaskId;
 use crate::message::WireError;
 use crate::payload::Payload;
 use crate::problem::Code;
+use crate::talk::{Listens, News, TaskInput};
 use crate::task::{Lineage, Outcome, TaskError, TaskState};
 
 /// The label of the DataChannel.
@@ -90,6 +91,9 @@ pub struct TaskRef {
     pub attempt: u32,
     /// Milliseconds the asker still waits: a duration, because clocks differ.
     pub timeout_ms: u64,
+    /// What the asker is there for.
+    #[serde(flatten)]
+    pub listens: Listens,
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,
@@ -106,6 +110,10 @@ messages! {
         "task_request" => TaskRequest(TaskRequest),
         /// How a `task_request` ended, under the same `request_id`.
         "task_response" => TaskResponse(TaskResponse),
+        /// What the handler of a `task_request` tells before its end, under the same `request_id`.
+        "task_news" => TaskNews(TaskNews),
+        /// What the asker tells the handler, under the same `request_id`.
+        "task_input" => TaskInput(TaskInput),
         /// The asker gave up: stop the work under this `request_id`.
         "task_cancel" => TaskCancel(Payload),
         /// The receiver of the stream took so much of it: as much more may be sent.
@@ -139,6 +147,18 @@ messages! {
 pub struct LinkCredit {
     /// Bytes of the stream taken since the last grant.
     pub bytes: u64,
+}
+
+/// Body of `task_news`.
+// IPC and signaling have a `task_news` of their own; in the schemas each has its own name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LinkNews")]
+pub struct TaskNews {
+    /// The attempt.
+    pub attempt: u32,
+    /// What is told.
+    #[serde(flatten)]
+    pub news: News,
 }
 
 /// Body of `task_request`.

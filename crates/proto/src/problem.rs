@@ -112,6 +112,12 @@ codes! {
     Expired = "expired", Mesh, Later;
     /// The deadline passed before an answer came.
     DeadlineExceeded = "deadline_exceeded", Callee, Later;
+    /// A handler streams, and nobody takes its chunks.
+    NotStreamed = "not_streamed", Caller, Never;
+    /// A handler asks, and nobody is there to answer.
+    NobodyAnswers = "nobody_answers", Caller, Never;
+    /// Parts of a stream or of an artifact were lost, or do not have the hash they should have.
+    StreamBroken = "stream_broken", Network, Later;
     /// Every allowed attempt was handed out and none ended.
     AttemptsExhausted = "attempts_exhausted", Callee, Later;
     /// The work was canceled.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::agent::{AgentInfo, AgentRecord};
 use crate::ledger::Party;
 use crate::rest::{self, Role};
+use crate::talk::Answer;
 use crate::task::{SubmitTask, Task};
 
 /// Who may call a route.
@@ -117,6 +118,8 @@ routes! {
         "Ends, renews or hands back the caller's attempt at a task."
     POST "/api/hub/tasks/{task_id}/cancel" cancel_task [WORK] from [Cli], , answer rest::Ok;
         "Cancels a task: the submitter's own, or any for an operator."
+    POST "/api/hub/tasks/{task_id}/input" answer_task [WORK] from [Cli], body Answer, answer rest::Ok;
+        "Answers the question of a task that waits for input: by its submitter, or an operator."
     GET "/api/hub/tasks/{task_id}/wait" wait_task [ANYONE] from [Cli, PythonAgent] query rest::WaitQuery, , answer Task;
         "The task once it is terminal, or as it stands when the time is up."
     GET "/api/hub/tasks/{task_id}/history" task_history [ANYONE] from [Cli] query rest::HistoryQuery, , answer rest::TaskHistory;

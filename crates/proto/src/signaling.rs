@@ -17,6 +17,7 @@ use crate::ids::{AgentId, PeerId, TaskId};
 use crate::message::WireError;
 use crate::payload::Payload;
 use crate::problem::{Code, Problem};
+use crate::talk::{Listens, News, TaskInput};
 use crate::task::{Lineage, Outcome, Path, SubmitTask, TaskState};
 
 /// The envelope of a signaling frame. Relayed frames keep every member they came with, known or not.
@@ -130,6 +131,10 @@ messages! {
         "task_submit" => TaskSubmit(TaskSubmit),
         /// How an attempt at queued work ended.
         "task_result" => TaskResult(TaskResult),
+        /// What the handler of queued work tells before its end.
+        "task_news" => TaskNews(TaskNews),
+        /// What this sidecar's agent tells the handler of work that it submitted.
+        "task_input" => TaskInput(TaskInputTo),
         /// Hands queued work back unfinished: the agent is going away.
         "task_release" => TaskRelease(TaskRelease),
         /// Asks for `task_done` of these tasks (again, after a reconnect).
@@ -162,6 +167,10 @@ messages! {
         "task_assign" => TaskAssign(TaskAssign),
         /// The lease named is over: stop the work.
         "task_revoke" => TaskRevoke(TaskRevoke),
+        /// What the handler of a task that this sidecar submitted tells before its end.
+        "task_news" => TaskNews(SubmittedTaskNews),
+        /// What the asker, or a person, tells the handler of work under this lease.
+        "task_input" => TaskInput(LeasedTaskInput),
         /// A `task_submit` is durable.
         "task_submitted" => TaskSubmitted(TaskSubmitted),
         /// A `task_result` or `task_release` was taken, or refused.
@@ -287,6 +296,56 @@ pub struct TaskResult {
     pub outcome: Outcome,
 }
 
+/// Body of `task_news`, of the sidecar whose agent works.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "LeasedTaskNews")]
+pub struct TaskNews {
+    /// The task.
+    pub task_id: TaskId,
+    /// The lease the work is done under.
+    pub lease: u64,
+    /// What is told.
+    #[serde(flatten)]
+    pub news: News,
+}
+
+/// Body of `task_news`, to the sidecar whose agent asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SubmittedTaskNews {
+    /// The task.
+    pub task_id: TaskId,
+    /// The attempt that tells it.
+    pub attempt: u32,
+    /// What is told.
+    #[serde(flatten)]
+    pub news: News,
+}
+
+/// Body of `task_input`, of the sidecar whose agent asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "SubmittedTaskInput")]
+pub struct TaskInputTo {
+    /// The task.
+    pub task_id: TaskId,
+    /// The attempt it is for.
+    pub attempt: u32,
+    /// What is told.
+    #[serde(flatten)]
+    pub input: TaskInput,
+}
+
+/// Body of `task_input`, to the sidecar whose agent works.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LeasedTaskInput {
+    /// The task.
+    pub task_id: TaskId,
+    /// The lease it is for.
+    pub lease: u64,
+    /// What is told.
+    #[serde(flatten)]
+    pub input: TaskInput,
+}
+
 /// Body of `task_release`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TaskRelease {
@@ -393,6 +452,9 @@ pub struct TaskAssign {
     pub lease_ttl_ms: u64,
     /// Milliseconds until the task expires.
     pub timeout_ms: u64,
+    /// What the asker is there for.
+    #[serde(flatten)]
+    pub listens: Listens,
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,

@@ -8,6 +8,7 @@ use crate::ids::{AgentId, TaskId};
 use crate::limits::{DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_S, MAX_PRIORITY};
 use crate::payload::Payload;
 use crate::problem::Code;
+use crate::talk::{Listens, Progress, Question};
 
 /// Where a task stands. The last three are terminal and never change.
 #[derive(
@@ -141,6 +142,9 @@ pub struct DirectAttempt {
     pub agent_id: AgentId,
     /// The attempt's number: handed to the same agent again it keeps this number, so that agent does not run it twice.
     pub attempt: u32,
+    /// The run of that agent's process that was asked. Another one, which remembers nothing, gets a number of its own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub instance: String,
 }
 
 /// The body of `POST /api/hub/tasks` and of the signaling message `task_submit`. Every field may be absent.
@@ -178,6 +182,9 @@ pub struct SubmitTask {
     /// target and payload is the same task, for as long as that is kept; with others it is a `conflict`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
+    /// What the asker is there for. Of a submission over REST it is empty: whoever watches a task over REST asks for it.
+    #[serde(flatten)]
+    pub listens: Listens,
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,
@@ -200,6 +207,7 @@ impl Default for SubmitTask {
             not_before_ms: None,
             deadline_ms: None,
             idempotency_key: None,
+            listens: Listens::default(),
             lineage: Lineage::default(),
             direct_attempt: None,
         }
@@ -260,6 +268,12 @@ pub struct Task {
     /// While it waits for its time: when it may be handed out, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before_at: Option<f64>,
+    /// How far its handler is, as it told last; absent: it told nothing, or the registry was restarted since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<Progress>,
+    /// While it is `input_required`: what its handler asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
     /// Its deadline, Unix seconds; absent: only its TTL ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_at: Option<f64>,

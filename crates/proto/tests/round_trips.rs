@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use seamesh_proto::ipc::{AgentCommand, AgentEvent, Request, TaskEvent, Via};
 use seamesh_proto::link::MeshMessage;
 use seamesh_proto::signaling::{ClientSignal, SignalFrame, TaskResult};
+use seamesh_proto::talk::{Listens, Progress, Question};
 use seamesh_proto::task::{Lineage, Path, SubmitTask, Task};
 use seamesh_proto::{Code, Outcome, Payload, TaskId, TaskState};
 use serde_json::{Map, Value, json};
@@ -84,6 +85,8 @@ fn task() -> impl Strategy<Value = Task> {
         priority: lease.2,
         not_before_at: times.1,
         deadline_at: times.1,
+        progress: times.1.map(|_| Progress { fraction: times.1, note: "half".to_owned() }),
+        question: lease.0.map(|_| Question { number: lease.1, prompt: "which?".to_owned(), schema: None }),
         lineage,
     })
 }
@@ -139,6 +142,7 @@ proptest! {
             wait,
             via: Via::Queue,
             parent,
+            listens: Listens { stream: wait, answers: !wait },
         });
         let mut line = Vec::new();
         request.write_line(&mut line);
@@ -156,6 +160,8 @@ proptest! {
             from_agent: String::new(),
             path: Path::Direct,
             timeout_ms,
+            lease: Some(timeout_ms),
+            listens: Listens { stream: true, answers: true },
             lineage,
         });
         let mut line = Vec::new();

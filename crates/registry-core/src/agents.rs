@@ -172,6 +172,7 @@ impl Core {
         let held = self.agents.get(&id).map(|a| a.held.clone());
         for lease in &leases {
             self.renew(conn, &id, lease);
+            self.repeat_answer(conn, &lease.task_id);
         }
         for task_id in held.unwrap_or_default() {
             if is_back && !named.contains(&task_id) {
@@ -322,6 +323,7 @@ fn unnamed(id: &AgentId) -> AgentInfo {
         description: String::new(),
         skills: Vec::new(),
         version: String::new(),
+        instance: String::new(),
         max_concurrent: 0,
     }
 }

@@ -11,11 +11,12 @@ use seamesh_proto::agent::{AgentInfo, Capabilities, Health};
 use seamesh_proto::events::{AgentHealth, EventRecord, MeshEvent};
 use seamesh_proto::payload::Payload;
 use seamesh_proto::rest::PairingStatus;
+use seamesh_proto::talk::{Answer, Listens, Question};
 use seamesh_proto::task::{DirectAttempt, Lineage, Outcome, Path, TaskState};
 use seamesh_proto::{Code, Now, TaskId};
 use serde_json::json;
 
-use crate::store::{
+use crate::store::{Talk, 
     Batch, Conflict, Lease, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, TaskKey,
     TaskSpec, Write,
 };
@@ -74,6 +75,10 @@ pub fn pending_task(id: &str) -> StoredTask {
         max_attempts: 3,
         priority: -7,
         deadline_ms: Some(1_700_000_009_123),
+        listens: Listens {
+            stream: true,
+            answers: true,
+        },
         idempotency_key: Some(format!("größe {id}")),
     };
     StoredTask {
@@ -88,7 +93,9 @@ pub fn pending_task(id: &str) -> StoredTask {
         direct: Some(DirectAttempt {
             agent_id: "librarian".parse().unwrap(),
             attempt: 1,
+            instance: "run-1".to_owned(),
         }),
+        talk: Talk::default(),
         not_before_ms: Some(1_700_000_000_623),
         started_ms: None,
         updated_ms: 1_700_000_000_123,
@@ -100,6 +107,17 @@ fn assigned(mut task: StoredTask) -> StoredTask {
     task.version += 1;
     task.state = TaskState::Assigned;
     task.attempt = 2;
+    task.talk = Talk {
+        question: Some(Question {
+            number: 2,
+            prompt: "which größe?".to_owned(),
+            schema: Some(json!({"type": "string"})),
+        }),
+        answer: Some(Answer {
+            number: 1,
+            value: json!({"deep": [1]}),
+        }),
+    };
     task.last_lease = 7;
     task.lease = Some(Lease {
         number: 7,
@@ -146,6 +164,7 @@ fn agent(version: u64) -> StoredAgent {
             description: "Knows the documents.".to_owned(),
             skills: vec![skill],
             version: "0.1".to_owned(),
+            instance: "run-1".to_owned(),
             max_concurrent: 4,
         },
         owner: "peer-l".parse().unwrap(),

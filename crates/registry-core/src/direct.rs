@@ -8,6 +8,7 @@ use seamesh_proto::events::MeshEvent;
 use seamesh_proto::limits::{MAX_DEPTH, MAX_SKILL_BYTES, MAX_TTL_S};
 use seamesh_proto::payload::Payload;
 use seamesh_proto::signaling::{DirectTask, TaskReport};
+use seamesh_proto::talk::Listens;
 use seamesh_proto::task::{Outcome, Path, TaskError, TaskState};
 use seamesh_proto::{Code, Problem};
 use serde_json::Value;
@@ -15,7 +16,7 @@ use serde_json::Value;
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId};
 use crate::limits::{MAX_IDS_PER_FRAME, MAX_TEXT_BYTES};
-use crate::store::{StoredTask, TaskSpec, Write};
+use crate::store::{StoredTask, Talk, TaskSpec, Write};
 
 impl Core {
     pub(crate) fn push_report(&mut self, conn: ConnId, caller: &Caller, report: TaskReport) {
@@ -71,6 +72,7 @@ impl Core {
             max_attempts: 1,
             priority: 0,
             deadline_ms: None,
+            listens: Listens::default(),
             idempotency_key: None,
         };
         StoredTask {
@@ -83,6 +85,7 @@ impl Core {
             ended_by: None,
             assigned: agent,
             direct: None,
+            talk: Talk::default(),
             not_before_ms: None,
             started_ms: Some(started),
             updated_ms: finished,

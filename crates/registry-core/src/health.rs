@@ -6,9 +6,10 @@
 
 use seamesh_proto::agent::Health;
 use seamesh_proto::events::{AgentHealth, MeshEvent};
-use seamesh_proto::limits::{HTTP_LEASE_TTL_MS, LEASE_TTL_MS, OFFLINE_AFTER_MS, STALE_AFTER_MS};
+use seamesh_proto::limits::{INPUT_GRACE_MS, HTTP_LEASE_TTL_MS, LEASE_TTL_MS, OFFLINE_AFTER_MS, STALE_AFTER_MS};
 use seamesh_proto::rest::{HeartbeatAnswer, HeartbeatBody};
 use seamesh_proto::signaling::{AgentUp, Heartbeat, LeaseRef, RegistrySignal};
+use seamesh_proto::task::TaskState;
 use seamesh_proto::{AgentId, Now, Problem, TaskId};
 
 use crate::agents::unknown_agent;
@@ -17,6 +18,7 @@ use crate::io::{Caller, ConnId};
 use crate::leases::Handout;
 use crate::limits::{BEAT_WRITE_MS, BLIND_RENEWAL_MS};
 use crate::roster::Agent;
+use crate::tasks::Live;
 use crate::timers::Timer;
 
 /// An agent's health at `now`, and when it would change without a beat.
@@ -98,7 +100,14 @@ impl Core {
         let held = agent.held.clone();
         self.refresh_health(id);
         for task_id in held {
-            if self.lease_ttl(&task_id) == LEASE_TTL_MS {
+            if self.lease_ttl(&task_id) != LEASE_TTL_MS {
+                continue;
+            }
+            let waits = |l: &Live| l.task.state == TaskState::InputRequired;
+            if self.tasks.get(&task_id).is_some_and(waits) {
+                let until = self.now.plus(INPUT_GRACE_MS);
+                self.timers.set(Timer::Lapse(task_id), until);
+            } else {
                 self.lapse(&task_id, false);
             }
         }

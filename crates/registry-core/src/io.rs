@@ -7,6 +7,7 @@ use seamesh_proto::rest::{
     TaskUpdate, Topology,
 };
 use seamesh_proto::signaling::SignalFrame;
+use seamesh_proto::talk::Answer;
 use seamesh_proto::task::{SubmitTask, Task};
 use seamesh_proto::{AgentId, PeerId, Problem, TaskId};
 use serde::{Deserialize, Serialize};
@@ -113,6 +114,13 @@ pub enum Op {
         task_id: TaskId,
         /// The change.
         update: Box<TaskUpdate>,
+    },
+    /// Answers a task's question. Reply: [`Reply::Done`].
+    AnswerTask {
+        /// The task.
+        task_id: TaskId,
+        /// The answer.
+        answer: Answer,
     },
     /// Cancels a task. Reply: [`Reply::Done`].
     CancelTask(TaskId),

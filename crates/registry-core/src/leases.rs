@@ -11,7 +11,7 @@ use seamesh_proto::{AgentId, Code, Now, TaskId};
 use crate::delay::pause_ms;
 use crate::dispatch::Core;
 use crate::io::{ConnId, Note};
-use crate::store::{Lease, StoredTask};
+use crate::store::{Lease, StoredTask, Talk};
 use crate::timers::Timer;
 
 /// How a task reaches its agent.
@@ -47,7 +47,11 @@ impl Core {
         let ttl_ms = how.ttl_ms();
         let task = &mut live.task;
         task.attempt = match task.direct.take() {
-            Some(direct) if direct.agent_id == *agent_id => task.attempt,
+            Some(direct)
+                if direct.agent_id == *agent_id && direct.instance == agent.stored.info.instance =>
+            {
+                task.attempt
+            }
             _ => task.attempt + 1,
         };
         task.last_lease += 1;
@@ -150,6 +154,8 @@ impl Core {
             return;
         };
         self.timers.cancel(&Timer::Lapse(task_id.clone()));
+        live.task.talk = Talk::default();
+        live.progress = None;
         let exhausted = live.task.attempt >= live.task.spec.max_attempts;
         if !exhausted {
             live.task.state = TaskState::Pending;
@@ -211,6 +217,7 @@ fn assign_body(task: &StoredTask, lease: &Lease, now: Now) -> TaskAssign {
         attempt: task.attempt,
         lease: lease.number,
         lease_ttl_ms: lease.ttl_ms,
+        listens: task.spec.listens,
         timeout_ms: task.ends().since(now),
         lineage: task.spec.lineage.clone(),
     }

@@ -31,6 +31,7 @@ mod routing;
 mod size;
 pub mod store;
 mod submit;
+mod talk;
 mod tasks;
 mod timers;
 mod waiting;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use seamesh_proto::rest::TaskUpdate;
 use seamesh_proto::signaling::{TaskRelease, TaskResult};
+use seamesh_proto::talk::Answer;
 use seamesh_proto::{Code, PeerId, Problem, TaskId};
 
 use crate::dispatch::Core;
@@ -20,6 +21,7 @@ pub(crate) enum Ask {
     Wait(RequestId, u64),
     Update(RequestId, Caller, Box<TaskUpdate>),
     Cancel(RequestId, Caller),
+    Answer(RequestId, Caller, Answer),
     CancelFrame(ConnId, Caller),
     Result(ConnId, PeerId, Box<TaskResult>),
     Release(ConnId, PeerId, TaskRelease),
@@ -34,7 +36,8 @@ impl Ask {
             | Self::Get(request)
             | Self::Wait(request, _)
             | Self::Update(request, ..)
-            | Self::Cancel(request, _) => Some(*request),
+            | Self::Cancel(request, _)
+            | Self::Answer(request, ..) => Some(*request),
             _ => None,
         }
     }
@@ -183,6 +186,10 @@ impl Core {
                 let result = self.cancel_found(&caller, id, found.as_ref());
                 self.out.reply(request, result.map(|()| Reply::Done));
             }
+            Ask::Answer(request, caller, answer) => {
+                let result = self.answer_found(&caller, id, answer, found.as_ref());
+                self.out.reply(request, result.map(|()| Reply::Done));
+            }
             Ask::CancelFrame(conn, caller) => self.push_cancel_found(conn, &caller, id, found),
             Ask::Result(conn, peer, result) => self.result_found(conn, &peer, *result, found),
             Ask::Release(conn, peer, release) => self.release_found(conn, &peer, &release, found),
@@ -205,7 +212,7 @@ impl Core {
 
     /// `GET /api/hub/tasks/{id}`.
     pub(crate) fn get_task(&mut self, request: RequestId, id: &TaskId) {
-        match self.tasks.get(id).map(|live| live.task.view()) {
+        match self.tasks.get(id).map(|live| live.view()) {
             Some(task) => self.out.reply(request, Ok(Reply::Task(Box::new(task)))),
             None => self.look_up(vec![id.clone()], Ask::Get(request)),
         }

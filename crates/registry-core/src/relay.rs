@@ -234,6 +234,8 @@ impl Core {
             ClientSignal::Links(links) => self.report_links(conn, &caller.peer, links),
             ClientSignal::TaskSubmit(submit) => self.push_submit(conn, &caller, submit),
             ClientSignal::TaskResult(result) => self.push_result(conn, &caller.peer, result),
+            ClientSignal::TaskNews(news) => self.push_news(conn, &caller.peer, news),
+            ClientSignal::TaskInput(input) => self.push_input(conn, &caller, input),
             ClientSignal::TaskRelease(release) => self.push_release(conn, &caller.peer, release),
             ClientSignal::TaskWatch(watch) => self.push_watch(conn, watch.task_ids),
             ClientSignal::TaskCancel(cancel) => self.push_cancel(conn, caller, cancel.task_id),

@@ -19,6 +19,9 @@ impl Core {
                 self.update_task(request, caller, &task_id, *update);
             }
             Op::CancelTask(id) => self.rest_cancel(request, caller, &id),
+            Op::AnswerTask { task_id, answer } => {
+                self.rest_answer(request, caller, &task_id, answer);
+            }
             Op::WaitTask {
                 task_id,
                 timeout_ms,

@@ -193,7 +193,7 @@ impl Core {
         }
     }
 
-    fn is_holder(&self, peer: &PeerId, id: &TaskId, number: u64) -> bool {
+    pub(crate) fn is_holder(&self, peer: &PeerId, id: &TaskId, number: u64) -> bool {
         let lease = self.tasks.get(id).and_then(|l| l.task.lease.as_ref());
         lease.is_some_and(|l| l.number == number && l.peer == *peer)
     }

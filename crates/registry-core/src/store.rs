@@ -17,6 +17,7 @@ use seamesh_proto::agent::AgentInfo;
 use seamesh_proto::events::MeshEvent;
 use seamesh_proto::payload::Payload;
 use seamesh_proto::rest::PairingStatus;
+use seamesh_proto::talk::{Answer, Listens, Question};
 use seamesh_proto::task::{DirectAttempt, Lineage, Outcome, Path, TaskState};
 use seamesh_proto::{AgentId, Now, PeerId, TaskId};
 use serde::{Deserialize, Serialize};
@@ -173,6 +174,8 @@ pub struct TaskSpec {
     pub priority: i32,
     /// When it fails though its TTL has not ended, Unix milliseconds.
     pub deadline_ms: Option<u64>,
+    /// What its asker is there for until its end.
+    pub listens: Listens,
     /// What its submitter calls it; no other task of that submitter has the same.
     pub idempotency_key: Option<String>,
 }
@@ -208,6 +211,15 @@ pub struct Lease {
     pub ttl_ms: u64,
 }
 
+/// The last question of an attempt: open, or answered. Both are gone when the attempt is.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Talk {
+    /// What its handler asks, while nobody has answered.
+    pub question: Option<Question>,
+    /// What it was answered.
+    pub answer: Option<Answer>,
+}
+
 /// A task.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StoredTask {
@@ -229,6 +241,8 @@ pub struct StoredTask {
     pub assigned: Option<AgentId>,
     /// The direct attempt that came before the queue, until the first hand-out.
     pub direct: Option<DirectAttempt>,
+    /// The question of the present attempt, and its answer.
+    pub talk: Talk,
     /// While it waits: when it may be handed out, Unix milliseconds; `None`: at once.
     pub not_before_ms: Option<u64>,
     /// When the present or last attempt began, Unix milliseconds.

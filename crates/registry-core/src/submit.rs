@@ -14,7 +14,7 @@ use seamesh_proto::{AgentId, Code, Problem, TaskId};
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Reply, RequestId};
-use crate::store::{StoredTask, TaskSpec};
+use crate::store::{Talk, StoredTask, TaskSpec};
 use crate::timers::Timer;
 
 /// Who submitted, and how it is answered.
@@ -116,6 +116,7 @@ impl Core {
             ended_by: None,
             assigned: None,
             direct: submission.direct,
+            talk: Talk::default(),
             not_before_ms: submission.not_before_ms,
             started_ms: None,
             updated_ms: self.now.0,
@@ -182,6 +183,7 @@ impl Core {
             max_attempts: submit.max_attempts.max(used + 1),
             priority: submit.priority,
             deadline_ms: submit.deadline_ms.map(|ms| self.now.plus(ms).0),
+            listens: submit.listens,
             idempotency_key: submit.idempotency_key,
         };
         let not_before_ms = submit.not_before_ms.filter(|ms| *ms > 0);

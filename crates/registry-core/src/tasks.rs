@@ -6,13 +6,14 @@ use seamesh_proto::events::MeshEvent;
 use seamesh_proto::payload::Payload;
 use seamesh_proto::rest::Role;
 use seamesh_proto::signaling::{RegistrySignal, TaskDone};
+use seamesh_proto::talk::Progress;
 use seamesh_proto::task::{Outcome, Path, Task, TaskState};
 use seamesh_proto::{Code, Now, Problem, TaskId};
 use serde_json::Value;
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Note, Reply, RequestId};
-use crate::store::{StoredTask, TaskKey, Write};
+use crate::store::{StoredTask, Talk, TaskKey, Write};
 use crate::timers::Timer;
 
 /// A task that has not ended, with what only lives in memory.
@@ -25,6 +26,8 @@ pub(crate) struct Live {
     pub(crate) watchers: BTreeSet<ConnId>,
     /// Requests that wait for its end.
     pub(crate) waiters: BTreeSet<RequestId>,
+    /// How far its handler is, as it told last. Not stored: it is worth nothing after a restart.
+    pub(crate) progress: Option<Progress>,
 }
 
 /// The live tasks.
@@ -62,6 +65,7 @@ impl Tasks {
             order,
             watchers: BTreeSet::new(),
             waiters: BTreeSet::new(),
+            progress: None,
             task,
         };
         let id = live.task.spec.id.clone();
@@ -105,11 +109,11 @@ impl Tasks {
     }
 
     /// Forgets a request that waited; answers its task.
-    pub(crate) fn stop_waiting(&mut self, request: RequestId) -> Option<&StoredTask> {
+    pub(crate) fn stop_waiting(&mut self, request: RequestId) -> Option<&Live> {
         let id = self.waiting.remove(&request)?;
         let live = self.live.get_mut(&id)?;
         live.waiters.remove(&request);
-        Some(&live.task)
+        Some(live)
     }
 
     /// Every request that waits.
@@ -119,6 +123,16 @@ impl Tasks {
 
     pub(crate) fn waiting_len(&self) -> usize {
         self.waiting.len()
+    }
+}
+
+impl Live {
+    /// The task as it is told.
+    pub(crate) fn view(&self) -> Task {
+        Task {
+            progress: self.progress.clone(),
+            ..self.task.view()
+        }
     }
 }
 
@@ -174,6 +188,8 @@ impl StoredTask {
             started_at: self.started_ms.map(|ms| Now(ms).seconds()),
             priority: spec.priority,
             not_before_at: self.not_before_ms.map(|ms| Now(ms).seconds()),
+            progress: None,
+            question: self.talk.question.clone(),
             deadline_at: spec.deadline_ms.map(|ms| Now(ms).seconds()),
             lineage: spec.lineage.clone(),
         }
@@ -233,6 +249,7 @@ impl Core {
         let task = &mut live.task;
         task.state = outcome.state;
         task.not_before_ms = None;
+        task.talk = Talk::default();
         task.outcome = Some(outcome);
         task.ended_by = ended_by;
         let holder = task.lease.take().map(|lease| lease.agent_id);

@@ -92,9 +92,7 @@ impl Core {
         if self.is_live(id) {
             return self.cancel(caller, id);
         }
-        let task = found.ok_or_else(|| unknown_task(id))?;
-        let detail = format!("task {id} is {} already", task.state.as_str());
-        Err(Problem::new(Code::TaskState, detail))
+        Err(has_ended(id, found))
     }
 
     /// `task_cancel`: the submitter's sidecar gives up. When the task ended first, it is told how.
@@ -129,5 +127,16 @@ impl Core {
         if let Err(problem) = self.cancel(caller, id) {
             self.refuse(conn, "task_cancel", problem.for_request(id.as_str()));
         }
+    }
+}
+
+/// Why nothing can be done about a task that does not live.
+pub(crate) fn has_ended(id: &TaskId, found: Option<&StoredTask>) -> Problem {
+    match found {
+        Some(task) => {
+            let detail = format!("task {id} is {} already", task.state.as_str());
+            Problem::new(Code::TaskState, detail)
+        }
+        None => unknown_task(id),
     }
 }

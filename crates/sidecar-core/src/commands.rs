@@ -191,6 +191,19 @@ impl Sidecar {
                 let (requests, mut means) = self.requesting();
                 requests.cancel(&cancel.request_id, &mut means);
             }
+            AgentCommand::TaskNews(body) => {
+                let key = (body.task_id, body.attempt);
+                let (work, peers, fx) = (&mut self.work, &mut self.peers, &mut self.fx);
+                if let Err(problem) = work.tell_news(&key, body.news, peers, fx) {
+                    self.fx.refuse(problem);
+                }
+            }
+            AgentCommand::RequestInput(body) => {
+                let (requests, mut means) = self.requesting();
+                if let Err(problem) = requests.tell(&body.request_id, body.input, &mut means) {
+                    self.fx.refuse(problem.for_request(body.request_id));
+                }
+            }
             AgentCommand::Respond(respond) => self.on_respond(respond),
             AgentCommand::Agents(query) => self.on_agents(query),
             AgentCommand::Goodbye(_) => self.on_goodbye(),
@@ -211,7 +224,7 @@ impl Sidecar {
         check_profile(&hello.agent)?;
         self.fx.timers.cancel(&Reason::AgentReturn);
         self.take_over(&hello);
-        self.session.agent = Some(hello.agent);
+        self.session.agent = Some(hello.agent.clone());
         self.session.dialect = Dialect::Native;
         self.session.is_greeted = true;
         let event = AgentEvent::Welcome(Welcome {
@@ -222,6 +235,7 @@ impl Sidecar {
         });
         self.fx.push(Output::Ipc { client, event });
         self.attach();
+        self.work.adopt(&hello.running, &mut self.fx);
         self.register_agent();
         self.work.deliver_waiting(&mut self.fx);
         Ok(())

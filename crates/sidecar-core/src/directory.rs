@@ -25,6 +25,12 @@ impl Directory {
         self.agents.remove(agent);
     }
 
+    /// Which run of its process an agent is; empty: it does not say.
+    pub(crate) fn instance(&self, agent: &AgentId) -> String {
+        let agent = self.agents.get(agent);
+        agent.map_or_else(String::new, |a| a.info.instance.clone())
+    }
+
     /// The agents, by id, that offer a skill; all of them without one.
     pub(crate) fn list(&self, skill: Option<&str>) -> Vec<AgentRecord> {
         let offers = |a: &&AgentRecord| skill.is_none_or(|skill| a.info.offers(skill));

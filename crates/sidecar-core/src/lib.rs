@@ -25,6 +25,7 @@ mod run;
 mod session;
 mod sidecar;
 mod signals;
+mod talk;
 mod timers;
 mod traffic;
 mod work;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use seamesh_proto::limits::{DEFAULT_REQUEST_TIMEOUT_MS, MAX_QUEUED_BYTES};
 use seamesh_proto::link::{MeshMessage, SidecarLink, TaskRequest};
+use seamesh_proto::talk::Listens;
 use seamesh_proto::task::Lineage;
 use seamesh_proto::{Code, Payload, PeerId, WireError};
 use serde::Deserialize;
@@ -59,7 +60,7 @@ impl Sidecar {
         let peek: Peek<'_> = serde_json::from_str(text).map_err(|e| WireError::from_json(&e))?;
         let is_ours = matches!(
             &*peek.kind,
-            "ping" | "task_request" | "task_response" | "task_cancel"
+            "ping" | "task_request" | "task_response" | "task_cancel" | "task_news" | "task_input"
         );
         if peek.kind == "link_credit" {
             self.act_on(peer, message)?;
@@ -79,6 +80,15 @@ impl Sidecar {
             SidecarLink::TaskResponse(response) => {
                 let (requests, mut means) = self.requesting();
                 return Ok(requests.on_response(peer, &message.request_id, response, &mut means));
+            }
+            SidecarLink::TaskNews(body) => {
+                let (requests, means) = self.requesting();
+                requests.on_link_news(peer, &message.request_id, body, means.fx);
+            }
+            SidecarLink::TaskInput(input) => {
+                let id = &message.request_id;
+                self.work
+                    .on_asker_input(peer, id, input, &mut self.peers, &mut self.fx)?;
             }
             SidecarLink::LinkCredit(credit) => {
                 let bytes = usize::try_from(credit.bytes).unwrap_or(usize::MAX);
@@ -110,10 +120,15 @@ impl Sidecar {
     }
 
     fn on_task_request(&mut self, peer: &PeerId, message: &MeshMessage, request: TaskRequest) {
+        let listens = message
+            .task
+            .as_ref()
+            .map_or(Listens::default(), |t| t.listens);
         let asker = Asker {
             peer: peer.clone(),
             request_id: message.request_id.clone(),
             agent: message.source_agent.clone(),
+            listens,
         };
         let skill = request.skill.clone();
         let (task_id, attempt, timeout_ms, lineage, payload) = match &message.task {
@@ -140,6 +155,7 @@ impl Sidecar {
             payload,
             from_agent: message.source_agent.clone(),
             timeout_ms,
+            listens,
             lineage,
             origin: Origin::Direct(asker),
         };

@@ -2,12 +2,16 @@
 
 use seamesh_proto::ipc::{Accepted, AgentEvent, Response, Via};
 use seamesh_proto::link::{MeshMessage, TaskRef, TaskRequest};
-use seamesh_proto::signaling::{ClientSignal, DirectTask, TaskSubmit};
+use seamesh_proto::payload::Raw;
+use seamesh_proto::signaling::{ClientSignal, DirectTask, TaskInputTo, TaskSubmit};
+use seamesh_proto::talk::{Listens, TaskInput};
 use seamesh_proto::task::{DirectAttempt, Lineage, SubmitTask};
 use seamesh_proto::{AgentId, Code, Now, Outcome, Path, Payload, PeerId, Problem, TaskId};
 
 use crate::directory::Directory;
 use crate::effects::Effects;
+use crate::peers::Peers;
+use crate::talk::{Heard, body_of};
 
 /// The attempt number of a direct request: the first, and the only one on that path.
 const DIRECT_ATTEMPT: u32 = 1;
@@ -45,6 +49,10 @@ pub(crate) struct Open {
     pub(crate) stage: Stage,
     /// The agent that was asked directly.
     pub(crate) asked: Option<AgentId>,
+    /// The run of that agent's process.
+    pub(crate) instance: String,
+    pub(crate) listens: Listens,
+    pub(crate) heard: Heard,
 }
 
 impl Open {
@@ -58,6 +66,7 @@ impl Open {
         let direct_attempt = self.asked.clone().map(|agent_id| DirectAttempt {
             agent_id,
             attempt: DIRECT_ATTEMPT,
+            instance: self.instance.clone(),
         });
         let task = SubmitTask {
             skill: self.skill.clone(),
@@ -67,6 +76,7 @@ impl Open {
             // The content of a repeat has to be the same: the TTL is not what is left, but what it was.
             ttl: self.ttl_s,
             task_id: Some(self.task_id.clone()),
+            listens: self.listens,
             lineage: self.lineage.clone(),
             direct_attempt,
             ..SubmitTask::default()
@@ -95,9 +105,39 @@ impl Open {
             task_id: self.task_id.clone(),
             attempt: DIRECT_ATTEMPT,
             timeout_ms: self.deadline.since(now),
+            listens: self.listens,
             lineage: self.lineage.clone(),
         });
         message
+    }
+
+    /// Tells the handler something, whichever way the work went.
+    pub(crate) fn tell(&self, input: TaskInput, peers: &mut Peers, fx: &mut Effects) {
+        if let Stage::Direct(peer) = &self.stage {
+            let mut message = MeshMessage::new("task_input", body_of(&input));
+            message.request_id = self.task_id.to_string();
+            // A link that is gone: the queue takes over, and says what it missed.
+            let text = Raw::of(&message);
+            let _ = peers.send(peer.as_str(), text.text().as_bytes(), fx);
+        } else {
+            fx.signal(
+                None,
+                &ClientSignal::TaskInput(TaskInputTo {
+                    task_id: self.task_id.clone(),
+                    attempt: self.heard.attempt,
+                    input,
+                }),
+            );
+        }
+    }
+
+    /// Says again what the handler of queued work may have missed.
+    pub(crate) fn tell_again(&self, peers: &mut Peers, fx: &mut Effects) {
+        if self.heard.attempt > 0 {
+            for input in self.heard.again(self.listens) {
+                self.tell(input, peers, fx);
+            }
+        }
     }
 
     /// Whether an agent's refusal sends the work to the queue: the agent did not run it to an end.

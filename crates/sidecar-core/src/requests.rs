@@ -7,9 +7,10 @@ use seamesh_proto::ipc::{AgentEvent, Request, Via};
 use seamesh_proto::limits::{
     DEFAULT_REQUEST_TIMEOUT_MS, DEFAULT_TTL_S, MAX_OPEN_REQUESTS, MAX_TTL_S,
 };
-use seamesh_proto::link::{MeshMessage, TaskResponse};
+use seamesh_proto::link::{self, MeshMessage, TaskResponse};
 use seamesh_proto::payload::Raw;
-use seamesh_proto::signaling::{ClientSignal, TaskCancel, TaskDone, TaskWatch};
+use seamesh_proto::signaling::{ClientSignal, SubmittedTaskNews, TaskCancel, TaskDone, TaskWatch};
+use seamesh_proto::talk::{News, TaskInput};
 use seamesh_proto::task::Lineage;
 use seamesh_proto::{AgentId, Code, Outcome, Path, Payload, PeerId, Problem, TaskId};
 
@@ -18,6 +19,7 @@ use crate::effects::Effects;
 use crate::limits::{MAX_PEERS, MAX_REQUEST_BYTES};
 use crate::peers::Peers;
 use crate::report::Reports;
+use crate::talk::Heard;
 use crate::request::{Open, Stage};
 use crate::timers::Reason;
 
@@ -77,6 +79,7 @@ impl Requests {
             timeout_ms,
             wait,
             via,
+            listens,
             ..
         } = ask.request;
         let left_ms = ask.parent_left_ms.unwrap_or(u64::MAX);
@@ -104,6 +107,9 @@ impl Requests {
             source: ask.source,
             stage: Stage::Submitting { left: false },
             asked: None,
+            instance: String::new(),
+            listens,
+            heard: Heard::default(),
         };
         self.route(open, m)
     }
@@ -174,6 +180,7 @@ impl Requests {
         load.outstanding += 1;
         load.chosen = self.choices;
         open.stage = Stage::Direct(peer);
+        open.instance = m.directory.instance(&agent);
         open.asked = Some(agent);
         m.fx.event(open.accepted(Path::Direct));
         Ok(true)
@@ -279,7 +286,7 @@ impl Requests {
     }
 
     /// The registry is there: everything it has to know is said again. It recognises what it knows by the task id.
-    pub(crate) fn on_signaling_up(&mut self, fx: &mut Effects) {
+    pub(crate) fn on_signaling_up(&mut self, peers: &mut Peers, fx: &mut Effects) {
         for task_id in std::mem::take(&mut self.cancels) {
             fx.signal(None, &ClientSignal::TaskCancel(TaskCancel { task_id }));
         }
@@ -294,6 +301,8 @@ impl Requests {
         if !task_ids.is_empty() {
             fx.signal(None, &ClientSignal::TaskWatch(TaskWatch { task_ids }));
         }
+        let queued = self.open.values().filter(|o| o.stage == Stage::Queued);
+        queued.for_each(|open| open.tell_again(peers, fx));
     }
 
     /// The work is durable.
@@ -335,6 +344,57 @@ impl Requests {
             && let Some(open) = self.remove(&done.task_id, fx)
         {
             fx.event_or_hold(open.response(done.outcome, done.path, done.agent_id, fx.now));
+        }
+    }
+
+    /// The handler of direct work tells something. What comes from another link is of no interest any more.
+    pub(crate) fn on_link_news(
+        &mut self,
+        from: &PeerId,
+        request_id: &str,
+        body: link::TaskNews,
+        fx: &mut Effects,
+    ) {
+        let open = self.open.get_mut(request_id);
+        if let Some(open) = open.filter(|o| o.stage == Stage::Direct(from.clone())) {
+            pass_news(open, body.attempt, body.news, fx);
+        }
+    }
+
+    /// The handler of queued work tells something.
+    pub(crate) fn on_queue_news(&mut self, body: SubmittedTaskNews, fx: &mut Effects) {
+        let open = self.open.get_mut(&body.task_id);
+        if let Some(open) = open.filter(|o| !matches!(o.stage, Stage::Direct(_))) {
+            pass_news(open, body.attempt, body.news, fx);
+        }
+    }
+
+    /// The agent tells the handler of its request something. One that has ended needs it no more: the two crossed.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn tell(
+        &mut self,
+        request_id: &str,
+        input: TaskInput,
+        m: &mut Means<'_>,
+    ) -> Result<(), Problem> {
+        let task_id = self.by_name.get(request_id);
+        if let Some(open) = task_id.and_then(|id| self.open.get_mut(id)) {
+            open.heard.told(&input)?;
+            open.tell(input, m.peers, m.fx);
+        }
+        Ok(())
+    }
+
+    /// A task of ours was stopped: what its handler asked for and waits for is canceled.
+    pub(crate) fn cancel_under(&mut self, parent: &TaskId, m: &mut Means<'_>) {
+        let is_under = |o: &&Open| o.waits && o.lineage.parent_id.as_ref() == Some(parent);
+        let under = self.open.values().filter(is_under);
+        let under: Vec<TaskId> = under.map(|o| o.task_id.clone()).collect();
+        for task_id in under {
+            let detail = "the task that asked for it was stopped";
+            self.give_up(&task_id, Some(Outcome::canceled(detail)), m);
         }
     }
 
@@ -417,5 +477,13 @@ impl Requests {
             // Over the limit the task's own TTL ends it.
             self.cancels.insert(task_id);
         }
+    }
+}
+
+/// Passes on to the agent what it has not heard.
+fn pass_news(open: &mut Open, attempt: u32, news: News, fx: &mut Effects) {
+    if news.check().is_ok() && open.heard.is_new(attempt, &news) {
+        let event = open.heard.event(&open.request_id, &open.task_id, news);
+        fx.event_or_hold(AgentEvent::RequestNews(event));
     }
 }

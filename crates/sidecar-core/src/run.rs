@@ -1,22 +1,25 @@
 //! One attempt at work for our agent: how it came, and how it is answered.
 
-use seamesh_proto::ipc::{AgentEvent, TaskEvent};
+use seamesh_proto::ipc::{AgentEvent, RunRef, TaskEvent};
 use seamesh_proto::limits::{MAX_PAYLOAD_BYTES, MAX_TTL_S};
 use seamesh_proto::link::{MeshMessage, TaskResponse};
 use seamesh_proto::payload::Raw;
+use seamesh_proto::talk::Listens;
 use seamesh_proto::task::Lineage;
 use seamesh_proto::{Code, Now, Outcome, Path, Payload, PeerId, TaskError, TaskId};
 use serde_json::Value;
 
 use crate::effects::Effects;
 use crate::peers::Peers;
+use crate::talk::Told;
 
 /// Who asked directly, and under which name the answer is expected.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Asker {
     pub(crate) peer: PeerId,
     pub(crate) request_id: String,
     pub(crate) agent: String,
+    pub(crate) listens: Listens,
 }
 
 /// The way work came.
@@ -37,6 +40,7 @@ pub(crate) struct Incoming {
     pub(crate) payload: Payload,
     pub(crate) from_agent: String,
     pub(crate) timeout_ms: u64,
+    pub(crate) listens: Listens,
     pub(crate) lineage: Lineage,
     pub(crate) origin: Origin,
 }
@@ -49,16 +53,20 @@ pub(crate) struct Run {
     pub(crate) askers: Vec<Asker>,
     pub(crate) lease: Option<u64>,
     pub(crate) is_delivered: bool,
+    /// What its handler told so far.
+    pub(crate) told: Told,
 }
 
 impl Run {
     pub(crate) fn new(incoming: Incoming, now: Now) -> Self {
         // What a peer says it waits is bounded by what anybody may wait.
         let timeout_ms = incoming.timeout_ms.min(MAX_TTL_S * 1000);
-        let path = match incoming.origin {
-            Origin::Direct(_) => Path::Direct,
-            Origin::Queue(_) => Path::Queue,
+        let (path, lease) = match incoming.origin {
+            Origin::Direct(_) => (Path::Direct, None),
+            Origin::Queue(lease) => (Path::Queue, Some(lease)),
         };
+        // Questions of queued work can be answered by a person, too.
+        let answers = incoming.listens.answers || lease.is_some();
         let mut run = Self {
             event: TaskEvent {
                 task_id: incoming.task_id,
@@ -68,14 +76,46 @@ impl Run {
                 from_agent: incoming.from_agent,
                 path,
                 timeout_ms,
+                lease,
+                listens: Listens {
+                    answers,
+                    ..incoming.listens
+                },
                 lineage: incoming.lineage,
             },
             deadline: now.plus(timeout_ms),
             askers: Vec::new(),
             lease: None,
             is_delivered: false,
+            told: Told::default(),
         };
         run.join(incoming.origin);
+        run
+    }
+
+    /// Work that an agent has from before this sidecar was started.
+    pub(crate) fn adopted(known: &RunRef, now: Now) -> Self {
+        let mut run = Self::new(
+            Incoming {
+                task_id: known.task_id.clone(),
+                attempt: known.attempt,
+                skill: String::new(),
+                payload: Payload::EMPTY,
+                from_agent: String::new(),
+                timeout_ms: known.timeout_ms,
+                // What it does not say again it has no need of.
+                listens: Listens {
+                    stream: true,
+                    answers: true,
+                },
+                lineage: known.lineage.clone(),
+                origin: Origin::Queue(known.lease.unwrap_or(0)),
+            },
+            now,
+        );
+        run.lease = known.lease;
+        run.is_delivered = true;
+        run.told = Told::adopted();
         run
     }
 
@@ -86,6 +126,16 @@ impl Run {
             Origin::Direct(asker) if !self.askers.contains(&asker) => self.askers.push(asker),
             Origin::Direct(_) => {}
         }
+    }
+
+    /// What those who asked for it are there for, together.
+    pub(crate) fn listens(&self) -> Listens {
+        let asked = self.askers.iter().map(|a| a.listens);
+        let own = (self.lease.is_some() || self.askers.is_empty()).then_some(self.event.listens);
+        asked.chain(own).fold(Listens::default(), |all, one| Listens {
+            stream: all.stream || one.stream,
+            answers: all.answers || one.answers,
+        })
     }
 
     pub(crate) fn origins(&self) -> Vec<Origin> {

@@ -1,5 +1,7 @@
 //! The core: every part of the sidecar behind one verb set.
 
+use std::collections::BTreeSet;
+
 use seamesh_proto::limits::HEARTBEAT_MS;
 use seamesh_proto::link::MeshMessage;
 use seamesh_proto::payload::Raw;
@@ -86,6 +88,7 @@ impl Sidecar {
             }
         }
         self.follow_links();
+        self.follow_stopped();
     }
 
     /// The next thing to do.
@@ -125,6 +128,7 @@ impl Sidecar {
         while let Some(reason) = self.fx.timers.pop_due(now) {
             self.on_due(reason);
             self.follow_links();
+            self.follow_stopped();
         }
     }
 
@@ -148,6 +152,11 @@ impl Sidecar {
             Reason::Work(task_id, attempt) => {
                 let key = (task_id, attempt);
                 self.work.on_deadline(&key, &mut self.peers, &mut self.fx);
+            }
+            Reason::Progress(task_id, attempt) => {
+                let key = (task_id, attempt);
+                self.work
+                    .on_progress_due(&key, &mut self.peers, &mut self.fx);
             }
         }
     }
@@ -174,6 +183,14 @@ impl Sidecar {
                     requests.on_link_lost(&peer, &mut means);
                 }
             }
+        }
+    }
+
+    /// What stopped work had asked of others is canceled: nobody is left to use it.
+    fn follow_stopped(&mut self) {
+        for task_id in self.work.take_stopped() {
+            let (requests, mut means) = self.requesting();
+            requests.cancel_under(&task_id, &mut means);
         }
     }
 
@@ -207,7 +224,9 @@ impl Sidecar {
 
     /// The agent is gone: its work goes back, nobody waits for its requests.
     pub(crate) fn let_go(&mut self) {
-        self.work.fail_over(&[], &mut self.peers, &mut self.fx);
+        let nothing = BTreeSet::new();
+        self.work
+            .fail_over(&nothing, &mut self.peers, &mut self.fx);
         let (requests, mut means) = self.requesting();
         requests.abandon(&mut means);
     }

@@ -24,8 +24,9 @@ impl Sidecar {
         };
         self.fx.signal(None, &ClientSignal::Register(register));
         self.register_agent();
-        self.work.on_signaling_up(&mut self.fx);
-        self.requests.on_signaling_up(&mut self.fx);
+        self.work.on_signaling_up(&mut self.peers, &mut self.fx);
+        self.requests
+            .on_signaling_up(&mut self.peers, &mut self.fx);
         self.reports.flush(&mut self.fx);
         self.report_links();
         self.fx.after(HEARTBEAT_MS, Reason::Heartbeat);
@@ -84,6 +85,11 @@ impl Sidecar {
                 self.requests
                     .on_submitted(&submitted.request_id, &mut self.fx);
             }
+            RegistrySignal::TaskNews(news) => self.requests.on_queue_news(news, &mut self.fx),
+            RegistrySignal::TaskInput(body) => {
+                self.work
+                    .on_leased_input(body, &mut self.peers, &mut self.fx);
+            }
             RegistrySignal::TaskAck(ack) => self.work.on_ack(&ack),
             RegistrySignal::TaskDone(done) => self.requests.on_done(done, &mut self.fx),
             RegistrySignal::Error(problem) => self.on_refused(problem),
@@ -98,6 +104,7 @@ impl Sidecar {
             payload: assign.payload,
             from_agent: assign.source_agent_id,
             timeout_ms: assign.timeout_ms,
+            listens: assign.listens,
             lineage: assign.lineage,
             origin: Origin::Queue(assign.lease),
         };

@@ -31,6 +31,8 @@ pub enum Reason {
     Request(TaskId),
     /// Nobody waits for this work of our agent any more.
     Work(TaskId, u32),
+    /// A progress of this work waits to be told.
+    Progress(TaskId, u32),
 }
 
 /// All deadlines of one sidecar.

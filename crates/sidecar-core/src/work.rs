@@ -1,13 +1,16 @@
 //! Work for our agent. It reaches the agent as the same event whichever way it came, and its handler runs at most once
 //! per (task, attempt).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use seamesh_proto::ipc::{AgentEvent, RunRef, TaskCancel};
+use seamesh_proto::ipc::{AgentEvent, RunRef, TaskCancel, TaskInputEvent};
 use seamesh_proto::limits::DEFAULT_MAX_CONCURRENT;
-use seamesh_proto::signaling::{ClientSignal, LeaseRef, TaskAck, TaskRelease, TaskResult};
+use seamesh_proto::signaling::{
+    ClientSignal, LeaseRef, LeasedTaskInput, TaskAck, TaskRelease, TaskResult,
+};
+use seamesh_proto::talk::{News, TaskInput};
 use seamesh_proto::task::Lineage;
-use seamesh_proto::{AgentProfile, Code, Now, Outcome, PeerId, Problem, TaskId};
+use seamesh_proto::{AgentProfile, Code, Now, Outcome, PeerId, Problem, TaskId, WireError};
 
 use crate::effects::Effects;
 use crate::limits::MAX_ASKERS;
@@ -34,6 +37,7 @@ pub(crate) struct Work {
     past: Window,
     /// Results and releases that the registry has not acknowledged.
     unacked: BTreeMap<(TaskId, u64), ClientSignal>,
+    stopped: Vec<TaskId>,
 }
 
 impl Work {
@@ -48,7 +52,8 @@ impl Work {
         let key = (incoming.task_id.clone(), incoming.attempt);
         if let Some(run) = self.runs.get_mut(&key) {
             if run.askers.len() < MAX_ASKERS || matches!(incoming.origin, Origin::Queue(_)) {
-                return run.join(incoming.origin);
+                run.join(incoming.origin.clone());
+                return run.repeat_to(&incoming.origin, peers, fx);
             }
             let detail = "too many ask for the outcome of this attempt";
             let past = Past::Ended(Outcome::failed(Code::Overloaded, detail));
@@ -130,6 +135,117 @@ impl Work {
         Ok(())
     }
 
+    /// The handler of an attempt tells something before its end.
+    ///
+    /// # Errors
+    /// For the agent: what is wrong with the news, or `task_unknown`.
+    pub(crate) fn tell_news(
+        &mut self,
+        key: &RunKey,
+        news: News,
+        peers: &mut Peers,
+        fx: &mut Effects,
+    ) -> Result<(), Problem> {
+        let Some(run) = self.runs.get_mut(key) else {
+            return match self.past.get(key) {
+                Some(_) => Ok(()), // It was told to stop, and this crossed the word.
+                None => Err(Problem::new(
+                    Code::TaskUnknown,
+                    "no such attempt was handed out",
+                )),
+            };
+        };
+        let listens = run.listens();
+        if let Some(news) = run.told.take(news, listens, fx.now)? {
+            run.carry(&news, peers, fx);
+        }
+        if let Some(at) = run.told.progress_due() {
+            let reason = Reason::Progress(key.0.clone(), key.1);
+            fx.timers.set_if_unset(reason, at);
+        }
+        Ok(())
+    }
+
+    /// A progress that waited may leave.
+    pub(crate) fn on_progress_due(&mut self, key: &RunKey, peers: &mut Peers, fx: &mut Effects) {
+        if let Some(run) = self.runs.get_mut(key)
+            && let Some(news) = run.told.due_progress(fx.now)
+        {
+            run.carry(&news, peers, fx);
+        }
+    }
+
+    /// A direct asker tells the handler something. Work that has ended needs it no more.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(crate) fn on_asker_input(
+        &mut self,
+        peer: &PeerId,
+        request_id: &str,
+        input: TaskInput,
+        peers: &mut Peers,
+        fx: &mut Effects,
+    ) -> Result<(), WireError> {
+        let checked = input.check();
+        checked.map_err(|problem| WireError::new(problem.code, problem.detail))?;
+        let is_its = |a: &&Asker| a.peer == *peer && a.request_id == request_id;
+        let asked = self.runs.values_mut().find_map(|run| {
+            let asker = run.askers.iter().find(is_its)?.clone();
+            Some((run, asker))
+        });
+        if let Some((run, asker)) = asked {
+            hand_over(run, input, &Origin::Direct(asker), peers, fx);
+        }
+        Ok(())
+    }
+
+    /// The asker of queued work, or a person, tells its handler something.
+    pub(crate) fn on_leased_input(
+        &mut self,
+        body: LeasedTaskInput,
+        peers: &mut Peers,
+        fx: &mut Effects,
+    ) {
+        let mut runs = self
+            .runs
+            .range_mut((body.task_id.clone(), 0)..=(body.task_id.clone(), u32::MAX));
+        let run = runs.find(|(_, run)| run.lease == Some(body.lease));
+        if let Some((_, run)) = run {
+            hand_over(run, body.input, &Origin::Queue(body.lease), peers, fx);
+        }
+    }
+
+    /// The agent has work from before this sidecar was started: it is known again. What was given back in the meantime
+    /// is to stop.
+    pub(crate) fn adopt(&mut self, running: &[RunRef], fx: &mut Effects) {
+        for known in running {
+            let key = (known.task_id.clone(), known.attempt);
+            if self.runs.contains_key(&key) {
+                continue;
+            }
+            match self.past.get(&key) {
+                None => {
+                    let run = Run::adopted(known, fx.now);
+                    fx.timers
+                        .set(Reason::Work(key.0.clone(), key.1), run.deadline);
+                    self.runs.insert(key, run);
+                }
+                Some(Past::Abandoned) => fx.event(AgentEvent::TaskCancel(TaskCancel {
+                    task_id: key.0,
+                    attempt: key.1,
+                    code: Code::LeaseStale,
+                })),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// Work that was stopped since the last call: what it asked of others is to stop, too.
+    pub(crate) fn take_stopped(&mut self) -> Vec<TaskId> {
+        std::mem::take(&mut self.stopped)
+    }
+
     /// Answers one way that work came by.
     fn settle(
         &mut self,
@@ -181,9 +297,14 @@ impl Work {
     }
 
     /// The registry is there again.
-    pub(crate) fn on_signaling_up(&mut self, fx: &mut Effects) {
+    pub(crate) fn on_signaling_up(&mut self, peers: &mut Peers, fx: &mut Effects) {
         for signal in self.unacked.values() {
             fx.signal(None, signal);
+        }
+        for run in self.runs.values() {
+            if let Some(lease) = run.lease {
+                run.repeat_to(&Origin::Queue(lease), peers, fx);
+            }
         }
     }
 
@@ -267,6 +388,7 @@ impl Work {
     fn stop(&mut self, key: &RunKey, code: Code, fx: &mut Effects) {
         if let Some(run) = self.runs.remove(key) {
             let (task_id, attempt) = key.clone();
+            self.stopped.push(task_id.clone());
             fx.timers.cancel(&Reason::Work(task_id.clone(), attempt));
             if run.is_delivered {
                 fx.event(AgentEvent::TaskCancel(TaskCancel {
@@ -281,19 +403,17 @@ impl Work {
     }
 
     /// The agent is gone, or came back without some of its work: what it does not name goes back to whoever asked.
-    pub(crate) fn fail_over(&mut self, kept: &[RunRef], peers: &mut Peers, fx: &mut Effects) {
-        let is_kept = |key: &RunKey| {
-            kept.iter()
-                .any(|r| r.task_id == key.0 && r.attempt == key.1)
-        };
-        let lost: Vec<RunKey> = self
-            .runs
-            .keys()
-            .filter(|key| !is_kept(key))
-            .cloned()
-            .collect();
+    pub(crate) fn fail_over(
+        &mut self,
+        kept: &BTreeSet<RunKey>,
+        peers: &mut Peers,
+        fx: &mut Effects,
+    ) {
+        let lost = self.runs.keys().filter(|key| !kept.contains(key));
+        let lost: Vec<RunKey> = lost.cloned().collect();
         for key in lost {
             if let Some(run) = self.runs.remove(&key) {
+                self.stopped.push(key.0.clone());
                 fx.timers.cancel(&Reason::Work(key.0.clone(), key.1));
                 for origin in run.origins() {
                     self.settle(&key, &origin, Past::Abandoned, peers, fx);
@@ -313,11 +433,9 @@ impl Work {
         fx: &mut Effects,
     ) {
         let waiting = self.runs.iter().filter(|(_, run)| !run.is_delivered);
-        let waiting = waiting.map(|(key, _)| RunRef {
-            task_id: key.0.clone(),
-            attempt: key.1,
-        });
-        let kept: Vec<RunRef> = waiting.chain(kept.iter().cloned()).collect();
+        let waiting = waiting.map(|(key, _)| key.clone());
+        let kept = kept.iter().map(|r| (r.task_id.clone(), r.attempt));
+        let kept: BTreeSet<RunKey> = waiting.chain(kept).collect();
         self.fail_over(&kept, peers, fx);
     }
 
@@ -336,5 +454,22 @@ impl Work {
     fn runs_of<'a>(&'a self, task_id: &TaskId) -> impl Iterator<Item = (&'a RunKey, &'a Run)> {
         self.runs
             .range((task_id.clone(), 0)..=(task_id.clone(), u32::MAX))
+    }
+}
+
+/// Passes on to the agent what it has to hear.
+fn hand_over(
+    run: &mut Run,
+    input: TaskInput,
+    from: &Origin,
+    peers: &mut Peers,
+    fx: &mut Effects,
+) {
+    if let Some(input) = run.hear(input, from, peers, fx) {
+        fx.event_or_hold(AgentEvent::TaskInput(TaskInputEvent {
+            task_id: run.event.task_id.clone(),
+            attempt: run.event.attempt,
+            input,
+        }));
     }
 }

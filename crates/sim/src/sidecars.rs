@@ -363,6 +363,7 @@ fn hello_of(name: &str, skills: &[String]) -> Hello {
             hostname: String::new(),
             mode: String::new(),
             version: String::new(),
+            instance: String::new(),
             max_concurrent: 0,
         },
         running: Vec::new(),

@@ -13,6 +13,35 @@ export interface SkillInfo {
 }
 
 /**
+ * How far a handler is. A newer one replaces an older one: of many in a short time only the newest is
+ * carried.
+ */
+export interface Progress {
+  /** Share of the work that is done, 0 to 1; absent: not known. */
+  fraction?: number;
+  /** What it does, for a person; at most `MAX_NOTE_BYTES`. */
+  note: string;
+}
+
+/** A question of a handler. */
+export interface Question {
+  /** Its number within the attempt, from 1. */
+  number: number;
+  /** What is asked, for a person. */
+  prompt: string;
+  /** JSON Schema of the answer; absent: anything. */
+  schema?: unknown;
+}
+
+/** The answer to a `Question`. */
+export interface Answer {
+  /** The question's number. */
+  number: number;
+  /** The answer: any JSON, at most `MAX_QUESTION_BYTES`. */
+  value?: unknown;
+}
+
+/**
  * Where a task stands. The last three are terminal and never change. `pending`: Waiting for an agent.
  * `assigned`: An agent holds its lease. `input_required`: Its handler waits for an answer of a person
  * or its caller. `completed`: Done, with a result. `failed`: Ended without a result; the error says
@@ -41,15 +70,17 @@ export type TaskState =
  * skill. `skill_unknown`: The agent has no such skill. `depth_exceeded`: The delegation chain is too
  * deep. `bad_arguments`: The arguments do not fit the skill's schema. `skill_failed`: The skill's
  * handler raised. `bad_result`: The skill returned something that is not JSON. `expired`: The task
- * outlived its TTL. `deadline_exceeded`: The deadline passed before an answer came.
- * `attempts_exhausted`: Every allowed attempt was handed out and none ended. `canceled`: The work was
- * canceled. `no_link`: No open link to that peer. `link_lost`: The link went down before the other end
- * acknowledged. `registry_unavailable`: The registry cannot be reached now. `agent_away`: The agent is
- * not connected to its sidecar. `sidecar_busy`: The sidecar already serves a client. `overloaded`: A
- * queue is full. `rate_limited`: Too many attempts from this address. `invite_invalid`: The invite is
- * unknown, used or expired. `events_gone`: The event number is older than what is kept: load the
- * present state and start from there. `store_unavailable`: The store cannot write (a full disk, for
- * one). `internal`: A bug of ours. The log has more.
+ * outlived its TTL. `deadline_exceeded`: The deadline passed before an answer came. `not_streamed`: A
+ * handler streams, and nobody takes its chunks. `nobody_answers`: A handler asks, and nobody is there
+ * to answer. `stream_broken`: Parts of a stream or of an artifact were lost, or do not have the hash
+ * they should have. `attempts_exhausted`: Every allowed attempt was handed out and none ended.
+ * `canceled`: The work was canceled. `no_link`: No open link to that peer. `link_lost`: The link went
+ * down before the other end acknowledged. `registry_unavailable`: The registry cannot be reached now.
+ * `agent_away`: The agent is not connected to its sidecar. `sidecar_busy`: The sidecar already serves
+ * a client. `overloaded`: A queue is full. `rate_limited`: Too many attempts from this address.
+ * `invite_invalid`: The invite is unknown, used or expired. `events_gone`: The event number is older
+ * than what is kept: load the present state and start from there. `store_unavailable`: The store
+ * cannot write (a full disk, for one). `internal`: A bug of ours. The log has more.
  */
 export type Code =
   | "bad_encoding"
@@ -77,6 +108,9 @@ export type Code =
   | "bad_result"
   | "expired"
   | "deadline_exceeded"
+  | "not_streamed"
+  | "nobody_answers"
+  | "stream_broken"
   | "attempts_exhausted"
   | "canceled"
   | "no_link"
@@ -123,6 +157,8 @@ export interface AgentRecord {
   skills: SkillInfo[];
   /** Version of the agent or its SDK. */
   version: string;
+  /** Names the run of its process, as it said itself; empty: it does not say. */
+  instance?: string;
   /** Tasks it takes at once; 0 means the default. */
   max_concurrent: number;
   /** How fresh its heartbeat is. */
@@ -233,6 +269,8 @@ export interface AgentInfo {
   skills?: SkillInfo[];
   /** Version of the agent or its SDK. */
   version?: string;
+  /** Names the run of its process, as it said itself; empty: it does not say. */
+  instance?: string;
   /** Tasks it takes at once; 0 means the default. */
   max_concurrent?: number;
 }
@@ -283,6 +321,10 @@ export interface SubmitTask {
    * it is a `conflict`.
    */
   idempotency_key?: string;
+  /** It takes chunks. Without it a handler that sends some is told so. */
+  stream?: boolean;
+  /** It answers questions. Without it those of queued work wait for a person. */
+  answers?: boolean;
   /** The task whose handler asked for this one. */
   parent_id?: string;
   /** The first task of the tree; absent on the first task itself. */
@@ -302,6 +344,11 @@ export interface DirectAttempt {
    * run it twice.
    */
   attempt: number;
+  /**
+   * The run of that agent's process that was asked. Another one, which remembers nothing, gets a number
+   * of its own.
+   */
+  instance?: string;
 }
 
 /** One numbered event. */
@@ -438,6 +485,13 @@ export interface Task {
   priority: number;
   /** While it waits for its time: when it may be handed out, Unix seconds. */
   not_before_at?: number;
+  /**
+   * How far its handler is, as it told last; absent: it told nothing, or the registry was restarted
+   * since.
+   */
+  progress?: Progress;
+  /** While it is `input_required`: what its handler asks. */
+  question?: Question;
   /** Its deadline, Unix seconds; absent: only its TTL ends it. */
   deadline_at?: number;
   /** The task whose handler asked for this one. */
@@ -845,6 +899,8 @@ export interface Operations {
   update_task: { query: undefined; body: TaskUpdate; answer: Ok };
   /** Cancels a task: the submitter's own, or any for an operator. */
   cancel_task: { query: undefined; body: undefined; answer: Ok };
+  /** Answers the question of a task that waits for input: by its submitter, or an operator. */
+  answer_task: { query: undefined; body: Answer; answer: Ok };
   /** The task once it is terminal, or as it stands when the time is up. */
   wait_task: { query: WaitQuery; body: undefined; answer: Task };
   /** What happened to the task, oldest first and paged: every change, and every result refused as stale. */
@@ -905,6 +961,7 @@ export const ROUTES = {
   get_task: { method: "GET", path: "/api/hub/tasks/{task_id}" },
   update_task: { method: "POST", path: "/api/hub/tasks/{task_id}" },
   cancel_task: { method: "POST", path: "/api/hub/tasks/{task_id}/cancel" },
+  answer_task: { method: "POST", path: "/api/hub/tasks/{task_id}/input" },
   wait_task: { method: "GET", path: "/api/hub/tasks/{task_id}/wait" },
   task_history: { method: "GET", path: "/api/hub/tasks/{task_id}/history" },
   topology: { method: "GET", path: "/api/hub/network/topology" },
@@ -953,6 +1010,9 @@ export const CODES: Readonly<Record<Code, { fault: Fault; retry: Retry }>> = {
   bad_result: { fault: "callee", retry: "never" },
   expired: { fault: "mesh", retry: "later" },
   deadline_exceeded: { fault: "callee", retry: "later" },
+  not_streamed: { fault: "caller", retry: "never" },
+  nobody_answers: { fault: "caller", retry: "never" },
+  stream_broken: { fault: "network", retry: "later" },
   attempts_exhausted: { fault: "callee", retry: "later" },
   canceled: { fault: "caller", retry: "never" },
   no_link: { fault: "network", retry: "later" },
@@ -1019,6 +1079,51 @@ export const LINK_WINDOW_BYTES = 1572864;
 
 /** A receiver grants more once it has taken this many bytes: six messages per window. */
 export const LINK_GRANT_BYTES = 262144;
+
+/**
+ * Chunks of one stream that are under way at once: with `MAX_CHUNK_BYTES` 4 MiB, what one task may
+ * hold in memory.
+ */
+export const STREAM_WINDOW = 32;
+
+/**
+ * An asker says what it took after this many chunks: twice per window, so that the stream does not
+ * stand still.
+ */
+export const STREAM_GRANT = 16;
+
+/**
+ * Largest chunk, in bytes of JSON: small enough that a stream does not hold up what else goes over its
+ * socket.
+ */
+export const MAX_CHUNK_BYTES = 131072;
+
+/** Bytes of an artifact in one chunk: as base64 they fit `MAX_CHUNK_BYTES`. */
+export const ARTIFACT_PART_BYTES = 92160;
+
+/** Largest artifact, in bytes. It is held in memory by the one who takes it. */
+export const MAX_ARTIFACT_BYTES = 67108864;
+
+/** Longest name or media type of an artifact, in bytes. */
+export const MAX_NAME_BYTES = 256;
+
+/** Longest note of a progress, in bytes: a line on a dashboard. */
+export const MAX_NOTE_BYTES = 1024;
+
+/** Largest question and largest answer, in bytes of JSON: both stand in the registry's database. */
+export const MAX_QUESTION_BYTES = 65536;
+
+/**
+ * Least milliseconds between two progresses of a task that leave its sidecar; of those between, the
+ * newest goes.
+ */
+export const PROGRESS_EVERY_MS = 100;
+
+/**
+ * Milliseconds the lease of work that waits for an answer survives its holder's closed signaling
+ * socket: time to start the sidecar again. Nothing is lost by waiting, for it waits anyway.
+ */
+export const INPUT_GRACE_MS = 15000;
 
 /** Deepest delegation chain (A asks B asks C …). Stops runaway loops. */
 export const MAX_DEPTH = 16;

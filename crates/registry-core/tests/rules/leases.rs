@@ -373,6 +373,7 @@ fn after_a_direct_attempt_the_same_agent_gets_the_same_attempt_number() {
         direct_attempt: Some(DirectAttempt {
             agent_id: agent.parse().unwrap(),
             attempt: 1,
+            instance: String::new(),
         }),
         ..work(task, "s")
     };

@@ -121,6 +121,7 @@ impl Model {
             direct_attempt: direct.map(|n| DirectAttempt {
                 agent_id: AGENTS[n].parse().unwrap(),
                 attempt: 1,
+                instance: String::new(),
             }),
             ..work(&format!("t{}", self.submitted), "s")
         };

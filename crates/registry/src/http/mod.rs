@@ -57,6 +57,7 @@ pub(crate) const HANDLERS: &[(&str, Handler)] = handlers! {
     get_task => tasks::get,
     update_task => tasks::update,
     cancel_task => tasks::cancel,
+    answer_task => tasks::answer,
     wait_task => tasks::wait,
     task_history => tasks::history,
 

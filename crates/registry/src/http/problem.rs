@@ -28,6 +28,8 @@ pub(crate) fn status(code: Code) -> StatusCode {
         | Code::LeaseStale
         | Code::Conflict
         | Code::Canceled
+        | Code::NotStreamed
+        | Code::NobodyAnswers
         | Code::SidecarBusy => StatusCode::CONFLICT,
         Code::EventsGone => StatusCode::GONE,
         Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -36,6 +38,7 @@ pub(crate) fn status(code: Code) -> StatusCode {
         | Code::StoreUnavailable
         | Code::NoLink
         | Code::LinkLost
+        | Code::StreamBroken
         | Code::RegistryUnavailable
         | Code::AgentAway => StatusCode::SERVICE_UNAVAILABLE,
         Code::Expired | Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,

@@ -7,6 +7,7 @@ use seamesh_proto::limits::{DEFAULT_PAGE, MAX_PAGE};
 use seamesh_proto::rest::{
     HistoryQuery, Ok as Done, SubmitAnswer, TaskPage, TaskQuery, TaskUpdate, WaitQuery,
 };
+use seamesh_proto::talk;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Code, Task, TaskId};
 use seamesh_registry_core::store::StoredTask;
@@ -45,6 +46,13 @@ pub(super) async fn update(call: Call) -> Answer {
 pub(super) async fn cancel(call: Call) -> Answer {
     let id = task_id(&call)?;
     call.ask(Op::CancelTask(id)).await?;
+    Ok(json(&Done::default()))
+}
+
+pub(super) async fn answer(call: Call) -> Answer {
+    let answer: talk::Answer = call.json()?;
+    let task_id = task_id(&call)?;
+    call.ask(Op::AnswerTask { task_id, answer }).await?;
     Ok(json(&Done::default()))
 }
 

@@ -15,25 +15,25 @@ use serde_json::Value;
 pub(super) const TASK_COLUMNS: &str = "t.n, t.id, t.version, t.state, t.skill, t.target, t.source, t.submitter, \
      t.parent, t.root, t.depth, t.path, t.created_ms, t.ttl_s, t.max_attempts, t.attempt, t.last_lease, t.lease, \
      t.ended_by, t.assigned, t.direct, t.started_ms, t.updated_ms, t.outcome_state, t.error, \
-     t.not_before_ms, t.priority, t.deadline_ms, t.idempotency_key";
+     t.not_before_ms, t.priority, t.deadline_ms, t.idempotency_key, t.listens, t.talk";
 
 /// Where the payload stands behind [`TASK_COLUMNS`]; the result follows it.
-const PAYLOAD: usize = 29;
+const PAYLOAD: usize = 31;
 
 /// Inserts a task of which neither the id nor its submitter's key exists yet.
 pub(super) const INSERT_TASK: &str = "INSERT INTO tasks (id, version, state, skill, target, source, submitter, parent, \
      root, depth, path, created_ms, ttl_s, max_attempts, attempt, last_lease, lease, ended_by, assigned, direct, \
      started_ms, updated_ms, outcome_state, error, not_before_ms, \
-     priority, deadline_ms, idempotency_key) VALUES (:id, :version, :state, :skill, :target, :source, \
+     priority, deadline_ms, idempotency_key, listens, talk) VALUES (:id, :version, :state, :skill, :target, :source, \
      :submitter, :parent, :root, :depth, :path, :created_ms, :ttl_s, :max_attempts, :attempt, :last_lease, :lease, \
      :ended_by, :assigned, :direct, :started_ms, :updated_ms, :outcome_state, :error, \
-     :not_before_ms, :priority, :deadline_ms, :idempotency_key) ON CONFLICT DO NOTHING";
+     :not_before_ms, :priority, :deadline_ms, :idempotency_key, :listens, :talk) ON CONFLICT DO NOTHING";
 
 /// Changes a task that is at the expected version.
 pub(super) const UPDATE_TASK: &str = "UPDATE tasks SET version = :version, state = :state, attempt = :attempt, \
      last_lease = :last_lease, lease = :lease, ended_by = :ended_by, assigned = :assigned, direct = :direct, \
      started_ms = :started_ms, updated_ms = :updated_ms, outcome_state = :outcome_state, error = :error, \
-     not_before_ms = :not_before_ms \
+     not_before_ms = :not_before_ms, talk = :talk \
      WHERE id = :id AND version = :expected RETURNING n";
 
 /// Runs [`INSERT_TASK`]; the number of rows inserted.
@@ -72,6 +72,8 @@ pub(super) fn insert_task(
         ":priority": spec.priority,
         ":deadline_ms": spec.deadline_ms.map(int),
         ":idempotency_key": spec.idempotency_key,
+        ":listens": unless_default(&spec.listens),
+        ":talk": unless_default(&task.talk),
     })
 }
 
@@ -98,6 +100,7 @@ pub(super) fn update_task(
         ":outcome_state": task.outcome.as_ref().map(|o| o.state.as_str()),
         ":error": error.map(to_json),
         ":not_before_ms": task.not_before_ms.map(int),
+        ":talk": unless_default(&task.talk),
     })?;
     match rows.next()? {
         Some(row) => Ok(Some(row.get(0)?)),
@@ -127,6 +130,7 @@ pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
         priority: row.get(26)?,
         deadline_ms: row.get::<_, Option<i64>>(27)?.map(i64::cast_unsigned),
         idempotency_key: row.get(28)?,
+        listens: or_default(row, 29)?,
     };
     let task = StoredTask {
         spec: Arc::new(spec),
@@ -140,6 +144,7 @@ pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
         direct: row.get::<_, Json<_>>(20)?.0,
         started_ms: row.get::<_, Option<i64>>(21)?.map(i64::cast_unsigned),
         not_before_ms: row.get::<_, Option<i64>>(25)?.map(i64::cast_unsigned),
+        talk: or_default(row, 30)?,
         updated_ms: unsigned(row, 22)?,
         outcome: read_outcome(row)?,
     };
@@ -173,6 +178,17 @@ fn unsigned(row: &Row<'_>, at: usize) -> rusqlite::Result<u64> {
 pub(super) fn to_json<T: Serialize>(value: &T) -> String {
     // Our types serialise into memory without failing: no maps with non-text keys, no IO.
     serde_json::to_string(value).expect("stored types serialise")
+}
+
+/// JSON text, or `NULL` for the default: most tasks have nothing to say here.
+fn unless_default<T: Serialize + Default + PartialEq>(value: &T) -> Option<String> {
+    (*value != T::default()).then(|| to_json(value))
+}
+
+/// As [`unless_default`] wrote it.
+fn or_default<T: DeserializeOwned + Default>(row: &Row<'_>, at: usize) -> rusqlite::Result<T> {
+    let Json(value): Json<Option<T>> = row.get(at)?;
+    Ok(value.unwrap_or_default())
 }
 
 fn path_text(path: Path) -> &'static str {

@@ -96,6 +96,7 @@ pub fn assign(task: &str, attempt: u32, lease: u64) -> RegistrySignal {
         lease,
         lease_ttl_ms: 15_000,
         timeout_ms: 60_000,
+        listens: seamesh_proto::talk::Listens::default(),
         lineage: Lineage::default(),
     })
 }

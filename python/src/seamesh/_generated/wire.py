@@ -111,16 +111,31 @@ class AgentProfile(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Free-form mode, as existing clients send it (`interactive`)."""
     version: str = msgspec.field(default_factory=str)
     """Version of the agent or its SDK, for the dashboard."""
+    instance: str | None = None
+    """Names this run of its process, so that work it began is told from work of an earlier run. Empty:
+    it does not say."""
     max_concurrent: UInt32 = msgspec.field(default_factory=lambda: 0)
     """Tasks it takes at once; 0 means the default (`DEFAULT_MAX_CONCURRENT`)."""
 
 
 class RunRef(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """One attempt at one task."""
+    """One attempt at one task that an agent still works on: with it a sidecar that was restarted knows
+    the work again."""
     task_id: Id
     """The task."""
     attempt: UInt32
     """The attempt, as the `task` event named it."""
+    lease: UInt64 | None = None
+    """The lease that the `task` event named."""
+    timeout_ms: UInt64 = msgspec.field(default_factory=lambda: 0)
+    """Milliseconds until nobody waits for it any more, as the `task` event named them: no less than
+    are left now."""
+    parent_id: Id | None = None
+    """The task whose handler asked for this one."""
+    root_id: Id | None = None
+    """The first task of the tree; absent on the first task itself."""
+    depth: UInt32 = msgspec.field(default_factory=lambda: 0)
+    """Hops from the root; 0 at the root, at most `MAX_DEPTH`."""
 
 
 class Hello(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -142,6 +157,10 @@ class TaskRef(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The attempt's number, from 1."""
     timeout_ms: UInt64
     """Milliseconds the asker still waits: a duration, because clocks differ."""
+    stream: bool | None = None
+    """It takes chunks. Without it a handler that sends some is told so."""
+    answers: bool | None = None
+    """It answers questions. Without it those of queued work wait for a person."""
     parent_id: Id | None = None
     """The task whose handler asked for this one."""
     root_id: Id | None = None
@@ -218,6 +237,10 @@ class Request(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Which way it may go."""
     parent: Id | None = None
     """The task whose handler asks, if one does: the sidecar puts the new task under it in the tree."""
+    stream: bool | None = None
+    """It takes chunks. Without it a handler that sends some is told so."""
+    answers: bool | None = None
+    """It answers questions. Without it those of queued work wait for a person."""
 
     def __post_init__(self) -> None:
         if self.payload is None:
@@ -228,6 +251,86 @@ class Cancel(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Body of `cancel`."""
     request_id: str
     """The request to give up."""
+
+
+class Progress(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """How far a handler is. A newer one replaces an older one: of many in a short time only the newest
+    is carried."""
+    fraction: float | None = None
+    """Share of the work that is done, 0 to 1; absent: not known."""
+    note: str = msgspec.field(default_factory=str)
+    """What it does, for a person; at most `MAX_NOTE_BYTES`."""
+
+
+class ArtifactPart(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Where a chunk belongs in an artifact. The parts of one artifact follow each other without
+    anything between."""
+    name: str
+    """The artifact's name, unique within the attempt; at most `MAX_NAME_BYTES`."""
+    media_type: str
+    """Its media type (RFC 6838)."""
+    size: UInt64
+    """Its length in bytes, at most `MAX_ARTIFACT_BYTES`."""
+    sha256: str
+    """SHA-256 of all of it, in lower-case hexadecimal."""
+    offset: UInt64
+    """Where this part begins, in bytes."""
+
+
+class Chunk(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One part of what a handler streams."""
+    index: UInt64
+    """Its number within the attempt, from 0, without gaps."""
+    data: Any = msgspec.field(default_factory=lambda: None)
+    """The part: any JSON of at most `MAX_CHUNK_BYTES`; of an artifact, its bytes in base64 (RFC 4648
+    section 4)."""
+    artifact: ArtifactPart | None = None
+    """The artifact it is a part of; absent: the stream itself."""
+    last: bool = msgspec.field(default_factory=bool)
+    """Nothing comes after it. It carries no data."""
+
+
+class Question(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """A question of a handler."""
+    number: UInt32
+    """Its number within the attempt, from 1."""
+    prompt: str
+    """What is asked, for a person."""
+    schema: Any = None
+    """JSON Schema of the answer; absent: anything."""
+
+
+class HandlerNews(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Body of the command `task_news`."""
+    task_id: Id
+    """The task."""
+    attempt: UInt32
+    """The attempt, as the `task` event named it."""
+    progress: Progress | None = None
+    """How far it is."""
+    chunk: Chunk | None = None
+    """A part of the result."""
+    question: Question | None = None
+    """It needs an answer to go on."""
+
+
+class Answer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """The answer to a `Question`."""
+    number: UInt32
+    """The question's number."""
+    value: Any = msgspec.field(default_factory=lambda: None)
+    """The answer: any JSON, at most `MAX_QUESTION_BYTES`."""
+
+
+class RequestInput(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Body of `request_input`."""
+    request_id: str
+    """The request."""
+    answer: Answer | None = None
+    """The answer to a question."""
+    taken: UInt64 | None = None
+    """Every chunk with a smaller number was taken. Said again, it asks for everything from here on
+    once more."""
 
 TaskState: TypeAlias = Literal[
     "pending",
@@ -268,6 +371,9 @@ Code: TypeAlias = Literal[
     "bad_result",
     "expired",
     "deadline_exceeded",
+    "not_streamed",
+    "nobody_answers",
+    "stream_broken",
     "attempts_exhausted",
     "canceled",
     "no_link",
@@ -297,15 +403,18 @@ before with other content. `no_agent`: No agent offers the skill. `skill_unknown
 no such skill. `depth_exceeded`: The delegation chain is too deep. `bad_arguments`: The
 arguments do not fit the skill's schema. `skill_failed`: The skill's handler raised.
 `bad_result`: The skill returned something that is not JSON. `expired`: The task outlived its
-TTL. `deadline_exceeded`: The deadline passed before an answer came. `attempts_exhausted`: Every
-allowed attempt was handed out and none ended. `canceled`: The work was canceled. `no_link`: No
-open link to that peer. `link_lost`: The link went down before the other end acknowledged.
-`registry_unavailable`: The registry cannot be reached now. `agent_away`: The agent is not
-connected to its sidecar. `sidecar_busy`: The sidecar already serves a client. `overloaded`: A
-queue is full. `rate_limited`: Too many attempts from this address. `invite_invalid`: The invite
-is unknown, used or expired. `events_gone`: The event number is older than what is kept: load
-the present state and start from there. `store_unavailable`: The store cannot write (a full
-disk, for one). `internal`: A bug of ours. The log has more."""
+TTL. `deadline_exceeded`: The deadline passed before an answer came. `not_streamed`: A handler
+streams, and nobody takes its chunks. `nobody_answers`: A handler asks, and nobody is there to
+answer. `stream_broken`: Parts of a stream or of an artifact were lost, or do not have the hash
+they should have. `attempts_exhausted`: Every allowed attempt was handed out and none ended.
+`canceled`: The work was canceled. `no_link`: No open link to that peer. `link_lost`: The link
+went down before the other end acknowledged. `registry_unavailable`: The registry cannot be
+reached now. `agent_away`: The agent is not connected to its sidecar. `sidecar_busy`: The
+sidecar already serves a client. `overloaded`: A queue is full. `rate_limited`: Too many
+attempts from this address. `invite_invalid`: The invite is unknown, used or expired.
+`events_gone`: The event number is older than what is kept: load the present state and start
+from there. `store_unavailable`: The store cannot write (a full disk, for one). `internal`: A
+bug of ours. The log has more."""
 
 
 class TaskError(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -379,6 +488,16 @@ class AgentCommandCancel(msgspec.Struct, tag_field="type", tag="cancel"):
     payload: Cancel
 
 
+class AgentCommandTaskNews(msgspec.Struct, tag_field="type", tag="task_news"):
+    """What the handler of a `task` tells before its end."""
+    payload: HandlerNews
+
+
+class AgentCommandRequestInput(msgspec.Struct, tag_field="type", tag="request_input"):
+    """What a handler is told by the agent that asked it."""
+    payload: RequestInput
+
+
 class AgentCommandRespond(msgspec.Struct, tag_field="type", tag="respond"):
     """How a `task` ended."""
     payload: Respond
@@ -402,6 +521,8 @@ AgentCommand: TypeAlias = Union[
     AgentCommandConnect,
     AgentCommandRequest,
     AgentCommandCancel,
+    AgentCommandTaskNews,
+    AgentCommandRequestInput,
     AgentCommandRespond,
     AgentCommandAgents,
     AgentCommandGoodbye,
@@ -464,6 +585,12 @@ class TaskEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     """How it came."""
     timeout_ms: UInt64
     """Milliseconds until nobody waits for it any more."""
+    lease: UInt64 | None = None
+    """Its lease, when it came from the queue: goes back in `hello`."""
+    stream: bool | None = None
+    """It takes chunks. Without it a handler that sends some is told so."""
+    answers: bool | None = None
+    """It answers questions. Without it those of queued work wait for a person."""
     parent_id: Id | None = None
     """The task whose handler asked for this one."""
     root_id: Id | None = None
@@ -484,6 +611,35 @@ class TaskCancel(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The attempt."""
     code: Code
     """`canceled`, `expired`, `deadline_exceeded` or `lease_stale`."""
+
+
+class TaskInputEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Body of the event `task_input`."""
+    task_id: Id
+    """The task."""
+    attempt: UInt32
+    """The attempt."""
+    answer: Answer | None = None
+    """The answer to a question."""
+    taken: UInt64 | None = None
+    """Every chunk with a smaller number was taken. Said again, it asks for everything from here on
+    once more."""
+
+
+class RequestNews(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Body of `request_news`."""
+    request_id: str
+    """The request."""
+    task_id: Id
+    """The task it became."""
+    attempt: UInt32
+    """The attempt that tells it. With a new one the numbers of chunks and questions begin anew."""
+    progress: Progress | None = None
+    """How far it is."""
+    chunk: Chunk | None = None
+    """A part of the result."""
+    question: Question | None = None
+    """It needs an answer to go on."""
 
 
 class Accepted(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -557,6 +713,8 @@ class AgentRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Its skills with their schemas. When it is empty, `capabilities.skills` names them."""
     version: str = msgspec.field(default_factory=str)
     """Version of the agent or its SDK."""
+    instance: str | None = None
+    """Names the run of its process, as it said itself; empty: it does not say."""
     max_concurrent: UInt32 = msgspec.field(default_factory=lambda: 0)
     """Tasks it takes at once; 0 means the default."""
     health: Health
@@ -656,6 +814,16 @@ class AgentEventTaskCancel(msgspec.Struct, tag_field="type", tag="task_cancel"):
     payload: TaskCancel
 
 
+class AgentEventTaskInput(msgspec.Struct, tag_field="type", tag="task_input"):
+    """What the asker tells the handler of a `task`."""
+    payload: TaskInputEvent
+
+
+class AgentEventRequestNews(msgspec.Struct, tag_field="type", tag="request_news"):
+    """What the handler of a request tells before its end."""
+    payload: RequestNews
+
+
 class AgentEventAccepted(msgspec.Struct, tag_field="type", tag="accepted"):
     """A request was taken: the work is on its way, or durable when the path is the queue."""
     payload: Accepted
@@ -689,6 +857,8 @@ AgentEvent: TypeAlias = Union[
     AgentEventPeerList,
     AgentEventTask,
     AgentEventTaskCancel,
+    AgentEventTaskInput,
+    AgentEventRequestNews,
     AgentEventAccepted,
     AgentEventResponse,
     AgentEventAgents,
@@ -778,6 +948,8 @@ class AgentInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Its skills with their schemas. When it is empty, `capabilities.skills` names them."""
     version: str = msgspec.field(default_factory=str)
     """Version of the agent or its SDK."""
+    instance: str | None = None
+    """Names the run of its process, as it said itself; empty: it does not say."""
     max_concurrent: UInt32 = msgspec.field(default_factory=lambda: 0)
     """Tasks it takes at once; 0 means the default."""
 
@@ -789,6 +961,9 @@ class DirectAttempt(msgspec.Struct, kw_only=True, omit_defaults=True):
     attempt: UInt32
     """The attempt's number: handed to the same agent again it keeps this number, so that agent does
     not run it twice."""
+    instance: str | None = None
+    """The run of that agent's process that was asked. Another one, which remembers nothing, gets a
+    number of its own."""
 
 
 class SubmitTask(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -821,6 +996,10 @@ class SubmitTask(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Names this submission among the caller's own, 1 to `MAX_IDEMPOTENCY_KEY_BYTES` bytes. The same
     key with the same skill, target and payload is the same task, for as long as that is kept; with
     others it is a `conflict`."""
+    stream: bool | None = None
+    """It takes chunks. Without it a handler that sends some is told so."""
+    answers: bool | None = None
+    """It answers questions. Without it those of queued work wait for a person."""
     parent_id: Id | None = None
     """The task whose handler asked for this one."""
     root_id: Id | None = None
@@ -877,6 +1056,11 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Its priority among those that wait: the highest goes first."""
     not_before_at: float | None = None
     """While it waits for its time: when it may be handed out, Unix seconds."""
+    progress: Progress | None = None
+    """How far its handler is, as it told last; absent: it told nothing, or the registry was restarted
+    since."""
+    question: Question | None = None
+    """While it is `input_required`: what its handler asks."""
     deadline_at: float | None = None
     """Its deadline, Unix seconds; absent: only its TTL ends it."""
     parent_id: Id | None = None
@@ -991,6 +1175,8 @@ _AGENT_COMMAND: Final[dict[str, Callable[[bytes], AgentCommand]]] = {
     "connect": _typed(AgentCommandConnect, Connect),
     "request": _typed(AgentCommandRequest, Request),
     "cancel": _typed(AgentCommandCancel, Cancel),
+    "task_news": _typed(AgentCommandTaskNews, HandlerNews),
+    "request_input": _typed(AgentCommandRequestInput, RequestInput),
     "respond": _typed(AgentCommandRespond, Respond),
     "agents": _typed(AgentCommandAgents, AgentsQuery),
     "goodbye": _free(AgentCommandGoodbye),
@@ -1011,6 +1197,8 @@ _AGENT_EVENT: Final[dict[str, Callable[[bytes], AgentEvent]]] = {
     "peer_list": _typed(AgentEventPeerList, PeerList),
     "task": _typed(AgentEventTask, TaskEvent),
     "task_cancel": _typed(AgentEventTaskCancel, TaskCancel),
+    "task_input": _typed(AgentEventTaskInput, TaskInputEvent),
+    "request_news": _typed(AgentEventRequestNews, RequestNews),
     "accepted": _typed(AgentEventAccepted, Accepted),
     "response": _typed(AgentEventResponse, Response),
     "agents": _typed(AgentEventAgents, AgentsList),
@@ -1062,6 +1250,7 @@ ROUTES: Final[dict[str, tuple[str, str]]] = {
     "get_task": ("GET", "/api/hub/tasks/{task_id}"),
     "update_task": ("POST", "/api/hub/tasks/{task_id}"),
     "cancel_task": ("POST", "/api/hub/tasks/{task_id}/cancel"),
+    "answer_task": ("POST", "/api/hub/tasks/{task_id}/input"),
     "wait_task": ("GET", "/api/hub/tasks/{task_id}/wait"),
     "task_history": ("GET", "/api/hub/tasks/{task_id}/history"),
     "topology": ("GET", "/api/hub/network/topology"),
@@ -1110,6 +1299,9 @@ CODES: Final[dict[Code, tuple[Fault, Retry]]] = {
     "bad_result": ("callee", "never"),
     "expired": ("mesh", "later"),
     "deadline_exceeded": ("callee", "later"),
+    "not_streamed": ("caller", "never"),
+    "nobody_answers": ("caller", "never"),
+    "stream_broken": ("network", "later"),
     "attempts_exhausted": ("callee", "later"),
     "canceled": ("caller", "never"),
     "no_link": ("network", "later"),
@@ -1167,6 +1359,41 @@ MiB), so that its own window stays open."""
 
 LINK_GRANT_BYTES: Final = 262144
 """A receiver grants more once it has taken this many bytes: six messages per window."""
+
+STREAM_WINDOW: Final = 32
+"""Chunks of one stream that are under way at once: with `MAX_CHUNK_BYTES` 4 MiB, what one task may
+hold in memory."""
+
+STREAM_GRANT: Final = 16
+"""An asker says what it took after this many chunks: twice per window, so that the stream does not
+stand still."""
+
+MAX_CHUNK_BYTES: Final = 131072
+"""Largest chunk, in bytes of JSON: small enough that a stream does not hold up what else goes over
+its socket."""
+
+ARTIFACT_PART_BYTES: Final = 92160
+"""Bytes of an artifact in one chunk: as base64 they fit `MAX_CHUNK_BYTES`."""
+
+MAX_ARTIFACT_BYTES: Final = 67108864
+"""Largest artifact, in bytes. It is held in memory by the one who takes it."""
+
+MAX_NAME_BYTES: Final = 256
+"""Longest name or media type of an artifact, in bytes."""
+
+MAX_NOTE_BYTES: Final = 1024
+"""Longest note of a progress, in bytes: a line on a dashboard."""
+
+MAX_QUESTION_BYTES: Final = 65536
+"""Largest question and largest answer, in bytes of JSON: both stand in the registry's database."""
+
+PROGRESS_EVERY_MS: Final = 100
+"""Least milliseconds between two progresses of a task that leave its sidecar; of those between,
+the newest goes."""
+
+INPUT_GRACE_MS: Final = 15000
+"""Milliseconds the lease of work that waits for an answer survives its holder's closed signaling
+socket: time to start the sidecar again. Nothing is lost by waiting, for it waits anyway."""
 
 MAX_DEPTH: Final = 16
 """Deepest delegation chain (A asks B asks C …). Stops runaway loops."""

@@ -16,3 +16,4 @@ mod old_dialect;
 mod python;
 mod queue;
 mod seams;
+mod talk;

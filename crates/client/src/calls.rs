@@ -7,6 +7,7 @@ use seamesh_proto::rest::{
     HealthAnswer, HistoryQuery, HubState, IceConfig, KeyAnswer, KeyBody, KeyRecord, LoginLink,
     Ok as Done, SubmitAnswer, TaskHistory, TaskPage, TaskQuery, Topology, WaitQuery,
 };
+use seamesh_proto::talk::Answer;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{AgentId, AgentInfo, AgentRecord, Task, TaskId};
 use serde_json::json;
@@ -86,6 +87,12 @@ impl Registry {
     pub async fn cancel(&self, id: &TaskId) -> Result<(), ClientError> {
         let path = ["api", "hub", "tasks", id.as_str(), "cancel"];
         self.post::<Done>(&path, &json!({})).await.map(drop)
+    }
+
+    /// Answers the open question of a task (`POST /api/hub/tasks/{task_id}/input`).
+    pub async fn answer_task(&self, id: &TaskId, answer: &Answer) -> Result<(), ClientError> {
+        let path = ["api", "hub", "tasks", id.as_str(), "input"];
+        self.post::<Done>(&path, answer).await.map(drop)
     }
 
     /// The task once it is terminal, or as it stands when `at_most` is over. The registry pushes: nothing polls.

@@ -91,9 +91,12 @@ pub struct TaskInput {
     /// The answer to a question.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,
-    /// Every chunk with a smaller number was taken. Said again, it asks for everything from here on once more.
+    /// Every chunk with a smaller number was taken.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub taken: Option<u64>,
+    /// With `taken`: everything from there on is wanted once more, because some of it may have been lost.
+    #[serde(skip_serializing_if = "is_false")]
+    pub again: bool,
 }
 
 /// The answer to a [`Question`].
@@ -208,12 +211,12 @@ impl TaskInput {
     /// `bad_field` or `too_large`, naming the member.
     pub fn check(&self) -> Result<(), Problem> {
         match (&self.answer, self.taken) {
-            (Some(answer), None) => {
+            (Some(answer), None) if !self.again => {
                 let bytes = Raw::of(&answer.value).text().len();
                 within("answer.value", bytes, MAX_QUESTION_BYTES)
             }
             (None, Some(_)) => Ok(()),
-            _ => Err(bad("one of answer and taken")),
+            _ => Err(bad("one of answer and taken, and again only with taken")),
         }
     }
 }

@@ -82,8 +82,8 @@ impl Sidecar {
                 return Ok(requests.on_response(peer, &message.request_id, response, &mut means));
             }
             SidecarLink::TaskNews(body) => {
-                let (requests, means) = self.requesting();
-                requests.on_link_news(peer, &message.request_id, body, means.fx);
+                let (requests, mut means) = self.requesting();
+                requests.on_link_news(peer, &message.request_id, body, &mut means);
             }
             SidecarLink::TaskInput(input) => {
                 let id = &message.request_id;

@@ -19,7 +19,7 @@ use crate::effects::Effects;
 use crate::limits::{MAX_PEERS, MAX_REQUEST_BYTES};
 use crate::peers::Peers;
 use crate::report::Reports;
-use crate::talk::Heard;
+use crate::talk::{Heard, Use};
 use crate::request::{Open, Stage};
 use crate::timers::Reason;
 
@@ -353,19 +353,19 @@ impl Requests {
         from: &PeerId,
         request_id: &str,
         body: link::TaskNews,
-        fx: &mut Effects,
+        m: &mut Means<'_>,
     ) {
         let open = self.open.get_mut(request_id);
         if let Some(open) = open.filter(|o| o.stage == Stage::Direct(from.clone())) {
-            pass_news(open, body.attempt, body.news, fx);
+            pass_news(open, body.attempt, body.news, m);
         }
     }
 
     /// The handler of queued work tells something.
-    pub(crate) fn on_queue_news(&mut self, body: SubmittedTaskNews, fx: &mut Effects) {
+    pub(crate) fn on_queue_news(&mut self, body: SubmittedTaskNews, m: &mut Means<'_>) {
         let open = self.open.get_mut(&body.task_id);
         if let Some(open) = open.filter(|o| !matches!(o.stage, Stage::Direct(_))) {
-            pass_news(open, body.attempt, body.news, fx);
+            pass_news(open, body.attempt, body.news, m);
         }
     }
 
@@ -481,9 +481,16 @@ impl Requests {
 }
 
 /// Passes on to the agent what it has not heard.
-fn pass_news(open: &mut Open, attempt: u32, news: News, fx: &mut Effects) {
-    if news.check().is_ok() && open.heard.is_new(attempt, &news) {
-        let event = open.heard.event(&open.request_id, &open.task_id, news);
-        fx.event_or_hold(AgentEvent::RequestNews(event));
+fn pass_news(open: &mut Open, attempt: u32, news: News, m: &mut Means<'_>) {
+    if news.check().is_err() {
+        return;
+    }
+    match open.heard.take(attempt, &news) {
+        Use::Agent => {
+            let event = open.heard.event(&open.request_id, &open.task_id, news);
+            m.fx.event_or_hold(AgentEvent::RequestNews(event));
+        }
+        Use::Handler(input) => open.tell(input, m.peers, m.fx),
+        Use::Nobody => {}
     }
 }

@@ -85,7 +85,10 @@ impl Sidecar {
                 self.requests
                     .on_submitted(&submitted.request_id, &mut self.fx);
             }
-            RegistrySignal::TaskNews(news) => self.requests.on_queue_news(news, &mut self.fx),
+            RegistrySignal::TaskNews(news) => {
+                let (requests, mut means) = self.requesting();
+                requests.on_queue_news(news, &mut means);
+            }
             RegistrySignal::TaskInput(body) => {
                 self.work
                     .on_leased_input(body, &mut self.peers, &mut self.fx);

@@ -130,14 +130,12 @@ impl Told {
         self.progress.as_ref().map(|_| self.progress_from)
     }
 
-    /// The asker took chunks. Whether it wants the others once more: it said the same before.
-    fn on_taken(&mut self, taken: u64) -> bool {
-        let again = taken <= self.taken;
+    /// The asker took chunks.
+    fn on_taken(&mut self, taken: u64) {
         self.taken = self.taken.max(taken.min(self.next));
         while self.chunks.front().is_some_and(|c| c.index < self.taken) {
             self.chunks.pop_front();
         }
-        again
     }
 
     /// The asker answered. `false`: no such question is open.
@@ -215,9 +213,10 @@ impl Run {
         peers: &mut Peers,
         fx: &mut Effects,
     ) -> Option<TaskInput> {
-        if let Some(taken) = input.taken
-            && self.told.on_taken(taken)
-        {
+        if let Some(taken) = input.taken {
+            self.told.on_taken(taken);
+        }
+        if input.again {
             self.repeat_to(from, peers, fx);
         }
         // An answer that comes again, or too late, is nobody's.
@@ -239,6 +238,17 @@ impl Asker {
     }
 }
 
+/// Who has to know of news.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Use {
+    /// The agent: they are new.
+    Agent,
+    /// Their handler, who does not know this.
+    Handler(TaskInput),
+    /// Nobody: they are a repeat, or an earlier attempt's.
+    Nobody,
+}
+
 /// What an asker has heard of one of its requests.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
@@ -253,10 +263,10 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    /// Whether the agent has to hear this. A repeat, and what an earlier attempt told, it need not.
-    pub(crate) fn is_new(&mut self, attempt: u32, news: &News) -> bool {
+    /// Who has to know of this news.
+    pub(crate) fn take(&mut self, attempt: u32, news: &News) -> Use {
         if attempt < self.attempt {
-            return false;
+            return Use::Nobody;
         }
         if attempt > self.attempt {
             *self = Self {
@@ -265,12 +275,17 @@ impl Heard {
             };
         }
         match &news.chunk {
-            Some(chunk) if chunk.index != self.next => false,
+            // Its sidecar was started anew and does not know what was taken.
+            Some(chunk) if chunk.index < self.taken => Use::Handler(TaskInput {
+                taken: Some(self.taken),
+                ..TaskInput::default()
+            }),
+            Some(chunk) if chunk.index != self.next => Use::Nobody,
             Some(_) => {
                 self.next += 1;
-                true
+                Use::Agent
             }
-            None => true,
+            None => Use::Agent,
         }
     }
 
@@ -301,6 +316,7 @@ impl Heard {
         });
         let taken = listens.stream.then(|| TaskInput {
             taken: Some(self.taken),
+            again: true,
             ..TaskInput::default()
         });
         answer.into_iter().chain(taken).collect()

@@ -13,4 +13,5 @@ mod relay;
 mod rest_work;
 mod store;
 mod submit;
+mod talk;
 mod world;

@@ -329,8 +329,10 @@ class RequestInput(msgspec.Struct, kw_only=True, omit_defaults=True):
     answer: Answer | None = None
     """The answer to a question."""
     taken: UInt64 | None = None
-    """Every chunk with a smaller number was taken. Said again, it asks for everything from here on
-    once more."""
+    """Every chunk with a smaller number was taken."""
+    again: bool | None = None
+    """With `taken`: everything from there on is wanted once more, because some of it may have been
+    lost."""
 
 TaskState: TypeAlias = Literal[
     "pending",
@@ -622,8 +624,10 @@ class TaskInputEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     answer: Answer | None = None
     """The answer to a question."""
     taken: UInt64 | None = None
-    """Every chunk with a smaller number was taken. Said again, it asks for everything from here on
-    once more."""
+    """Every chunk with a smaller number was taken."""
+    again: bool | None = None
+    """With `taken`: everything from there on is wanted once more, because some of it may have been
+    lost."""
 
 
 class RequestNews(msgspec.Struct, kw_only=True, omit_defaults=True):

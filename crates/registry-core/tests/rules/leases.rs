@@ -384,6 +384,13 @@ fn after_a_direct_attempt_the_same_agent_gets_the_same_attempt_number() {
     assert_eq!((to_b[0].attempt, to_b[1].attempt), (1, 1));
     world.submit(direct("t3", "gone"));
     assert_eq!(world.assigned(a)[0].attempt, 2);
+    // A new process of that agent remembers nothing: what it gets is an attempt of its own.
+    let frame = json!({"type": "agent_register", "peer_id": "p-b", "payload": {"agent":
+        {"agent_id": "b", "hostname": "h", "instance": "2", "capabilities": {"skills": ["s"]}}}});
+    world.raw(b, frame);
+    world.assigned(b);
+    world.submit(direct("t4", "b"));
+    assert_eq!(world.assigned(b)[0].attempt, 2);
 }
 
 #[test]

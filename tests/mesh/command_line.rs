@@ -1,14 +1,15 @@
 //! The `seamesh` command as a user types it.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 
 use anyhow::{Context, Result};
+use seamesh_agent::{Agent, Ctx, SkillError};
 use seamesh_harness::{Mesh, Process, binaries};
 use seamesh_proto::rest::Role;
 use seamesh_tests::{Checked, Member, Probe, in_time};
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 
@@ -273,5 +274,45 @@ async fn a_tied_program_ends_with_whoever_started_it() -> Checked {
     );
     parent.kill().await?;
     assert_eq!(in_time("the child ends", reader.read(&mut byte)).await??, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_shows_what_its_task_asks_and_tasks_answer_answers_it() -> Checked {
+    let mesh = Mesh::start().await?;
+    let ask = |ctx: Ctx, (): ()| async move {
+        let answer = ctx.ask("Which one?").await?;
+        Ok::<_, SkillError>(answer)
+    };
+    let agent = Agent::new("asking").skill("ask", ask);
+    let _asking = Member::join(&mesh, "asking-peer", agent).await?;
+    let mut call = seamesh(&["call", "ask"], &mesh.directory().join("registry"))?;
+    call.env("SEAMESH_REGISTRY", mesh.url())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut call = call.spawn()?;
+    let mut shown = BufReader::new(call.stderr.take().context("stderr")?).lines();
+    let first = in_time("the question", shown.next_line()).await??;
+    assert_eq!(first.as_deref(), Some("The task asks: Which one?"));
+    let hint = in_time("the hint", shown.next_line())
+        .await??
+        .unwrap_or_default();
+    let id = hint
+        .split_whitespace()
+        .rev()
+        .nth(1)
+        .context("no id in the hint")?;
+    let answered = run(&mesh, &["tasks", "answer", id, "the red one"]).await?;
+    assert_eq!(answered.status.code(), Some(0), "{}", stderr(&answered));
+    let done = in_time("the call's end", call.wait_with_output()).await??;
+    assert_eq!(stdout(&done).trim(), r#""the red one""#);
+    let again = run(&mesh, &["tasks", "answer", id, "the red one"]).await?;
+    assert!(
+        stderr(&again).contains("asks nothing"),
+        "{}",
+        stderr(&again)
+    );
+    assert_ne!(again.status.code(), Some(0));
     Ok(())
 }

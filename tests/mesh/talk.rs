@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use seamesh_agent::{Agent, Artifact, Code, Ctx, MeshError, Part, Path, Question, SkillError, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::limits::STREAM_WINDOW;
-use seamesh_proto::task::SubmitTask;
 use seamesh_proto::talk::Answer;
+use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
 use seamesh_tests::{CAP, Checked, Member, in_time};
 use serde_json::{Value, json};
@@ -46,7 +46,12 @@ async fn pair(mesh: &Mesh) -> anyhow::Result<(Member, Member)> {
 async fn everything_streamed(via: Via) -> Checked {
     let mesh = Mesh::start().await?;
     let (asker, _talker) = pair(&mesh).await?;
-    let mut stream = asker.view().delegate("count", 200).via(via).stream().await?;
+    let mut stream = asker
+        .view()
+        .delegate("count", 200)
+        .via(via)
+        .stream()
+        .await?;
     let (mut chunks, mut artifacts) = (Vec::new(), Vec::new());
     while let Some(part) = in_time("a part", stream.next()).await? {
         match part? {
@@ -98,7 +103,9 @@ async fn a_reader_that_does_not_read_holds_the_skill_at_its_window() -> Checked 
         }
     };
     let quick = |_: Ctx, (): ()| async { Ok::<_, SkillError>("done") };
-    let agent = Agent::new("pourer").skill("pour", pour).skill("quick", quick);
+    let agent = Agent::new("pourer")
+        .skill("pour", pour)
+        .skill("quick", quick);
     let asker = Member::join(&mesh, "asker-peer", Agent::new("asker")).await?;
     let _pourer = Member::join(&mesh, "pourer-peer", agent).await?;
     asker.linked_with(&["pourer-peer"]).await?;
@@ -214,7 +221,9 @@ async fn a_question_outlives_the_registry_and_the_sidecar_and_the_handler_runs_o
     assert_eq!(asked.state, TaskState::InputRequired);
     let number = asked.question.unwrap().number;
     let value = json!("after all that");
-    mesh.admin().answer_task(&id, &Answer { number, value }).await?;
+    mesh.admin()
+        .answer_task(&id, &Answer { number, value })
+        .await?;
     let done = mesh.admin().wait(&id, CAP).await?;
     assert_eq!(done.state, TaskState::Completed);
     // The first attempt, which never stopped, has the answer.

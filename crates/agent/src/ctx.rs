@@ -4,15 +4,16 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use seamesh_proto::ipc::{AgentCommand, Broadcast, Connect, Send as SendCommand, TaskEvent};
 use seamesh_proto::limits::{
-    ARTIFACT_PART_BYTES, MAX_ARTIFACT_BYTES, MAX_CHUNK_BYTES, MAX_NAME_BYTES, MAX_NOTE_BYTES, MAX_QUESTION_BYTES,
+    ARTIFACT_PART_BYTES, MAX_ARTIFACT_BYTES, MAX_CHUNK_BYTES, MAX_NAME_BYTES, MAX_NOTE_BYTES,
+    MAX_QUESTION_BYTES,
 };
 use seamesh_proto::link::MeshMessage;
 use seamesh_proto::talk::{ArtifactPart, Progress};
 use seamesh_proto::{AgentId, AgentRecord, Code, Health, Path, Payload, PeerId, Raw, TaskId};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -336,8 +337,7 @@ impl Ctx {
                 offset: offset as u64,
             };
             let data = STANDARD.encode(&bytes[offset..end]);
-            self.send_chunk(data.into(), Some(part))
-                .await?;
+            self.send_chunk(data.into(), Some(part)).await?;
             offset = end;
             if offset == bytes.len() {
                 return Ok(());

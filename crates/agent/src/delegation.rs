@@ -162,7 +162,11 @@ impl Delegation {
     /// # Errors
     /// As [`reply`](Self::reply), as far as it concerns handing the work over.
     pub async fn submit(self) -> Result<TaskId, MeshError> {
-        match self.change(|request| request.wait = false).last_word().await? {
+        match self
+            .change(|request| request.wait = false)
+            .last_word()
+            .await?
+        {
             Settled::Accepted(task_id) => Ok(task_id),
             Settled::Response(response) => reply(response).map(|reply| reply.task_id),
             Settled::Agents(_) => Err(MeshError::new(

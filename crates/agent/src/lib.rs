@@ -42,12 +42,12 @@ pub use agent::{Agent, Running, STOP_GRACE_S};
 pub use connection::Connection;
 pub use ctx::{Ctx, Mesh};
 pub use delegation::{Delegation, Reply};
-pub use stream::{Artifact, Part, Stream};
 pub use error::{AgentError, MeshError, SkillError};
 pub use seamesh_proto as proto;
 pub use seamesh_proto::ipc::{Message, Via};
 pub use seamesh_proto::talk::{Progress, Question};
 pub use seamesh_proto::{AgentId, AgentRecord, Code, Path, PeerId, TaskId};
+pub use stream::{Artifact, Part, Stream};
 
 /// Names the sidecar's socket; `seamesh run` sets it.
 pub const SOCKET_ENV: &str = "SEAMESH_SOCKET";

@@ -7,7 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seamesh_proto::ipc::{
-    AgentCommand, AgentEvent, AgentsQuery, Cancel, Hello, Request, Respond, RunRef, TaskEvent, Welcome,
+    AgentCommand, AgentEvent, AgentsQuery, Cancel, Hello, Request, Respond, RunRef, TaskEvent,
+    Welcome,
 };
 use seamesh_proto::limits::{DEFAULT_MAX_CONCURRENT, MAX_LINE_BYTES, MAX_OPEN_REQUESTS};
 use seamesh_proto::{AgentProfile, Code, Outcome, PROTOCOL_VERSION, Payload, WireError};

@@ -183,7 +183,9 @@ impl Stream {
                     let is_cut = last.is_ok() && self.read > 0 && !self.is_whole;
                     self.last = Some(last);
                     if is_cut {
-                        return Some(Err(broken("the work ended, and the end of its stream is missing")));
+                        return Some(Err(broken(
+                            "the work ended, and the end of its stream is missing",
+                        )));
                     }
                 }
             }
@@ -199,7 +201,8 @@ impl Stream {
         while self.last.is_none() {
             let _ = self.next().await;
         }
-        self.last.unwrap_or_else(|| Err(broken("the work has no end")))
+        self.last
+            .unwrap_or_else(|| Err(broken("the work has no end")))
     }
 
     fn take(&mut self, attempt: u32, chunk: Chunk) -> Result<(), MeshError> {
@@ -237,7 +240,10 @@ impl Stream {
             && all.len() as u64 == part.offset
             && part.offset + bytes.len() as u64 <= part.size;
         if !fits {
-            return Err(broken(format!("artifact {}: its parts do not fit", part.name)));
+            return Err(broken(format!(
+                "artifact {}: its parts do not fit",
+                part.name
+            )));
         }
         all.extend_from_slice(&bytes);
         if (all.len() as u64) < first.size {
@@ -245,7 +251,10 @@ impl Stream {
             return Ok(());
         }
         if sha256(&all) != first.sha256 {
-            return Err(broken(format!("artifact {}: its hash is another", first.name)));
+            return Err(broken(format!(
+                "artifact {}: its hash is another",
+                first.name
+            )));
         }
         self.ready.push_back(Part::Artifact(Artifact {
             name: first.name,

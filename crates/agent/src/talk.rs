@@ -3,9 +3,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use seamesh_proto::Code;
 use seamesh_proto::limits::STREAM_WINDOW;
 use seamesh_proto::talk::{ArtifactPart, Chunk, News, Question, TaskInput};
-use seamesh_proto::Code;
 use serde_json::Value;
 use tokio::sync::{Notify, oneshot};
 
@@ -117,7 +117,8 @@ fn question_news(question: Question) -> News {
 }
 
 pub(crate) fn not_streamed() -> MeshError {
-    let text = "whoever asked for this work takes no chunks: return the result, or ask with `stream()`";
+    let text =
+        "whoever asked for this work takes no chunks: return the result, or ask with `stream()`";
     MeshError::new(Code::NotStreamed, text)
 }
 

@@ -15,6 +15,7 @@ use serde_json::Value;
 
 use crate::access::Access;
 use crate::exit::TaskFailed;
+use crate::questions;
 use crate::serving;
 
 /// Seconds past the task's end that its last word may take to arrive.
@@ -116,6 +117,7 @@ async fn ended(registry: &Registry, id: &TaskId, timeout_s: u64) -> Result<Task>
     let at_most = Duration::from_secs(timeout_s.saturating_add(LAST_WORD_S));
     tokio::select! {
         task = registry.wait(id, at_most) => Ok(task?),
+        never = questions::attend(registry, id) => match never {},
         () = serving::asked_to_end()? => {
             registry.cancel(id).await?;
             let text = format!("canceled task {id}");

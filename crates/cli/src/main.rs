@@ -12,6 +12,7 @@ mod exit;
 mod init;
 mod keys;
 mod manifest;
+mod questions;
 mod registry;
 mod run;
 mod serving;

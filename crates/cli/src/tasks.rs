@@ -11,6 +11,7 @@ use seamesh_proto::{AgentId, Code, Path, Task, TaskId, TaskState};
 use serde::Serialize;
 
 use crate::access::Access;
+use crate::questions::{self, AnswerArgs};
 use crate::serving;
 use crate::table::{plain, table};
 
@@ -30,6 +31,8 @@ enum TasksCommand {
     List(ListArgs),
     /// Show one task with its arguments, its result and its history.
     Show(ShowArgs),
+    /// Answer the question of a task that waits for input.
+    Answer(AnswerArgs),
     /// Cancel a task.
     Cancel(ShowArgs),
 }
@@ -87,6 +90,7 @@ pub(crate) async fn run(args: TasksArgs) -> Result<()> {
             let history = history(&registry, &args.id).await?;
             serving::print(&serde_json::to_string_pretty(&Shown { task, history })?)
         }
+        Some(TasksCommand::Answer(args)) => questions::answer(args).await,
         Some(TasksCommand::Cancel(args)) => {
             args.access.registry()?.cancel(&args.id).await?;
             serving::print(&format!("canceled {}", args.id))

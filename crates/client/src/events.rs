@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use reqwest::Response;
+use seamesh_proto::TaskId;
 use seamesh_proto::events::EventRecord;
 use seamesh_proto::rest::EventsQuery;
 
@@ -15,6 +16,7 @@ use crate::sse::SseReader;
 pub struct Events {
     registry: Registry,
     after: Option<u64>,
+    task: Option<TaskId>,
     stream: Option<(Response, SseReader)>,
     ready: VecDeque<EventRecord>,
 }
@@ -26,9 +28,22 @@ impl Registry {
     /// # Errors
     /// `events_gone` when `after` is older than what the registry keeps.
     pub async fn events(&self, after: Option<u64>) -> Result<Events, ClientError> {
+        self.watch(after, None).await
+    }
+
+    /// Watches everything that happened and happens to one task, from its beginning on.
+    ///
+    /// # Errors
+    /// `task_unknown`.
+    pub async fn task_events(&self, id: &TaskId) -> Result<Events, ClientError> {
+        self.watch(Some(0), Some(id.clone())).await
+    }
+
+    async fn watch(&self, after: Option<u64>, task: Option<TaskId>) -> Result<Events, ClientError> {
         let mut events = Events {
             registry: self.clone(),
             after,
+            task,
             stream: None,
             ready: VecDeque::new(),
         };
@@ -65,7 +80,10 @@ impl Events {
     }
 
     async fn connect(&mut self) -> Result<(), ClientError> {
-        let query = EventsQuery { after: self.after };
+        let query = EventsQuery {
+            after: self.after,
+            task: self.task.clone(),
+        };
         let request = self.registry.open_ended(&["api", "events"]).query(&query);
         let request = self.registry.authorize(request).await?;
         let response = self.registry.send(request).await?;

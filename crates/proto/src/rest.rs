@@ -276,6 +276,9 @@ pub struct EventsQuery {
     /// Number of the last event seen; the stream begins after it. Absent: from now on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<u64>,
+    /// Only what happens to this task: `task_changed` and `stale_result`. With `after` 0 its whole history first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
 }
 
 /// Answer of `GET /api/hub/state`: all that a dashboard shows, and the event number it is true at.

@@ -195,7 +195,9 @@ impl Chunk {
         }
         let is_hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         if part.sha256.len() != 64 || !part.sha256.bytes().all(is_hex) {
-            return Err(bad("chunk.artifact.sha256: 64 lower-case hexadecimal digits"));
+            return Err(bad(
+                "chunk.artifact.sha256: 64 lower-case hexadecimal digits",
+            ));
         }
         if part.offset > part.size {
             return Err(bad("chunk.artifact.offset lies behind its end"));

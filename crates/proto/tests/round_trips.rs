@@ -85,8 +85,15 @@ fn task() -> impl Strategy<Value = Task> {
         priority: lease.2,
         not_before_at: times.1,
         deadline_at: times.1,
-        progress: times.1.map(|_| Progress { fraction: times.1, note: "half".to_owned() }),
-        question: lease.0.map(|_| Question { number: lease.1, prompt: "which?".to_owned(), schema: None }),
+        progress: times.1.map(|_| Progress {
+            fraction: times.1,
+            note: "half".to_owned(),
+        }),
+        question: lease.0.map(|_| Question {
+            number: lease.1,
+            prompt: "which?".to_owned(),
+            schema: None,
+        }),
         lineage,
     })
 }

@@ -16,9 +16,9 @@ use seamesh_proto::task::{DirectAttempt, Lineage, Outcome, Path, TaskState};
 use seamesh_proto::{Code, Now, TaskId};
 use serde_json::json;
 
-use crate::store::{Talk, 
-    Batch, Conflict, Lease, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, TaskKey,
-    TaskSpec, Write,
+use crate::store::{
+    Batch, Conflict, Lease, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, Talk,
+    TaskKey, TaskSpec, Write,
 };
 
 /// A store under test. Failures other than conflicts are the subject's own panics.

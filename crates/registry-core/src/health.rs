@@ -6,7 +6,9 @@
 
 use seamesh_proto::agent::Health;
 use seamesh_proto::events::{AgentHealth, MeshEvent};
-use seamesh_proto::limits::{INPUT_GRACE_MS, HTTP_LEASE_TTL_MS, LEASE_TTL_MS, OFFLINE_AFTER_MS, STALE_AFTER_MS};
+use seamesh_proto::limits::{
+    HTTP_LEASE_TTL_MS, INPUT_GRACE_MS, LEASE_TTL_MS, OFFLINE_AFTER_MS, STALE_AFTER_MS,
+};
 use seamesh_proto::rest::{HeartbeatAnswer, HeartbeatBody};
 use seamesh_proto::signaling::{AgentUp, Heartbeat, LeaseRef, RegistrySignal};
 use seamesh_proto::task::TaskState;

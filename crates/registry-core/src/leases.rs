@@ -48,7 +48,8 @@ impl Core {
         let task = &mut live.task;
         task.attempt = match task.direct.take() {
             Some(direct)
-                if direct.agent_id == *agent_id && direct.instance == agent.stored.info.instance =>
+                if direct.agent_id == *agent_id
+                    && direct.instance == agent.stored.info.instance =>
             {
                 task.attempt
             }

@@ -14,7 +14,7 @@ use seamesh_proto::{AgentId, Code, Problem, TaskId};
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Reply, RequestId};
-use crate::store::{Talk, StoredTask, TaskSpec};
+use crate::store::{StoredTask, Talk, TaskSpec};
 use crate::timers::Timer;
 
 /// Who submitted, and how it is answered.

@@ -156,12 +156,7 @@ impl Core {
     }
 
     /// A person, or the submitter over REST, answers.
-    fn answer_task(
-        &mut self,
-        caller: &Caller,
-        id: &TaskId,
-        answer: Answer,
-    ) -> Result<(), Problem> {
+    fn answer_task(&mut self, caller: &Caller, id: &TaskId, answer: Answer) -> Result<(), Problem> {
         let live = self.tasks.get(id).ok_or_else(|| unknown_task(id))?;
         if caller.role < Role::Operator && live.task.spec.submitter != caller.peer {
             return Err(not_the_submitter());

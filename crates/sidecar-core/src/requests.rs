@@ -19,8 +19,8 @@ use crate::effects::Effects;
 use crate::limits::{MAX_PEERS, MAX_REQUEST_BYTES};
 use crate::peers::Peers;
 use crate::report::Reports;
-use crate::talk::{Heard, Use};
 use crate::request::{Open, Stage};
+use crate::talk::{Heard, Use};
 use crate::timers::Reason;
 
 /// A request that passed its checks: what the agent asked, and its place in the tree.

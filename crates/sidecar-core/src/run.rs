@@ -132,10 +132,12 @@ impl Run {
     pub(crate) fn listens(&self) -> Listens {
         let asked = self.askers.iter().map(|a| a.listens);
         let own = (self.lease.is_some() || self.askers.is_empty()).then_some(self.event.listens);
-        asked.chain(own).fold(Listens::default(), |all, one| Listens {
-            stream: all.stream || one.stream,
-            answers: all.answers || one.answers,
-        })
+        asked
+            .chain(own)
+            .fold(Listens::default(), |all, one| Listens {
+                stream: all.stream || one.stream,
+                answers: all.answers || one.answers,
+            })
     }
 
     pub(crate) fn origins(&self) -> Vec<Origin> {

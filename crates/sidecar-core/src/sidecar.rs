@@ -225,8 +225,7 @@ impl Sidecar {
     /// The agent is gone: its work goes back, nobody waits for its requests.
     pub(crate) fn let_go(&mut self) {
         let nothing = BTreeSet::new();
-        self.work
-            .fail_over(&nothing, &mut self.peers, &mut self.fx);
+        self.work.fail_over(&nothing, &mut self.peers, &mut self.fx);
         let (requests, mut means) = self.requesting();
         requests.abandon(&mut means);
     }

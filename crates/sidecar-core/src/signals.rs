@@ -25,8 +25,7 @@ impl Sidecar {
         self.fx.signal(None, &ClientSignal::Register(register));
         self.register_agent();
         self.work.on_signaling_up(&mut self.peers, &mut self.fx);
-        self.requests
-            .on_signaling_up(&mut self.peers, &mut self.fx);
+        self.requests.on_signaling_up(&mut self.peers, &mut self.fx);
         self.reports.flush(&mut self.fx);
         self.report_links();
         self.fx.after(HEARTBEAT_MS, Reason::Heartbeat);

@@ -458,13 +458,7 @@ impl Work {
 }
 
 /// Passes on to the agent what it has to hear.
-fn hand_over(
-    run: &mut Run,
-    input: TaskInput,
-    from: &Origin,
-    peers: &mut Peers,
-    fx: &mut Effects,
-) {
+fn hand_over(run: &mut Run, input: TaskInput, from: &Origin, peers: &mut Peers, fx: &mut Effects) {
     if let Some(input) = run.hear(input, from, peers, fx) {
         fx.event_or_hold(AgentEvent::TaskInput(TaskInputEvent {
             task_id: run.event.task_id.clone(),

@@ -34,7 +34,10 @@ fn tell(world: &mut World, task: &TaskEvent, news: &Value) {
         .as_object_mut()
         .unwrap()
         .extend(news.as_object().unwrap().clone());
-    world.say_line("b", &json!({"type": "task_news", "payload": payload}).to_string());
+    world.say_line(
+        "b",
+        &json!({"type": "task_news", "payload": payload}).to_string(),
+    );
 }
 
 fn chunk(index: u64) -> Value {
@@ -51,7 +54,10 @@ fn answer_back(world: &mut World, input: &Value) {
         .as_object_mut()
         .unwrap()
         .extend(input.as_object().unwrap().clone());
-    world.say_line("a", &json!({"type": "request_input", "payload": payload}).to_string());
+    world.say_line(
+        "a",
+        &json!({"type": "request_input", "payload": payload}).to_string(),
+    );
 }
 
 /// What the asker heard, with the attempts that told it.
@@ -143,15 +149,28 @@ fn news_that_nobody_listens_to_or_that_are_malformed_are_refused_by_code() {
     }
     let (mut world, task) = conversation();
     let nameless = json!({"name": "", "media_type": "", "size": 1, "sha256": "", "offset": 0});
-    let huge = json!({"name": "a", "media_type": "", "size": 1u64 << 40, "sha256": "", "offset": 0});
+    let huge =
+        json!({"name": "a", "media_type": "", "size": 1u64 << 40, "sha256": "", "offset": 0});
     let unhashed = json!({"name": "a", "media_type": "", "size": 1, "sha256": "00", "offset": 0});
     let cases = [
         (chunk(1), Code::BadField),
         (question(0), Code::BadField),
-        (json!({"chunk": {"index": 0, "data": "x".repeat(200_000)}}), Code::TooLarge),
-        (json!({"chunk": {"index": 0, "artifact": nameless}}), Code::BadField),
-        (json!({"chunk": {"index": 0, "artifact": huge}}), Code::TooLarge),
-        (json!({"chunk": {"index": 0, "artifact": unhashed}}), Code::BadField),
+        (
+            json!({"chunk": {"index": 0, "data": "x".repeat(200_000)}}),
+            Code::TooLarge,
+        ),
+        (
+            json!({"chunk": {"index": 0, "artifact": nameless}}),
+            Code::BadField,
+        ),
+        (
+            json!({"chunk": {"index": 0, "artifact": huge}}),
+            Code::TooLarge,
+        ),
+        (
+            json!({"chunk": {"index": 0, "artifact": unhashed}}),
+            Code::BadField,
+        ),
     ];
     for (news, code) in cases {
         tell(&mut world, &task, &news);
@@ -169,7 +188,11 @@ fn news_that_nobody_listens_to_or_that_are_malformed_are_refused_by_code() {
 fn of_many_progresses_in_a_short_time_the_newest_arrives() {
     let (mut world, task) = conversation();
     for percent in 0..50 {
-        tell(&mut world, &task, &json!({"progress": {"fraction": f64::from(percent) / 100.0}}));
+        tell(
+            &mut world,
+            &task,
+            &json!({"progress": {"fraction": f64::from(percent) / 100.0}}),
+        );
     }
     world.run(PROGRESS_EVERY_MS + 20);
     let fractions = heard(&mut world)
@@ -183,9 +206,15 @@ fn an_answer_reaches_the_handler_once() {
     let (mut world, task) = conversation();
     tell(&mut world, &task, &question(1));
     world.run(10);
-    assert_eq!(heard(&mut world)[0].1.question.as_ref().unwrap().prompt, "which?");
+    assert_eq!(
+        heard(&mut world)[0].1.question.as_ref().unwrap().prompt,
+        "which?"
+    );
     for _ in 0..2 {
-        answer_back(&mut world, &json!({"answer": {"number": 1, "value": "that"}}));
+        answer_back(
+            &mut world,
+            &json!({"answer": {"number": 1, "value": "that"}}),
+        );
         world.run(10);
     }
     let answer = Answer {
@@ -232,9 +261,9 @@ fn a_stream_goes_on_through_the_queue_where_the_link_left_it() {
     assert_eq!(chunks_heard(&mut world), [2]);
     // What it takes goes the same way back.
     answer_back(&mut world, &json!({"taken": 3}));
-    let sent = world.signals("a").into_iter().any(|s| {
-        matches!(s, ClientSignal::TaskInput(i) if i.attempt == 1 && i.input.taken == Some(3))
-    });
+    let sent = world.signals("a").into_iter().any(
+        |s| matches!(s, ClientSignal::TaskInput(i) if i.attempt == 1 && i.input.taken == Some(3)),
+    );
     assert!(sent);
 }
 
@@ -280,7 +309,10 @@ fn a_handler_whose_registry_was_away_says_again_what_was_not_taken() {
     tell(&mut world, &task, &chunk(1));
     world.run(5_000);
     let again: Vec<_> = told(&mut world).into_iter().map(|(_, n)| n).collect();
-    let chunks: Vec<_> = again.iter().filter_map(|n| Some(n.chunk.as_ref()?.index)).collect();
+    let chunks: Vec<_> = again
+        .iter()
+        .filter_map(|n| Some(n.chunk.as_ref()?.index))
+        .collect();
     assert_eq!(chunks, [0, 1]);
     assert_eq!(again.iter().filter(|n| n.question.is_some()).count(), 1);
 }
@@ -298,8 +330,14 @@ fn an_asker_whose_registry_was_away_asks_for_what_it_missed_and_answers_again() 
             task_id: task.task_id.clone(),
         }),
     );
-    world.tell("a", &queue_news(&task, 1, serde_json::from_value(chunk(0)).unwrap()));
-    world.tell("a", &queue_news(&task, 1, serde_json::from_value(question(1)).unwrap()));
+    world.tell(
+        "a",
+        &queue_news(&task, 1, serde_json::from_value(chunk(0)).unwrap()),
+    );
+    world.tell(
+        "a",
+        &queue_news(&task, 1, serde_json::from_value(question(1)).unwrap()),
+    );
     world.disconnect_signaling("a");
     answer_back(&mut world, &json!({"answer": {"number": 1, "value": 5}}));
     clear(&mut world);
@@ -377,7 +415,10 @@ fn an_asker_that_lost_some_is_told_the_rest_again() {
     world.tell("b", &input(1, false));
     assert_eq!(told(&mut world), []);
     world.tell("b", &input(1, true));
-    let again: Vec<_> = told(&mut world).into_iter().map(|(_, n)| n.chunk.unwrap().index).collect();
+    let again: Vec<_> = told(&mut world)
+        .into_iter()
+        .map(|(_, n)| n.chunk.unwrap().index)
+        .collect();
     assert_eq!(again, [1, 2]);
 }
 
@@ -393,7 +434,11 @@ fn a_new_sidecar_takes_up_the_work_its_agent_names_with_its_lease_its_question_a
         ClientSignal::AgentRegister(body) => Some(body.leases),
         _ => None,
     });
-    assert_eq!(named.unwrap()[0].lease, 7, "the registry may leave it to us");
+    assert_eq!(
+        named.unwrap()[0].lease,
+        7,
+        "the registry may leave it to us"
+    );
     let task: TaskEvent = serde_json::from_value(
         json!({"task_id": "t", "attempt": 2, "skill": "add", "timeout_ms": 60000}),
     )
@@ -433,7 +478,12 @@ fn an_agent_that_returns_too_late_is_told_to_stop_what_was_given_back() {
     world.run(2_000);
     world.events("b");
     world.connect_client("b", 2);
-    world.hello("b", "bob", &["add"], r#"[{"task_id":"t","attempt":1,"lease":5}]"#);
+    world.hello(
+        "b",
+        "bob",
+        &["add"],
+        r#"[{"task_id":"t","attempt":1,"lease":5}]"#,
+    );
     let stops: Vec<_> = world
         .events("b")
         .into_iter()
@@ -466,8 +516,9 @@ fn what_stopped_work_asked_of_others_is_stopped_too() {
         }),
     );
     world.run(20);
-    let stopped = world.events("b").into_iter().any(|e| {
-        matches!(e, AgentEvent::TaskCancel(cancel) if cancel.code == Code::Canceled)
-    });
+    let stopped = world
+        .events("b")
+        .into_iter()
+        .any(|e| matches!(e, AgentEvent::TaskCancel(cancel) if cancel.code == Code::Canceled));
     assert!(stopped, "the child's handler is told to stop");
 }

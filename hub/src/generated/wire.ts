@@ -762,6 +762,11 @@ export interface HubState {
 export interface EventsQuery {
   /** Number of the last event seen; the stream begins after it. Absent: from now on. */
   after?: number;
+  /**
+   * Only what happens to this task: `task_changed` and `stale_result`. With `after` 0 its whole history
+   * first.
+   */
+  task?: string;
 }
 
 /** Body of `POST /api/session`: one of the two. */

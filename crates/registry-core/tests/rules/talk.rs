@@ -139,9 +139,11 @@ fn news_under_another_lease_or_of_another_sidecar_stop_their_work_and_reach_nobo
     talk.assign.lease += 1;
     talk.tell(news(json!({"chunk": {"index": 0}})));
     assert_eq!(talk.heard(), []);
-    let revoked = talk.world.heard(talk.worker).into_iter().any(|s| {
-        matches!(s, RegistrySignal::TaskRevoke(r) if r.code == Code::LeaseStale)
-    });
+    let revoked = talk
+        .world
+        .heard(talk.worker)
+        .into_iter()
+        .any(|s| matches!(s, RegistrySignal::TaskRevoke(r) if r.code == Code::LeaseStale));
     assert!(revoked);
     talk.tell(news(json!({})));
     assert_eq!(talk.world.errors(talk.worker)[0].code, Code::BadField);
@@ -202,7 +204,8 @@ fn a_question_and_its_answer_survive_a_restart_of_the_registry() {
     talk.world.restart();
     talk.worker = talk.world.sidecar("p-worker");
     let held = lease(&talk.assign);
-    talk.world.register(talk.worker, "worker", &["work"], &[held]);
+    talk.world
+        .register(talk.worker, "worker", &["work"], &[held]);
     let told = talk.told();
     assert_eq!(told[0].1.answer, Some(answer(1, json!("that"))));
     // Asked again by a sidecar that did not hear it: the answer comes again, and the task does not wait.
@@ -220,7 +223,8 @@ fn work_that_waits_for_an_answer_is_kept_for_a_sidecar_that_restarts_and_other_w
     assert_eq!(talk.world.task("t").state, TaskState::InputRequired);
     talk.worker = talk.world.sidecar("p-worker");
     let held = lease(&talk.assign);
-    talk.world.register(talk.worker, "worker", &["work"], &[held]);
+    talk.world
+        .register(talk.worker, "worker", &["work"], &[held]);
     assert_eq!(talk.by_person(1), Ok(()));
     assert_eq!(talk.told()[0].0, talk.assign.lease);
     // Answered, it is work like any other.

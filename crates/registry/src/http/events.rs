@@ -13,7 +13,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use futures_util::stream;
 use seamesh_proto::rest::EventsQuery;
-use seamesh_proto::{Code, Problem};
+use seamesh_proto::{Code, Problem, TaskId};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
@@ -33,13 +33,23 @@ const KEEP_ALIVE_MS: u64 = 15_000;
 const OPENING: &[u8] = b"retry: 1000\n\n";
 
 pub(super) async fn stream(call: Call) -> Answer {
-    let after = after(&call).await?;
+    let query: EventsQuery = call.query()?;
+    let after = after(&call, &query).await?;
+    if let Some(task) = &query.task {
+        let known = call.app.reader.history(task.clone(), after, 1).await;
+        if known.map_err(Problem::from)?.is_none() {
+            let detail = format!("there is no task {task}");
+            return Err(Failure::new(Code::TaskUnknown, detail));
+        }
+    }
     let watcher = Watcher {
         progress: call.app.writer.progress(),
         revoked: call.app.revoked.subscribe(),
         principal: call.principal()?.clone(),
         app: call.app,
         after,
+        seen: after,
+        task: query.task,
         opened: false,
     };
     let pieces = stream::unfold(watcher, |mut watcher| async move {
@@ -56,8 +66,7 @@ pub(super) async fn stream(call: Call) -> Answer {
 }
 
 /// The number to begin after: `Last-Event-ID`, which a browser sends when it comes back; `?after=`; else the present.
-async fn after(call: &Call) -> Result<u64, Failure> {
-    let query: EventsQuery = call.query()?;
+async fn after(call: &Call, query: &EventsQuery) -> Result<u64, Failure> {
     let resumed = match call.header("last-event-id") {
         Some(text) => Some(text.trim().parse().map_err(|_| {
             Failure::new(Code::BadField, "last-event-id: not a number of this stream")
@@ -68,6 +77,8 @@ async fn after(call: &Call) -> Result<u64, Failure> {
     let (first, last) = bounds.map_err(Problem::from)?.unwrap_or((1, 0));
     match resumed {
         None => Ok(last),
+        // The history of one task is told as far as it is kept.
+        Some(0) if query.task.is_some() => Ok(0),
         Some(after) if after.saturating_add(1) < first || after > last => {
             let detail = format!(
                 "event {after} is not among the last {EVENTS_KEPT}, which are kept; load /api/hub/state and begin at \
@@ -85,6 +96,10 @@ struct Watcher {
     progress: watch::Receiver<Progress>,
     revoked: watch::Receiver<u64>,
     after: u64,
+    /// Everything up to this number was looked at.
+    seen: u64,
+    /// Only what happens to this task.
+    task: Option<TaskId>,
     opened: bool,
 }
 
@@ -100,9 +115,17 @@ impl Watcher {
                 return None;
             }
             // Behind the last commit there is something to read.
-            if self.progress.borrow().last_seq > self.after {
-                let rows = self.app.reader.events_after(self.after, PAGE).await.ok()?;
-                return self.page(&rows);
+            let last = self.progress.borrow().last_seq;
+            if last > self.seen {
+                let rows = self.read().await?;
+                if self.task.is_none() {
+                    return self.page(&rows);
+                }
+                if rows.is_empty() {
+                    self.seen = last;
+                } else {
+                    return Some(self.text(&rows));
+                }
             }
             let quiet = timeout(Duration::from_millis(KEEP_ALIVE_MS), self.woken()).await;
             if quiet.is_err() {
@@ -113,11 +136,20 @@ impl Watcher {
 
     /// Waits for a commit, a revocation or the registry's end.
     async fn woken(&mut self) {
-        let after = self.after;
+        let seen = self.seen;
         tokio::select! {
-            _ = self.progress.wait_for(|p| p.last_seq > after) => {}
+            _ = self.progress.wait_for(|p| p.last_seq > seen) => {}
             _ = self.revoked.changed() => {}
             () = self.app.stopped() => {}
+        }
+    }
+
+    async fn read(&self) -> Option<Vec<EventRow>> {
+        let reader = &self.app.reader;
+        match self.task.clone() {
+            None => reader.events_after(self.after, PAGE).await.ok(),
+            // A task that retention took away meanwhile has nothing more to tell.
+            Some(task) => reader.history(task, self.after, PAGE).await.ok()?,
         }
     }
 
@@ -127,12 +159,17 @@ impl Watcher {
         if rows.first()?.seq != self.after + 1 {
             return None;
         }
+        Some(self.text(rows))
+    }
+
+    fn text(&mut self, rows: &[EventRow]) -> Bytes {
         let mut text = String::new();
         for row in rows {
             // Writing to a String cannot fail. The record is one line: JSON escapes line ends.
             let _ = write!(text, "id: {}\ndata: {}\n\n", row.seq, row.record);
             self.after = row.seq;
         }
-        Some(text.into())
+        self.seen = self.seen.max(self.after);
+        text.into()
     }
 }

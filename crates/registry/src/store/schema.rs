@@ -104,7 +104,8 @@ const AGES: &str =
     "CREATE INDEX tasks_by_end ON tasks(updated_ms) WHERE outcome_state IS NOT NULL;";
 
 /// What the asker is there for, and the open question with its answer: JSON, or `NULL` for nothing.
-const TALK: &str = "ALTER TABLE tasks ADD COLUMN listens TEXT; ALTER TABLE tasks ADD COLUMN talk TEXT;";
+const TALK: &str =
+    "ALTER TABLE tasks ADD COLUMN listens TEXT; ALTER TABLE tasks ADD COLUMN talk TEXT;";
 
 /// Why a database file is not usable.
 #[derive(Debug, thiserror::Error)]

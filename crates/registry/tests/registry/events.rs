@@ -156,3 +156,26 @@ async fn the_hubs_state_and_the_stream_after_its_number_fit_together() {
         "{record:?}"
     );
 }
+
+#[tokio::test]
+async fn a_watcher_of_one_task_is_told_its_history_and_what_happens_to_it_and_nothing_else() {
+    let registry = Registry::start().await;
+    let mine = submit(&registry, "mine").await;
+    submit(&registry, "other").await;
+    let path = format!("/api/events?after=0&task={mine}");
+    let mut watch = Watch::open(registry.request(Method::GET, &path, &registry.admin)).await;
+    let state = |record: EventRecord| match record.event {
+        MeshEvent::TaskChanged(task) => (task.id.to_string(), task.state),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        state(watch.next().await),
+        (mine.clone(), TaskState::Pending)
+    );
+    submit(&registry, "other").await;
+    let cancel = format!("/api/hub/tasks/{mine}/cancel");
+    registry.post(&cancel, &registry.admin, json!({})).await;
+    assert_eq!(state(watch.next().await), (mine, TaskState::Canceled));
+    let unknown = registry.request(Method::GET, "/api/events?task=nobody", &registry.admin);
+    assert_eq!(refused(unknown).await, (404, "task_unknown".to_owned()));
+}

@@ -7,16 +7,26 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from sidecar_end import CAP_S, Client, Server, server
+from sidecar_end import CAP_S, Client, Line, Server, server
 
 from seamesh import Agent, Mesh
 
 
 @asynccontextmanager
-async def serving(agent: Agent, grace: float = 5.0) -> AsyncIterator[tuple[Server, Client, Mesh]]:
-    """The agent, connected and greeted."""
+async def serving(
+    agent: Agent, hellos: list[Any] | None = None, *, grace: float = 5.0
+) -> AsyncIterator[tuple[Server, Client, Mesh]]:
+    """The agent, connected and greeted. What it said in ``hello`` is added to the list."""
     async with server() as made:
-        greeting = asyncio.ensure_future(made.greeted())
+
+        async def greet() -> Client:
+            client = await made.accept()
+            hello = await client.greet()
+            if hellos is not None:
+                hellos.append(hello)
+            return client
+
+        greeting = asyncio.ensure_future(greet())
         async with agent.connected(made.path, grace=grace) as mesh:
             yield made, await greeting, mesh
 
@@ -51,3 +61,18 @@ async def outcome(client: Client) -> Any:
 async def error_code(client: Client) -> Any:
     """The error code in the next line."""
     return (await outcome(client))["error"]["code"]
+
+
+async def asked(client: Client) -> Line:
+    """The next request, which takes chunks."""
+    request: Line = await client.expect("request")
+    assert request["stream"] is True
+    return request
+
+
+async def settled(mesh: Mesh, client: Client) -> None:
+    """Waits until the agent has read everything."""
+    listing = asyncio.ensure_future(mesh.peers())
+    await client.expect("list_peers")
+    client.write("peer_list", {"peers": []})
+    await listing

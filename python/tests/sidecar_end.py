@@ -68,6 +68,30 @@ class Client:
         task = {"task_id": "t1", "attempt": 1, "skill": skill, "payload": payload, "from_agent": "asker"}
         self.write("task", {**task, "path": "direct", "timeout_ms": 60_000, "depth": 0, **changes})
 
+    def task_input(self, **told: Any) -> None:
+        """Tells the skill of the task something."""
+        self.write("task_input", {"task_id": "t1", "attempt": 1, **told})
+
+    def news(self, request: Line, *, attempt: int = 1, **told: Any) -> None:
+        """Tells an asker something of its request."""
+        self.write("request_news", {"request_id": request["request_id"], "task_id": "t9", "attempt": attempt, **told})
+
+    def chunk(self, request: Line, index: int, data: Any, *, attempt: int = 1, **more: Any) -> None:
+        """Tells an asker a chunk."""
+        self.news(request, attempt=attempt, chunk={"index": index, "data": data, **more})
+
+    def last(self, request: Line, index: int, *, attempt: int = 1) -> None:
+        """Tells an asker the end of the stream."""
+        self.chunk(request, index, None, attempt=attempt, last=True)
+
+    def completed(self, request: Line, result: Any) -> None:
+        """Ends a request with a result."""
+        self.ended_with(request, {"state": "completed", "result": result})
+
+    def ended_with(self, request: Line, outcome: Any) -> None:
+        """Ends a request."""
+        self.write("response", {"request_id": request["request_id"], "task_id": "t9", "outcome": outcome})
+
     async def hang_up(self) -> None:
         """Ends the connection, and waits until the agent has noticed."""
         self.writer.write_eof()

@@ -10,7 +10,19 @@ from typing import Any
 import pytest
 from registry_end import CAP_S, Registry, end, problem, running, serve, work
 
-from seamesh import Agent, Context, LinkError, NoAgent, SkillError, Timeout, Unauthorized, http_agent
+from seamesh import (
+    Agent,
+    Context,
+    LinkError,
+    NoAgent,
+    NobodyAnswers,
+    NotStreamed,
+    Progress,
+    SkillError,
+    Timeout,
+    Unauthorized,
+    http_agent,
+)
 from seamesh._registry_client import RegistryClient
 from seamesh.http_agent import HttpAgent
 
@@ -422,6 +434,37 @@ def test_a_delegation_that_fails_or_times_out_raises_what_it_says() -> None:
         registry.answers["GET /api/hub/tasks/t3/wait"] = [(200, work("t3"))] * 1000
         assert asking(registry, ask)["result"] == ["SkillError", "Timeout"]
         assert registry.next("POST /api/hub/tasks/t3/cancel"), "nobody waits for it any more"
+
+
+def test_progress_of_queued_work_is_told_as_the_registry_tells_it() -> None:
+    heard: list[Progress] = []
+    with running() as registry:
+        registry.answers["POST /api/hub/tasks"] = [(200, {"task_id": "t2"})]
+        told = [work("t2", progress={"note": "a"}), work("t2", progress={"note": "a"}), work("t2")]
+        told.append(work("t2", progress={"fraction": 0.5}, state="completed", result="r"))
+        registry.answers["GET /api/hub/tasks/t2/wait"] = [(200, each) for each in told]
+        assert asking(registry, lambda ctx: ctx.delegate("search", on_progress=heard.append))["result"] == "r"
+        assert heard == [Progress(note="a"), Progress(fraction=0.5)]
+
+
+def test_without_a_sidecar_nothing_is_streamed_and_no_question_asked_or_answered() -> None:
+    async def ask(ctx: Context) -> str:
+        ctx.progress(0.5, "told to nobody")
+        assert not ctx.is_streamed
+        with pytest.raises(NotStreamed):
+            await ctx.chunk(1)
+        with pytest.raises(NobodyAnswers):
+            await ctx.ask("Which?")
+        with pytest.raises(NobodyAnswers):
+            await ctx.delegate("search", on_question=lambda _: "this")
+        async with ctx.stream("search") as stream:
+            with pytest.raises(NotStreamed):
+                await anext(stream)
+        return "told"
+
+    with running() as registry:
+        assert asking(registry, ask)["result"] == "told"
+        assert registry.asked("POST /api/hub/tasks").empty()
 
 
 def test_agents_are_those_the_registry_lists() -> None:

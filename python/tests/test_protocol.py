@@ -27,6 +27,11 @@ def task(task_id: str = "t1", attempt: int = 1) -> bytes:
     return line("task", {"task_id": task_id, "attempt": attempt, "skill": "s", "timeout_ms": 1000})
 
 
+def ran(task_id: str, attempt: int = 1, **known: Any) -> dict[str, Any]:
+    """How ``hello`` names a task of `task`."""
+    return {"task_id": task_id, "attempt": attempt, "timeout_ms": 1000, "depth": 0, **known}
+
+
 def said(protocol: AgentProtocol) -> list[dict[str, Any]]:
     """What the agent says now."""
     return [json.loads(each) for each in protocol.take().splitlines()]
@@ -86,9 +91,14 @@ def test_every_kind_of_event_comes_out_typed() -> None:
         (line("peer_disconnected", {"peer_id": "p"}), _wire.AgentEventPeerDisconnected),
         (line("peer_list", {"peers": ["p"]}), _wire.AgentEventPeerList),
         (line("task_cancel", {"task_id": "t1", "attempt": 1, "code": "canceled"}), _wire.AgentEventTaskCancel),
+        (
+            line("request_news", {"request_id": "r1", "task_id": "t2", "attempt": 1, "progress": {"note": "n"}}),
+            _wire.AgentEventRequestNews,
+        ),
         (line("accepted", {"request_id": "r1", "task_id": "t2", "path": "direct"}), _wire.AgentEventAccepted),
         (line("response", {"request_id": "r1", "task_id": "t2", "outcome": outcome}), _wire.AgentEventResponse),
         (line("agents", {"request_id": "r2", "agents": []}), _wire.AgentEventAgents),
+        (line("task_input", {"task_id": "t1", "attempt": 1, "taken": 1}), _wire.AgentEventTaskInput),
         (line("registry", {"connected": False}), _wire.AgentEventRegistry),
         (
             line("error", {"code": "no_link", "detail": "d", "fault": "network", "retry": "later"}),
@@ -193,7 +203,7 @@ def test_an_answer_that_was_never_written_is_said_on_the_next_connection() -> No
     protocol.respond(("t1", 1), completed(1))
     protocol.disconnected()
     protocol.connected()
-    assert said(protocol)[0]["payload"]["running"] == [{"task_id": "t1", "attempt": 1}]
+    assert said(protocol)[0]["payload"]["running"] == [ran("t1")]
     protocol.receive(line("welcome", WELCOME))
     assert kinds(said(protocol)) == ["respond"]
 

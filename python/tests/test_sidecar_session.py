@@ -436,7 +436,7 @@ def test_the_agent_says_hello_again_to_a_sidecar_that_restarted_and_brings_its_a
             await made.start()
             client = await made.accept()
             hello = await client.greet()
-            assert hello["running"] == [{"task_id": "t1", "attempt": 1}]
+            assert hello["running"] == [{"task_id": "t1", "attempt": 1, "timeout_ms": 60_000, "depth": 0}]
             go.set()
             assert (await outcome(client))["result"] == "done"
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 
 from seamesh import (
     Agent,
+    Artifact,
     BadArguments,
     BadResult,
     Context,
@@ -16,12 +18,14 @@ from seamesh import (
     Mesh,
     Message,
     NoAgent,
+    Progress,
+    Question,
     SeameshError,
     SkillError,
     SkillUnknown,
     Timeout,
 )
-from seamesh.testing import FakeMesh, call, call_sync
+from seamesh.testing import FakeMesh, call, call_sync, collect_sync
 
 
 def greeter() -> Agent:
@@ -219,3 +223,99 @@ def test_call_works_inside_a_loop_as_well() -> None:
         return await call(greeter(), "greet", name="Bo")
 
     assert asyncio.run(scenario()) == "Hello, Bo"
+
+
+def writer() -> Agent:
+    """Writes word by word, and asks for its tone."""
+    agent = Agent("writer")
+
+    @agent.skill
+    async def write(ctx: Context, words: int, cover: bool = False) -> AsyncIterator[str]:
+        for number in range(words):
+            ctx.progress(number / words, f"word {number}")
+            yield f"w{number}"
+        if cover:
+            await ctx.artifact("cover.png", bytes(200_000), "image/png")
+        ctx.set_result(words)
+
+    @agent.skill
+    async def write_in_tone(ctx: Context) -> Any:
+        return await ctx.ask("Which tone?", {"type": "string"})
+
+    return agent
+
+
+def test_everything_a_skill_streams_is_collected_past_any_window() -> None:
+    written = collect_sync(writer(), "write", words=100, cover=True)
+    cover = Artifact("cover.png", "image/png", bytes(200_000))
+    assert (written.parts, written.result) == ([*(f"w{n}" for n in range(100)), cover], 100)
+    assert written.progress[0] == Progress(fraction=0.0, note="word 0")
+    assert call_sync(writer(), "write", words=3) == 3
+
+
+def test_a_reader_that_stops_reading_stops_the_skill_at_the_window() -> None:
+    agent, sent = Agent("a"), []
+
+    @agent.skill
+    async def count() -> AsyncIterator[int]:
+        for number in range(1000):
+            sent.append(number)
+            yield number
+
+    @agent.skill
+    def idle() -> None:
+        pass
+
+    async def scenario() -> None:
+        async with FakeMesh(agent) as mesh, mesh.stream("count") as stream:
+            assert await anext(stream) == 0
+            await mesh.call("idle")
+            assert len(sent) == 33, "32 are on their way, and one waits for room"
+            for number in range(1, 20):
+                assert await anext(stream) == number
+            await mesh.call("idle")
+            assert len(sent) == 49, "16 more were granted"
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))
+
+
+def test_a_skill_that_asks_is_answered_by_the_test() -> None:
+    heard: list[Question] = []
+
+    def answer(question: Question) -> str:
+        heard.append(question)
+        return "dry"
+
+    assert call_sync(writer(), "write_in_tone", on_question=answer) == "dry"
+    assert heard == [Question(number=1, prompt="Which tone?", schema={"type": "string"})]
+    with pytest.raises(SkillError, match="nobody_answers"):
+        call_sync(writer(), "write_in_tone")
+
+
+def test_questions_pass_up_and_parts_flow_down_the_tree() -> None:
+    editor = Agent("editor")
+
+    @editor.skill
+    async def edit(ctx: Context) -> AsyncIterator[str]:
+        tone = await ctx.delegate("write_in_tone")
+        async with ctx.stream("write", words=40) as stream:
+            async for word in stream:
+                yield f"{tone} {word}"
+            ctx.set_result(await stream.result())
+
+    @editor.skill
+    def edit_in_a_thread(ctx: Context) -> Iterator[str]:
+        yield ctx.run(ctx.delegate("write_in_tone"))
+
+    async def scenario() -> None:
+        async with FakeMesh(editor, writer()) as mesh:
+            heard: list[Progress] = []
+            async with mesh.stream("edit", on_question=lambda _: "dry", on_progress=heard.append) as stream:
+                assert [part async for part in stream] == [f"dry w{n}" for n in range(40)]
+                assert await stream.result() == 40
+            edit, asked, written = mesh.tasks
+            assert [len(task.questions) for task in (edit, asked, written)] == [1, 1, 0]
+            assert (len(written.progress), heard) == (40, [])
+            assert await mesh.call("edit_in_a_thread", on_question=lambda _: "warm") == ["warm"]
+
+    asyncio.run(asyncio.wait_for(scenario(), 10))

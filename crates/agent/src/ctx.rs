@@ -190,6 +190,8 @@ pub struct Ctx {
     canceled: watch::Receiver<bool>,
     /// One question at a time.
     turn: Arc<tokio::sync::Mutex<()>>,
+    /// The parts of an artifact follow each other.
+    line: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Ctx {
@@ -201,6 +203,7 @@ impl Ctx {
             deadline,
             canceled,
             turn: Arc::default(),
+            line: Arc::default(),
         }
     }
 
@@ -286,6 +289,7 @@ impl Ctx {
     pub async fn chunk(&self, data: impl Serialize) -> Result<(), MeshError> {
         let data = serde_json::to_value(data)
             .map_err(|e| MeshError::new(Code::BadResult, format!("the chunk is no JSON: {e}")))?;
+        let _line = self.line.lock().await;
         self.send_chunk(data, None).await
     }
 
@@ -326,6 +330,7 @@ impl Ctx {
             return Err(MeshError::new(Code::TooLarge, text));
         }
         let sha256 = sha256(bytes);
+        let _line = self.line.lock().await;
         let mut offset = 0;
         loop {
             let end = bytes.len().min(offset + ARTIFACT_PART_BYTES);

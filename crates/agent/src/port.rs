@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use seamesh_proto::ipc::{
-    AgentCommand, AgentEvent, AgentsQuery, Request, RequestInput, RequestNews, Response, TaskNews,
+    AgentCommand, AgentEvent, AgentsQuery, Request, RequestInput, RequestNews, Response,
 };
 use seamesh_proto::limits::MAX_QUEUED_BYTES;
 use seamesh_proto::talk::{ArtifactPart, News, Progress, TaskInput};
@@ -15,7 +15,7 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 
 use crate::answers::Key;
 use crate::error::MeshError;
-use crate::protocol::Protocol;
+use crate::protocol::{Protocol, tell};
 use crate::talk::Speech;
 
 /// Milliseconds that a call waits for a sidecar that is restarting.
@@ -191,8 +191,13 @@ impl Port {
         self.lock().protocol.welcomed().is_some()
     }
 
-    pub(crate) fn respond(&self, key: Key, outcome: Outcome) {
-        self.lock().protocol.respond(key, outcome);
+    /// A skill has ended, and with it its stream, if anybody takes one.
+    pub(crate) fn respond(&self, key: Key, is_streamed: bool, outcome: Outcome) {
+        let mut state = self.lock();
+        let speech = state.speeches.remove(&key).filter(|_| is_streamed);
+        let untaken = speech.map_or_else(Vec::new, Speech::into_end);
+        state.protocol.respond(key, untaken, outcome);
+        drop(state);
         self.wake.notify_one();
     }
 
@@ -202,17 +207,6 @@ impl Port {
     pub(crate) fn begin(&self, key: &Key) {
         let speech = Speech::default();
         self.lock().speeches.insert(key.clone(), speech);
-    }
-
-    /// A skill has ended, and with it its stream, if anybody takes one.
-    pub(crate) fn end(&self, key: &Key, is_streamed: bool) {
-        let mut state = self.lock();
-        if let Some(mut speech) = state.speeches.remove(key)
-            && is_streamed
-        {
-            let news = speech.end();
-            state.say(key, news);
-        }
     }
 
     /// Tells how far a skill is.
@@ -361,12 +355,8 @@ impl State {
     }
 
     /// Says news now, if there is a connection; what matters is said again with the next.
-    fn say(&mut self, (task_id, attempt): &Key, news: News) {
-        self.protocol.mention(&AgentCommand::TaskNews(TaskNews {
-            task_id: task_id.clone(),
-            attempt: *attempt,
-            news,
-        }));
+    fn say(&mut self, key: &Key, news: News) {
+        self.protocol.mention(&tell(key, news));
     }
 
     /// The connection is a new one: what was not heard is said again.

@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use seamesh_proto::ipc::{
     AgentCommand, AgentEvent, AgentsQuery, Cancel, Hello, Request, Respond, RunRef, TaskEvent,
-    Welcome,
+    TaskNews, Welcome,
 };
 use seamesh_proto::limits::{DEFAULT_MAX_CONCURRENT, MAX_LINE_BYTES, MAX_OPEN_REQUESTS};
+use seamesh_proto::talk::News;
 use seamesh_proto::{AgentProfile, Code, Outcome, PROTOCOL_VERSION, Payload, WireError};
 
 use crate::answers::{Answers, Key};
@@ -188,14 +189,22 @@ impl Protocol {
         }
     }
 
-    /// Tells how a task ended: now, or as soon as there is a connection again.
-    pub(crate) fn respond(&mut self, key: Key, outcome: Outcome) {
+    /// Tells how a task ended: now, or as soon as there is a connection again; then after all of its stream that was
+    /// not taken, of which the last is its end.
+    pub(crate) fn respond(&mut self, key: Key, untaken: Vec<News>, outcome: Outcome) {
         let run = self.running.remove(&key);
+        let mut answer = Vec::new();
+        respond(key.clone(), outcome).write_line(&mut answer);
+        self.answers.put(key.clone(), answer.clone());
         let mut line = Vec::new();
-        respond(key.clone(), outcome).write_line(&mut line);
-        self.answers.put(key.clone(), line.clone());
+        let mut end = 0;
+        for news in untaken {
+            end = line.len();
+            tell(&key, news).write_line(&mut line);
+        }
+        line.extend_from_slice(&answer);
         if self.welcomed.is_some() {
-            self.out.extend_from_slice(&line);
+            self.out.extend_from_slice(&line[end..]);
         }
         // What was never handed over needs no repeat.
         let Some(run) = run else { return };
@@ -234,6 +243,15 @@ impl Protocol {
     fn append(&mut self, command: &AgentCommand) {
         command.write_line(&mut self.out);
     }
+}
+
+/// The news of an attempt as a command.
+pub(crate) fn tell((task_id, attempt): &Key, news: News) -> AgentCommand {
+    AgentCommand::TaskNews(TaskNews {
+        task_id: task_id.clone(),
+        attempt: *attempt,
+        news,
+    })
 }
 
 fn respond((task_id, attempt): Key, outcome: Outcome) -> AgentCommand {

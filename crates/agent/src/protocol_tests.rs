@@ -47,7 +47,7 @@ fn a_task_handed_over_twice_runs_once_and_is_answered_again_once_done() {
         say(&mut protocol, task("t", 1)).is_none(),
         "it runs already"
     );
-    protocol.respond(key("t"), Outcome::completed(json!(7)));
+    protocol.respond(key("t"), Vec::new(), Outcome::completed(json!(7)));
     assert_eq!(written(&mut protocol).len(), 1);
     assert!(say(&mut protocol, task("t", 1)).is_none(), "it is done");
     let again = written(&mut protocol);
@@ -64,7 +64,7 @@ fn work_that_outlives_the_connection_is_named_in_hello_and_its_answer_delivered(
     say(&mut protocol, task("runs", 1));
     say(&mut protocol, task("ends", 1));
     protocol.disconnected();
-    protocol.respond(key("ends"), Outcome::completed(Value::Null));
+    protocol.respond(key("ends"), Vec::new(), Outcome::completed(Value::Null));
     protocol.connected();
     let hello = written(&mut protocol);
     assert_eq!(hello.len(), 1, "before welcome only hello is said");
@@ -80,12 +80,37 @@ fn work_that_outlives_the_connection_is_named_in_hello_and_its_answer_delivered(
 fn an_answer_that_was_never_written_is_delivered_over_the_next_connection() {
     let mut protocol = welcomed();
     say(&mut protocol, task("t", 1));
-    protocol.respond(key("t"), Outcome::completed(json!("x")));
+    protocol.respond(key("t"), Vec::new(), Outcome::completed(json!("x")));
     protocol.disconnected();
     protocol.connected();
     written(&mut protocol);
     say(&mut protocol, welcome());
     assert_eq!(written(&mut protocol)[0]["type"], "respond");
+}
+
+#[test]
+fn an_answer_made_without_a_connection_comes_after_all_of_its_stream_that_was_not_taken() {
+    let mut protocol = welcomed();
+    say(&mut protocol, task("t", 1));
+    protocol.disconnected();
+    let mut speech = crate::talk::Speech::default();
+    speech.chunk(json!("part"), None);
+    let untaken = speech.into_end();
+    protocol.respond(key("t"), untaken, Outcome::completed(json!("x")));
+    protocol.connected();
+    written(&mut protocol);
+    say(&mut protocol, welcome());
+    let lines = written(&mut protocol);
+    let kinds: Vec<_> = lines.iter().map(|line| line["type"].as_str()).collect();
+    let chunk = |line: &Value| line["payload"]["chunk"]["last"].clone();
+    assert_eq!(
+        kinds,
+        [Some("task_news"), Some("task_news"), Some("respond")]
+    );
+    assert_eq!(
+        (chunk(&lines[0]), chunk(&lines[1])),
+        (json!(false), json!(true))
+    );
 }
 
 #[test]

@@ -164,7 +164,7 @@ impl Session {
             );
             self.mesh
                 .port
-                .respond(key, Outcome::failed(Code::SkillUnknown, text));
+                .respond(key, false, Outcome::failed(Code::SkillUnknown, text));
             return;
         };
         let (cancel, canceled) = watch::channel(false);
@@ -182,8 +182,7 @@ impl Session {
                 Outcome::failed(Code::SkillFailed, "the skill panicked; see the agent's log")
             });
             work.with(|running| running.remove(&key));
-            mesh.port.end(&key, is_streamed);
-            mesh.port.respond(key, outcome);
+            mesh.port.respond(key, is_streamed, outcome);
             work.ended.notify_waiters();
         });
     }

@@ -40,14 +40,15 @@ impl Speech {
         })
     }
 
-    /// Ends the stream; the news that say so.
-    pub(crate) fn end(&mut self) -> News {
+    /// Ends the stream: all that was not taken, and last its end.
+    pub(crate) fn into_end(mut self) -> Vec<News> {
         self.push(Chunk {
             index: self.next,
             data: Value::Null,
             artifact: None,
             last: true,
-        })
+        });
+        self.unheard.into_iter().map(chunk_news).collect()
     }
 
     fn push(&mut self, chunk: Chunk) -> News {

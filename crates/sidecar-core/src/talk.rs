@@ -90,7 +90,8 @@ impl Told {
             let detail = format!("chunk.index: {} comes next", self.next);
             return Err(Problem::new(Code::BadField, detail));
         }
-        if self.next - self.taken >= STREAM_WINDOW {
+        // The end of a stream has a place of its own, so that work that ends need not wait for its reader.
+        if self.next - self.taken >= STREAM_WINDOW && !chunk.last {
             let detail = format!("{STREAM_WINDOW} chunks wait: go on when some were taken");
             return Err(Problem::new(Code::Overloaded, detail));
         }
@@ -258,6 +259,8 @@ pub(crate) struct Heard {
     next: u64,
     /// Chunks below it were taken by the agent.
     taken: u64,
+    /// Number of the last question.
+    asked: u32,
     /// The last answer, until another attempt begins: said again when the registry may have missed it.
     answer: Option<Answer>,
 }
@@ -285,7 +288,25 @@ impl Heard {
                 self.next += 1;
                 Use::Agent
             }
-            None => Use::Agent,
+            None => self.take_question(news),
+        }
+    }
+
+    /// A question that is asked again has its answer already, or is being answered.
+    fn take_question(&mut self, news: &News) -> Use {
+        let Some(question) = &news.question else {
+            return Use::Agent;
+        };
+        if question.number > self.asked {
+            self.asked = question.number;
+            return Use::Agent;
+        }
+        match &self.answer {
+            Some(answer) if answer.number == question.number => Use::Handler(TaskInput {
+                answer: Some(answer.clone()),
+                ..TaskInput::default()
+            }),
+            _ => Use::Nobody,
         }
     }
 

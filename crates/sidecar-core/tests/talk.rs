@@ -127,6 +127,11 @@ fn a_handler_that_does_not_wait_for_the_window_is_refused() {
     world.run(10);
     tell(&mut world, &task, &chunk(STREAM_WINDOW));
     assert_eq!(errors(&mut world), []);
+    // The end needs no room.
+    let end = json!({"chunk": {"index": STREAM_WINDOW + 1, "last": true}});
+    tell(&mut world, &task, &end);
+    world.run(10);
+    assert_eq!(chunks_heard(&mut world), [STREAM_WINDOW, STREAM_WINDOW + 1]);
 }
 
 #[test]
@@ -353,6 +358,25 @@ fn an_asker_whose_registry_was_away_asks_for_what_it_missed_and_answers_again() 
     assert_eq!(said.len(), 2, "{said:?}");
     assert_eq!(said[0].answer.as_ref().unwrap().value, json!(5));
     assert_eq!((said[1].taken, said[1].again), (Some(0), true));
+}
+
+#[test]
+fn a_question_that_is_asked_again_is_asked_once_and_its_answer_said_again() {
+    let (mut world, task) = conversation();
+    world.cut("a", "b");
+    world.run(50);
+    let ask = || serde_json::from_value::<News>(question(1)).unwrap();
+    world.tell("a", &queue_news(&task, 1, ask()));
+    world.tell("a", &queue_news(&task, 1, ask()));
+    assert_eq!(heard(&mut world).len(), 1);
+    answer_back(&mut world, &json!({"answer": {"number": 1, "value": 5}}));
+    world.signals("a");
+    world.tell("a", &queue_news(&task, 1, ask()));
+    assert_eq!(heard(&mut world), []);
+    let again = world.signals("a").into_iter().any(|s| {
+        matches!(s, ClientSignal::TaskInput(i) if i.input.answer.as_ref().is_some_and(|a| a.value == 5))
+    });
+    assert!(again);
 }
 
 #[test]

@@ -11,15 +11,17 @@ async def greet(name: str) -> str:
 agent.run()
 """
 
-from seamesh._wire import AgentRecord, SkillInfo
+from seamesh._wire import AgentRecord, Progress, Question, SkillInfo
 from seamesh.agent import Agent
-from seamesh.context import Context, Mesh
+from seamesh.context import Context
 from seamesh.errors import (
     BadArguments,
     BadResult,
     Canceled,
     LinkError,
     NoAgent,
+    NobodyAnswers,
+    NotStreamed,
     Overloaded,
     ProtocolError,
     RegistryUnavailable,
@@ -27,17 +29,21 @@ from seamesh.errors import (
     SidecarUnavailable,
     SkillError,
     SkillUnknown,
+    StreamBroken,
     Timeout,
     TooLarge,
     Unauthorized,
 )
+from seamesh.mesh import Mesh
 from seamesh.message import Message
+from seamesh.stream import Artifact, Restarted, Stream
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Agent",
     "AgentRecord",
+    "Artifact",
     "BadArguments",
     "BadResult",
     "Canceled",
@@ -46,14 +52,21 @@ __all__ = [
     "Mesh",
     "Message",
     "NoAgent",
+    "NobodyAnswers",
+    "NotStreamed",
     "Overloaded",
+    "Progress",
     "ProtocolError",
+    "Question",
     "RegistryUnavailable",
+    "Restarted",
     "SeameshError",
     "SidecarUnavailable",
     "SkillError",
     "SkillInfo",
     "SkillUnknown",
+    "Stream",
+    "StreamBroken",
     "Timeout",
     "TooLarge",
     "Unauthorized",

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from seamesh.context import Mesh
+from seamesh.mesh import Mesh
 from seamesh.message import Message
 
 _log = logging.getLogger("seamesh")

@@ -1,23 +1,21 @@
 """The agent's end of the IPC socket, without IO, clock or asyncio.
 
 Bytes go in with `AgentProtocol.receive`, events come out; commands append to the output, which `AgentProtocol.take`
-hands over. One object outlives many connections: what must survive a sidecar's restart (work that is running, answers
-that were not delivered) is here.
+hands over. One object outlives many connections: what must survive a sidecar's restart (work that is running, what it
+told that was not taken, answers that were not delivered) is here.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import msgspec
 
 from seamesh import _wire
 from seamesh._lines import LineSplitter, Oversized
+from seamesh._talk import Key, Speech
 from seamesh.errors import Overloaded, SidecarUnavailable, TooLarge
-
-Key: TypeAlias = tuple[str, int]
-"""A task's id and its attempt's number."""
 
 ANSWERS_KEPT = 256
 """Answers remembered, so that a task handed over again after a reconnect is answered and not run again."""
@@ -31,6 +29,13 @@ Event: TypeAlias = _wire.AgentEvent | _wire.Malformed
 _encoder = msgspec.json.Encoder()
 
 
+class _Farewell(NamedTuple):
+    """The end of an attempt, until it has left: what was not taken of its stream, and then its answer."""
+
+    run: _wire.RunRef
+    lines: list[bytes]
+
+
 class AgentProtocol:
     """One agent's conversation with its sidecar, over any number of connections."""
 
@@ -42,10 +47,11 @@ class AgentProtocol:
         self._lines = LineSplitter(max_line)
         self._out = bytearray()
         self._open: set[str] = set()
-        self._running: set[Key] = set()
+        self._running: dict[Key, _wire.RunRef] = {}
+        self._speeches: dict[Key, Speech] = {}
         # Answers go from `_unwritten` (in the output) to the socket, or to `_undelivered` when the connection is lost.
-        self._unwritten: dict[Key, bytes] = {}
-        self._undelivered: dict[Key, bytes] = {}
+        self._unwritten: dict[Key, _Farewell] = {}
+        self._undelivered: dict[Key, _Farewell] = {}
         self._answers: OrderedDict[Key, bytes] = OrderedDict()
         self._answers_bytes = 0
 
@@ -55,8 +61,9 @@ class AgentProtocol:
         """A connection is open: says ``hello``."""
         self._lines = LineSplitter(self._max_line)
         self._out.clear()
-        running = [_wire.RunRef(task_id=task_id, attempt=attempt) for task_id, attempt in self._unfinished()]
-        hello = _wire.Hello(version=_wire.PROTOCOL_VERSION, agent=self.profile, running=running)
+        unfinished = {**self._running, **{key: farewell.run for key, farewell in self._undelivered.items()}}
+        running = [unfinished[key] for key in sorted(unfinished)]
+        hello = _wire.Hello(version=_wire.PROTOCOL_VERSION, agent=self.profile, running=running or None)
         self._append(_wire.AgentCommandHello(hello))
 
     def disconnected(self) -> list[str]:
@@ -93,9 +100,6 @@ class AgentProtocol:
         """Bytes that wait for `take`."""
         return len(self._out)
 
-    def _unfinished(self) -> list[Key]:
-        return sorted(self._running | self._undelivered.keys())
-
     # What an event changes.
 
     def _admit(self, event: Event) -> bool:
@@ -110,19 +114,35 @@ class AgentProtocol:
             case _wire.AgentEventError(payload=problem):
                 if problem.request_id is not None:
                     self._open.discard(problem.request_id)
+            case _wire.AgentEventRequestNews(payload=news):
+                return news.request_id in self._open
             case _wire.AgentEventWelcome(payload=welcome):
-                self.welcomed = welcome
-                self._peer_max_line = min(self._max_line, welcome.max_line_bytes)
-                for line in self._undelivered.values():
-                    self._out += line
-                self._undelivered.clear()
+                self._welcome(welcome)
             case _:
                 pass
         return True
 
+    def _welcome(self, welcome: _wire.Welcome) -> None:
+        is_new = self.welcomed is None
+        self.welcomed = welcome
+        self._peer_max_line = min(self._max_line, welcome.max_line_bytes)
+        if not is_new:
+            return
+        for speech in self._speeches.values():
+            self._out += b"".join(speech.untaken())
+        for farewell in self._undelivered.values():
+            self._out += b"".join(farewell.lines)
+        # Until they have left, another lost connection may take them along.
+        self._unwritten.update(self._undelivered)
+        self._undelivered.clear()
+
     def _admit_task(self, task: _wire.TaskEvent) -> bool:
         key = (task.task_id, task.attempt)
-        if key in self._running:
+        known = self._running.get(key)
+        if known is not None:
+            # The same work another way: directly first, now under a lease.
+            if task.lease is not None:
+                known.lease = task.lease
             return False
         answer = self._answers.get(key)
         if answer is not None:
@@ -133,7 +153,16 @@ class AgentProtocol:
             error = _wire.TaskError(code="overloaded", message=f"the agent holds {limit} tasks already")
             self._append(_respond(key, _wire.Outcome(state="failed", error=error)))
             return False
-        self._running.add(key)
+        self._running[key] = _wire.RunRef(
+            task_id=task.task_id,
+            attempt=task.attempt,
+            lease=task.lease,
+            timeout_ms=task.timeout_ms,
+            parent_id=task.parent_id,
+            root_id=task.root_id,
+            depth=task.depth,
+        )
+        self._speeches[key] = Speech(key, is_streamed=bool(task.stream))
         return True
 
     def _close(self, request_id: str) -> bool:
@@ -183,16 +212,37 @@ class AgentProtocol:
         """Asks for the agents of the mesh."""
         self._ask(query.request_id, _wire.AgentCommandAgents(query))
 
-    def respond(self, key: Key, outcome: _wire.Outcome) -> None:
-        """Tells how a task ended: now, or as soon as there is a connection again."""
-        line = self._encode(_respond(key, outcome))
-        self._running.discard(key)
-        self._remember(key, line)
-        if self.welcomed is None:
-            self._undelivered[key] = line
-        else:
-            self._unwritten[key] = line
+    def tell(self, told: _wire.RequestInput) -> None:
+        """Tells the handler of an open request something."""
+        if self.welcomed is not None and told.request_id in self._open:
+            self._append(_wire.AgentCommandRequestInput(told))
+
+    def speech(self, key: Key) -> Speech:
+        """The books of what a running task has said."""
+        return self._speeches[key]
+
+    def say(self, line: bytes) -> None:
+        """Says a line of a `Speech` now, if there is a connection. What matters is said again with the next."""
+        if self.welcomed is not None:
             self._out += line
+
+    def respond(self, key: Key, outcome: _wire.Outcome) -> None:
+        """Tells how a task ended, after the end of its stream: now, or as soon as there is a connection again."""
+        line = self._encode(_respond(key, outcome))
+        run = self._running.pop(key, None)
+        speech = self._speeches.pop(key, None)
+        if run is None or speech is None:
+            self._remember(key, line)
+            return self.say(line)  # what was never handed over needs no repeat
+        if speech.is_streamed:
+            self.say(speech.end())
+        self.say(line)
+        # A question has no use any more; what the asker may not have heard of the stream has.
+        lines = [*speech.untaken_chunks(), line]
+        (self._undelivered if self.welcomed is None else self._unwritten)[key] = _Farewell(run, lines)
+        # A sidecar that forgot the work takes its stream from the first chunk on, or not at all.
+        self._remember(key, line if speech.was_taken else b"".join(lines))
+        return None
 
     def goodbye(self) -> None:
         """Goes away for good: the sidecar hands unfinished work back."""

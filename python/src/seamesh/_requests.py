@@ -5,12 +5,21 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
+from seamesh import _wire
+from seamesh._listener import Listener
 from seamesh.errors import SeameshError, Timeout
 
 ANSWER_GRACE_S = 5.0
 """Seconds past a request's deadline that the sidecar, which keeps it, has to say so."""
+
+
+class Tell(Protocol):
+    """Tells the handler of a request something."""
+
+    def __call__(self, request_id: str, /, *, answer: _wire.Answer | None = None, taken: int | None = None) -> None: ...
 
 
 class Requests:
@@ -18,13 +27,16 @@ class Requests:
 
     Args:
         give_up: tells the sidecar that a request is given up.
+        tell: tells the handler of a request something.
         asked: something was asked just now, and must be written and its answer read.
     """
 
-    def __init__(self, give_up: Callable[[str], None], asked: Callable[[], None]) -> None:
+    def __init__(self, give_up: Callable[[str], None], tell: Tell, asked: Callable[[], None]) -> None:
         self._give_up = give_up
+        self._tell = tell
         self._asked = asked
         self._open: dict[str, asyncio.Future[Any]] = {}
+        self._listeners: dict[str, Listener] = {}
         self._unwaited: set[str] = set()
         self._count = 0
         self._lists: deque[asyncio.Future[list[str]]] = deque()
@@ -38,8 +50,11 @@ class Requests:
         self._count += 1
         return f"r{self._count}"
 
-    async def answer(self, request_id: str, patience_s: float, *, wait: bool = True) -> Any:
-        """The answer to a request that was said just now; without ``wait``, that it was accepted.
+    async def answer(
+        self, request_id: str, patience_s: float, *, wait: bool = True, listener: Listener | None = None
+    ) -> Any:
+        """The answer to a request that was said just now; without ``wait``, that it was accepted. What is told before
+        goes to the ``listener``, whose error ends the request too.
 
         Raises:
             Timeout: none came within ``patience_s`` and the grace.
@@ -49,10 +64,16 @@ class Requests:
         self._open[request_id] = done
         if not wait:
             self._unwaited.add(request_id)
+        if listener is not None:
+            self._listeners[request_id] = listener
+            listener.opened(partial(self._tell, request_id), partial(_end, done, None))
         self._asked()
         try:
             return await _patiently(done, patience_s)
         finally:
+            if listener is not None:
+                del self._listeners[request_id]
+                listener.close()
             # Nothing is left to give up once the last word came; after a cancellation or a timeout there is.
             if self._open.pop(request_id, None) is not None:
                 self._unwaited.discard(request_id)
@@ -73,6 +94,12 @@ class Requests:
             return False
         self.settle(request_id, task_id)
         return True
+
+    def heard(self, news: _wire.RequestNews) -> None:
+        """The handler of a request told something before its end."""
+        listener = self._listeners.get(news.request_id)
+        if listener is not None:
+            listener.hear(news)
 
     def settle(self, request_id: str, value: Any = None, *, error: SeameshError | None = None) -> None:
         """A request ended. One that nobody waits for any more is nothing."""
@@ -102,7 +129,7 @@ async def _patiently(done: asyncio.Future[Any], patience_s: float) -> Any:
         raise Timeout("the sidecar did not answer in time") from None
 
 
-def _end(future: asyncio.Future[Any], value: Any, error: SeameshError | None) -> None:
+def _end(future: asyncio.Future[Any], value: Any, error: Exception | None) -> None:
     if future.done():
         return
     if error is None:

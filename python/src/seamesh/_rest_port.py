@@ -11,10 +11,11 @@ from typing import Any, NoReturn
 import msgspec
 
 from seamesh import _wire
+from seamesh._listener import Listener
 from seamesh._registry_client import RegistryClient
 from seamesh._threads import WorkerThreads
-from seamesh.context import Work
-from seamesh.errors import LinkError, SeameshError, Timeout, error_of
+from seamesh.errors import LinkError, NobodyAnswers, NotStreamed, SeameshError, Timeout, error_of
+from seamesh.mesh import Work
 
 _log = logging.getLogger("seamesh")
 
@@ -60,17 +61,26 @@ class RestPort:
         """Submits a task and waits for its end, or gives its id."""
         if work.via == "direct":
             raise LinkError("an agent without a sidecar has no links; use the queue")
+        listener = work.listener
+        if listener is not None and listener.stream:
+            raise NotStreamed("an agent without a sidecar takes no chunks: delegate, and take the result")
+        if listener is not None and listener.answers:
+            raise NobodyAnswers("an agent without a sidecar answers no questions: leave them to a person")
         timeout_ms = work.timeout_ms or (_wire.DEFAULT_REQUEST_TIMEOUT_MS if work.wait else _wire.DEFAULT_TTL_S * 1000)
         deadline = self._loop.time() + timeout_ms / 1000
         submitted = await self.call("submit_task", body=_submit(work, timeout_ms))
         task_id = msgspec.json.decode(submitted, type=_wire.SubmitAnswer).task_id
-        return await self._result(task_id, deadline) if work.wait else task_id
+        return await self._result(task_id, deadline, listener) if work.wait else task_id
 
-    async def _result(self, task_id: str, deadline: float) -> Any:
+    async def _result(self, task_id: str, deadline: float, listener: Listener | None) -> Any:
         ended = False
+        progress: _wire.Progress | None = None
         try:
             while (left := deadline - self._loop.time()) > 0:
                 task = await self._wait(task_id, min(WAIT_S, left))
+                if listener is not None and task is not None and task.progress not in (None, progress):
+                    progress = task.progress
+                    listener.progress(progress)
                 if task is not None and task.state in ENDED:
                     ended = True
                     return _result_of(task)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import secrets
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from functools import partial
@@ -17,10 +18,9 @@ import msgspec
 
 from seamesh import _wire
 from seamesh._inbox import Inbox
-from seamesh._protocol import AgentProtocol, Event, Key
+from seamesh._protocol import AgentProtocol, Event
 from seamesh._requests import Requests
-from seamesh._threads import WorkerThreads
-from seamesh.context import Context, Mesh, Work
+from seamesh._tasks import Tasks
 from seamesh.errors import (
     Overloaded,
     SeameshError,
@@ -28,7 +28,7 @@ from seamesh.errors import (
     error_of,
     outcome_error,
 )
-from seamesh.runner import canceled, run_skill
+from seamesh.mesh import Mesh, Work
 
 if TYPE_CHECKING:
     from seamesh.agent import Agent
@@ -54,17 +54,6 @@ class Sink(Protocol):
     def resume_reading(self) -> None: ...
 
 
-class _Running:
-    """A task at work."""
-
-    __slots__ = ("context", "handle", "skill")
-
-    def __init__(self, handle: asyncio.Task[_wire.Outcome], context: Context, skill: str) -> None:
-        self.handle = handle
-        self.context = context
-        self.skill = skill
-
-
 class _Drained:
     """Awaits the room to write more; nothing happens when nobody awaits it."""
 
@@ -80,29 +69,28 @@ class _Drained:
 
 
 class Session:
-    """An agent's life with its sidecar. Also the `Port <seamesh.context.Port>` of its skills."""
+    """An agent's life with its sidecar. Also the `Port <seamesh.mesh.Port>` of its skills."""
 
     def __init__(self, agent: Agent) -> None:
         self._agent = agent
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
-        self._protocol = AgentProtocol(agent.profile())
-        self._threads = WorkerThreads(agent.max_concurrent or _wire.DEFAULT_MAX_CONCURRENT, agent.name)
+        profile = agent.profile()
+        # 64 random bits name this run: work that an earlier one began is not known here.
+        profile.instance = secrets.token_hex(8)
+        self._protocol = AgentProtocol(profile)
         self._sink: Sink | None = None
         self._flush_due = False
         self._dispatching = False
         self._room: asyncio.Future[None] | None = None
-        self._requests = Requests(self._give_up, self._asked)
-        self._running: dict[Key, _Running] = {}
-        self._draining = False
+        self._requests = Requests(self._give_up, self._tell, self._asked)
         self._peer_id: str | None = None
         self._registry_connected = False
         self.was_welcomed = False
         self._hooks: set[asyncio.Future[Any]] = set()
         self.mesh = Mesh(self, agent.name)
         self.welcome = asyncio.Event()
-        self.idle = asyncio.Event()
-        self.idle.set()
+        self._tasks = Tasks(agent, self, self._protocol, self._output, self._is_writable)
         self._inbox = Inbox(agent.message_handler, self.mesh, self._hold_reading)
 
     # What a transport says.
@@ -151,9 +139,13 @@ class Session:
     def _dispatch(self, event: Event) -> None:
         match event:
             case _wire.AgentEventTask(payload=task):
-                self._start(task)
+                self._tasks.start(task)
+            case _wire.AgentEventTaskInput(payload=told):
+                self._tasks.hear(told)
             case _wire.AgentEventTaskCancel(payload=cancel):
-                self._stop((cancel.task_id, cancel.attempt), cancel.code)
+                self._tasks.cancel((cancel.task_id, cancel.attempt), cancel.code)
+            case _wire.AgentEventRequestNews(payload=news):
+                self._requests.heard(news)
             case _wire.AgentEventResponse(payload=response):
                 ended = response.outcome
                 self._requests.settle(response.request_id, ended.result, error=outcome_error(ended))
@@ -215,44 +207,6 @@ class Session:
         if not hook.cancelled() and hook.exception() is not None:
             _log.error("a hook of agent %s failed", self._agent.name, exc_info=hook.exception())
 
-    # Tasks.
-
-    def _start(self, task: _wire.TaskEvent) -> None:
-        if self._draining:
-            return  # `goodbye` hands it back
-        key = (task.task_id, task.attempt)
-        context = Context(self, self._agent.name, task)
-        work = run_skill(self._agent.skills, task, context, self._threads)
-        handle = self._loop.create_task(work)
-        self._running[key] = _Running(handle, context, task.skill)
-        self.idle.clear()
-        # A callback and not a wrapper: it also runs for a task that was canceled before its first step.
-        handle.add_done_callback(partial(self._ended, key))
-
-    def _ended(self, key: Key, handle: asyncio.Task[_wire.Outcome]) -> None:
-        context = self._running.pop(key).context
-        if not self._running:
-            self.idle.set()
-        if context.canceled:
-            outcome = canceled("canceled")
-        elif handle.cancelled():
-            return  # this process ends: `goodbye` handed the work back
-        else:
-            outcome = handle.result()
-        self._protocol.respond(key, outcome)
-        self._output()
-
-    def _stop(self, key: Key, code: str) -> None:
-        running = self._running.get(key)
-        if running is None:
-            return
-        _log.debug("task %s is over: %s", key[0], code)
-        running.context.mark_canceled()
-        skill = self._agent.skills.get(running.skill)
-        # A thread cannot be interrupted: it keeps its place until it ends, or looks at `ctx.canceled`.
-        if skill is None or skill.is_async:
-            running.handle.cancel()
-
     # The port of the skills.
 
     @property
@@ -285,8 +239,11 @@ class Session:
             via=work.via,
             parent=work.parent.task_id if work.parent else None,
         )
+        if work.listener is not None:
+            request.stream = work.listener.stream or None
+            request.answers = work.listener.answers or None
         self._protocol.request(request, work.payload)
-        return await self._requests.answer(request.request_id, left_ms / 1000, wait=work.wait)
+        return await self._requests.answer(request.request_id, left_ms / 1000, wait=work.wait, listener=work.listener)
 
     async def agents(self, skill: str | None) -> list[_wire.AgentRecord]:
         """The agents of the mesh."""
@@ -332,7 +289,14 @@ class Session:
         self._protocol.cancel(request_id)
         self._output()
 
+    def _tell(self, request_id: str, /, *, answer: _wire.Answer | None = None, taken: int | None = None) -> None:
+        self._protocol.tell(_wire.RequestInput(request_id=request_id, answer=answer, taken=taken))
+        self._output()
+
     # Output.
+
+    def _is_writable(self) -> bool:
+        return self._room is None
 
     def _emit(self, command: Callable[[], None]) -> Awaitable[None]:
         if threading.get_ident() != self._thread:
@@ -381,20 +345,14 @@ class Session:
     async def drain(self, grace: float) -> None:
         """Takes no more work, gives what runs ``grace`` seconds to end, and says ``goodbye``, which hands the rest
         back."""
-        self._draining = True
-        try:
-            async with asyncio.timeout(grace):
-                await self.idle.wait()
-        except TimeoutError:
-            _log.warning("%d tasks did not end in %.1f s and are handed back", len(self._running), grace)
+        await self._tasks.drain(grace)
         self._protocol.goodbye()
         self._flush()
 
     async def close(self) -> None:
         """Ends everything that still runs here."""
-        leftovers: list[asyncio.Future[Any]] = [*self._hooks, *self._inbox.close()]
-        leftovers += [running.handle for running in self._running.values()]
+        leftovers: list[asyncio.Future[Any]] = [*self._hooks, *self._inbox.close(), *self._tasks.handles]
         for handle in leftovers:
             handle.cancel()
         await asyncio.gather(*leftovers, return_exceptions=True)
-        self._threads.shutdown()
+        self._tasks.close()

@@ -17,9 +17,9 @@ from seamesh import _wire
 from seamesh._inbox import MessageHandler
 from seamesh._session import Session
 from seamesh._transport import SidecarConnection
-from seamesh.context import Mesh
 from seamesh.errors import SeameshError, SidecarUnavailable
 from seamesh.logs import start_logging
+from seamesh.mesh import Mesh
 from seamesh.skills import Skill
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -91,6 +91,10 @@ class Agent:
 
         The arguments' JSON Schema comes from the type hints, the descriptions from the docstring (its text, and an
         ``Args:`` section). A first parameter that is called ``ctx``, or is annotated `Context`, gets the context.
+
+        A generator, sync or async, yields its result in parts. An asker that takes chunks gets each one as it comes;
+        then the result is what `Context.set_result` was given, or what a sync generator returns, else ``None``. For
+        any other asker it is that too, or else the list of all that was yielded.
 
         Raises:
             TypeError: a parameter cannot be given by name, or its type has no JSON form.

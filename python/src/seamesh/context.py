@@ -1,202 +1,33 @@
-"""What a skill sees of the mesh."""
+"""What a skill sees of its task, and of the mesh around it."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Coroutine, Mapping
+import math
 from concurrent.futures import CancelledError as FutureCanceled
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from seamesh import _wire, values
-from seamesh.errors import BadArguments, Canceled, NoAgent, Timeout, TooLarge
-from seamesh.message import encode_message
+from seamesh._listener import OnQuestion
+from seamesh._speaker import Speaker
+from seamesh.errors import BadArguments, BadResult, Canceled, NobodyAnswers, NotStreamed, TooLarge
+from seamesh.mesh import Mesh, Port
 
 T = TypeVar("T")
-
-
-class Work(msgspec.Struct, frozen=True):
-    """Work to delegate, as a `Port` takes it."""
-
-    skill: str
-    payload: bytes
-    to: str | None = None
-    wait: bool = True
-    via: _wire.Via = "auto"
-    timeout_ms: int | None = None
-    parent: _wire.TaskEvent | None = None
-
-
-class Port(Protocol):
-    """The way from an agent into the mesh: a sidecar's socket, or the registry's REST interface."""
-
-    @property
-    def peer_id(self) -> str | None: ...
-
-    @property
-    def registry_connected(self) -> bool: ...
-
-    @property
-    def loop(self) -> asyncio.AbstractEventLoop: ...
-
-    async def request(self, work: Work) -> Any: ...
-
-    async def agents(self, skill: str | None) -> list[_wire.AgentRecord]: ...
-
-    async def peers(self) -> list[str]: ...
-
-    def send(self, peer: str, message: msgspec.Raw) -> Awaitable[None]: ...
-
-    def broadcast(self, message: msgspec.Raw) -> Awaitable[None]: ...
-
-    def connect_peer(self, peer: str) -> Awaitable[None]: ...
-
-
-class Mesh:
-    """The mesh as an agent sees it, outside of any task."""
-
-    __slots__ = ("_agent_id", "_port")
-
-    def __init__(self, port: Port, agent_id: str) -> None:
-        self._port = port
-        self._agent_id = agent_id
-
-    @property
-    def agent_id(self) -> str:
-        """The agent's own name."""
-        return self._agent_id
-
-    @property
-    def peer_id(self) -> str | None:
-        """The sidecar's name on the network; ``None`` while it has none."""
-        return self._port.peer_id
-
-    @property
-    def registry_connected(self) -> bool:
-        """Whether the registry is reachable now, as the sidecar told last."""
-        return self._port.registry_connected
-
-    async def delegate(
-        self,
-        skill: str,
-        *,
-        to: str | None = None,
-        wait: bool = True,
-        timeout: float | None = None,  # noqa: ASYNC109 -- the deadline travels with the work
-        via: _wire.Via = "auto",
-        payload: Any = msgspec.UNSET,
-        **args: Any,
-    ) -> Any:
-        """Asks an agent to run ``skill`` and gives its result, or with ``wait=False`` the task's id.
-
-        Args:
-            skill: the skill to run.
-            to: the agent to ask, and no other; ``None``: any that offers the skill.
-            wait: whether to wait for the result. Without it the work goes to the durable queue.
-            timeout: seconds until the work is given up; ``None``: what is left of the task at hand, else 120.
-            via: ``auto`` (directly when linked, else the queue), ``direct`` or ``queue``.
-            payload: the arguments when they are not an object, or when their names collide with those above.
-            args: the arguments.
-
-        Raises:
-            SkillError: the skill failed.
-            BadArguments: the arguments do not fit the skill.
-            NoAgent: nobody offers the skill.
-            Timeout: no answer came in time.
-            Canceled: somebody canceled the task.
-            SidecarUnavailable: the connection went away before the answer came; the work may still run.
-            SeameshError: anything else, with its code.
-        """
-        work = Work(
-            skill=skill,
-            payload=_encode_payload(payload, args),
-            to=to,
-            wait=wait,
-            via=via,
-            timeout_ms=self._timeout_ms(timeout, wait=wait),
-            parent=self._parent(),
-        )
-        return await self._port.request(work)
-
-    def send(self, peer: str, message: str | Mapping[str, Any]) -> Awaitable[None]:
-        """Sends a message to a peer over its link, at once and in order. Await it to be slowed to the link's speed.
-
-        Args:
-            peer: the receiving sidecar's peer id.
-            message: a text (an ``agent_prompt``), or a whole message with its ``type``.
-
-        Raises:
-            BadArguments: the message has no ``type``, or is not JSON.
-            SidecarUnavailable: there is no connection to the sidecar now.
-            Overloaded: too many bytes wait already: await what you send.
-            TooLarge: the message is longer than a line may be.
-        """
-        return self._port.send(peer, encode_message(message, self._agent_id, broadcast=False))
-
-    def broadcast(self, message: str | Mapping[str, Any]) -> Awaitable[None]:
-        """Sends a message to every linked peer; otherwise like `send`."""
-        return self._port.broadcast(encode_message(message, self._agent_id, broadcast=True))
-
-    def connect(self, peer: str) -> Awaitable[None]:
-        """Asks for a link to a peer, if there is none; `Agent.on_peer` tells when it is open."""
-        return self._port.connect_peer(peer)
-
-    async def agents(self, skill: str | None = None) -> list[_wire.AgentRecord]:
-        """The agents of the mesh, by id; with ``skill`` only those that offer it."""
-        return await self._port.agents(skill)
-
-    async def find(self, skill: str) -> _wire.AgentRecord:
-        """The agent to ask for a skill: healthy, with the fewest tasks.
-
-        Raises:
-            NoAgent: no healthy agent offers it.
-        """
-        able = [a for a in await self.agents(skill) if a.health == "active" and _wire.offers(a, skill)]
-        if not able:
-            raise NoAgent(f"no healthy agent offers {skill!r}; `seamesh agents` shows who is there")
-        return min(able, key=lambda agent: (agent.tasks_in_flight, agent.agent_id))
-
-    async def peers(self) -> list[str]:
-        """The peers with an open link."""
-        return await self._port.peers()
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Waits for one of the calls above from a skill that is not async: ``ctx.run(ctx.delegate("search", q="x"))``.
-
-        Raises:
-            RuntimeError: called on the event loop, where ``await`` is the way.
-        """
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            return self._wait_for(asyncio.run_coroutine_threadsafe(work, self._port.loop))
-        work.close()
-        raise RuntimeError("use await here: run() is for skills that are not async")
-
-    def _wait_for(self, answer: Future[T]) -> T:
-        return answer.result()
-
-    def _timeout_ms(self, timeout: float | None, *, wait: bool) -> int | None:
-        if timeout is None:
-            return None
-        if timeout <= 0:
-            raise Timeout("the deadline has passed already")
-        return max(1, int(timeout * 1000))
-
-    def _parent(self) -> _wire.TaskEvent | None:
-        return None
 
 
 class Context(Mesh):
     """The task at hand, and the mesh around it. A skill gets it as its first parameter ``ctx``."""
 
-    __slots__ = ("_awaited", "_canceled", "_deadline", "_task")
+    __slots__ = ("_awaited", "_canceled", "_deadline", "_result", "_speaker", "_task")
 
-    def __init__(self, port: Port, agent_id: str, task: _wire.TaskEvent) -> None:
+    def __init__(self, port: Port, agent_id: str, task: _wire.TaskEvent, speaker: Speaker | None = None) -> None:
         super().__init__(port, agent_id)
         self._task = task
+        self._speaker = speaker
+        self._result: Any = msgspec.UNSET
         self._deadline = port.loop.time() + task.timeout_ms / 1000
         self._canceled = False
         self._awaited: set[Future[Any]] = set()
@@ -241,6 +72,122 @@ class Context(Mesh):
         """Whether the work was canceled: for skills that are not async, which cannot be interrupted."""
         return self._canceled
 
+    # What a running skill says.
+
+    def progress(self, fraction: float | None = None, note: str = "") -> None:
+        """Tells how far the work is: to whoever asked for it, and to the dashboard. Not awaited; safe in any thread.
+        Of many in a short time only the newest arrives, and without a connection to the sidecar none does.
+
+        Args:
+            fraction: the share that is done, 0 to 1; ``None``: not known.
+            note: what the skill does now, for a person; cut to 1,024 bytes.
+        """
+        if fraction is not None:
+            fraction = None if math.isnan(fraction) else min(1.0, max(0.0, float(fraction)))
+        note = note.encode("utf-8", "replace")[: _wire.MAX_NOTE_BYTES].decode("utf-8", "ignore")
+        if self._speaker is not None:
+            self._speaker.progress(_wire.Progress(fraction=fraction, note=note))
+
+    @property
+    def is_streamed(self) -> bool:
+        """Whether the asker takes chunks and artifacts."""
+        return bool(self._task.stream) and self._speaker is not None
+
+    async def chunk(self, data: Any) -> None:
+        """Sends a part of the result to the asker, in order. Waits while 32 chunks are on their way
+        (``STREAM_WINDOW``). A skill that is a generator does the same with ``yield``.
+
+        Args:
+            data: any JSON of at most 128 KiB.
+
+        Raises:
+            NotStreamed: the asker takes no chunks; `is_streamed` tells that before.
+            BadResult: it is not JSON.
+            TooLarge: it is over 128 KiB of JSON.
+            Canceled: the work has ended.
+        """
+        speaker = self._streaming()
+        try:
+            encoded = values.encode(data, _wire.MAX_CHUNK_BYTES)
+        except values.ValueTooLargeError as error:
+            raise TooLarge(f"a chunk has {error}") from error
+        except ValueError as error:
+            raise BadResult(f"a chunk is not JSON: {error}") from error
+        await speaker.chunk(msgspec.Raw(encoded))
+
+    async def artifact(self, name: str, data: bytes, media_type: str = "application/octet-stream") -> None:
+        """Sends bytes to the asker, who gets them whole, among the chunks. Waits as `chunk` does.
+
+        Args:
+            name: its name, unique within the task; 1 to 256 bytes.
+            data: the bytes, at most 64 MiB.
+            media_type: its media type (RFC 6838), at most 256 bytes.
+
+        Raises:
+            NotStreamed: the asker takes no artifacts.
+            BadArguments: the name or the media type is empty or too long.
+            TooLarge: it is over 64 MiB.
+            Canceled: the work has ended.
+        """
+        speaker = self._streaming()
+        for what, text in (("name", name), ("media type", media_type)):
+            if _wire_bytes(text) not in range(1, _wire.MAX_NAME_BYTES + 1):
+                raise BadArguments(f"an artifact's {what} has 1 to {_wire.MAX_NAME_BYTES} bytes")
+        if len(data) > _wire.MAX_ARTIFACT_BYTES:
+            limit = _wire.MAX_ARTIFACT_BYTES
+            raise TooLarge(f"artifact {name!r} has {len(data)} bytes; at most {limit} are carried")
+        await speaker.artifact(name, media_type, bytes(data))
+
+    async def ask(self, prompt: str, schema: Any = None) -> Any:
+        """Asks whoever asked for this work, or a person, and gives the answer. A task asks one question at a time:
+        others wait for their turn. To wait not longer than so many seconds, use `asyncio.timeout`.
+
+        Args:
+            prompt: what is asked, for a person; at most 64 KiB with the schema.
+            schema: JSON Schema of the answer; ``None``: anything. The answer is not checked against it.
+
+        Raises:
+            NobodyAnswers: there is nobody to ask.
+            BadArguments: the schema is not JSON.
+            TooLarge: the question is over 64 KiB of JSON.
+            Canceled: the work has ended.
+        """
+        if not self._task.answers or self._speaker is None:
+            raise NobodyAnswers(
+                "whoever asked for this work answers no questions: ask for it with on_question, or through the queue, "
+                "where a person answers"
+            )
+        question = _wire.Question(number=1, prompt=prompt, schema=schema)
+        try:
+            values.encode(question, _wire.MAX_QUESTION_BYTES)
+        except values.ValueTooLargeError as error:
+            raise TooLarge(f"the question has {error}") from error
+        except ValueError as error:
+            raise BadArguments(f"the question is not JSON: {error}") from error
+        return await self._speaker.ask(prompt, schema)
+
+    def set_result(self, value: Any) -> None:
+        """The result of a skill that is an async generator, which cannot return one: the last call counts. Of any
+        other skill the result is what it returns."""
+        self._result = value
+
+    @property
+    def given_result(self) -> Any:
+        """What `set_result` was given; ``msgspec.UNSET`` when it was not called."""
+        return self._result
+
+    def _streaming(self) -> Speaker:
+        if self._speaker is None or not self._task.stream:
+            raise NotStreamed(
+                "whoever asked for this work takes no chunks and no artifacts: return the result, or ask with stream()"
+            )
+        return self._speaker
+
+    def _answerer(self, on_question: OnQuestion | None) -> OnQuestion | None:
+        if on_question is not None or not self._task.answers or self._speaker is None:
+            return on_question
+        return lambda question: self.ask(question.prompt, question.schema)
+
     def mark_canceled(self) -> None:
         """Notes that nobody wants the result any more."""
         self._canceled = True
@@ -269,12 +216,9 @@ class Context(Mesh):
         return self._task
 
 
-def _encode_payload(payload: Any, args: dict[str, Any]) -> bytes:
-    if payload is not msgspec.UNSET and args:
-        raise BadArguments("give the arguments either by name or as payload=, not both")
+def _wire_bytes(text: str) -> int:
+    """Its length on the wire; 0 when it cannot go there."""
     try:
-        return values.encode(args if payload is msgspec.UNSET else payload)
-    except values.ValueTooLargeError as error:
-        raise TooLarge(f"the arguments have {error}") from error
-    except ValueError as error:
-        raise BadArguments(f"the arguments are not JSON: {error}") from error
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0

@@ -96,6 +96,24 @@ class Canceled(SeameshError):
     default_code = "canceled"
 
 
+class NotStreamed(SeameshError):
+    """Whoever asked for this work takes no chunks and no artifacts: return the result."""
+
+    default_code = "not_streamed"
+
+
+class NobodyAnswers(SeameshError):
+    """Whoever asked for this work answers no questions."""
+
+    default_code = "nobody_answers"
+
+
+class StreamBroken(SeameshError):
+    """Parts of a stream are missing, or an artifact is not what it should be. The result may still be had."""
+
+    default_code = "stream_broken"
+
+
 class TooLarge(SeameshError):
     """Over a named limit of size."""
 
@@ -154,6 +172,9 @@ _CLASSES: dict[Code, type[SeameshError]] = {
     "deadline_exceeded": Timeout,
     "expired": Timeout,
     "canceled": Canceled,
+    "not_streamed": NotStreamed,
+    "nobody_answers": NobodyAnswers,
+    "stream_broken": StreamBroken,
     "too_large": TooLarge,
     "overloaded": Overloaded,
     "rate_limited": Overloaded,

@@ -25,10 +25,11 @@ from seamesh._registry_client import RegistryClient
 from seamesh._rest_port import RestPort
 from seamesh._threads import WorkerThreads
 from seamesh.agent import STOP_GRACE_S, Agent
-from seamesh.context import Context, Mesh
+from seamesh.context import Context
 from seamesh.errors import ProtocolError, SeameshError
 from seamesh.hosting import HostingError, load_agent
 from seamesh.logs import start_logging
+from seamesh.mesh import Mesh
 from seamesh.runner import run_skill
 
 _log = logging.getLogger("seamesh")

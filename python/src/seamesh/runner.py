@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
+from collections.abc import AsyncGenerator, Generator
 from concurrent.futures import Executor
 from typing import Any
 
 import msgspec
 
 from seamesh import _wire, values
+from seamesh._yields import BadYield, Yields
 from seamesh.context import Context
-from seamesh.errors import BadArguments, BadResult, SeameshError, SkillError
+from seamesh.errors import BadArguments, BadResult, Canceled, SeameshError, SkillError
 from seamesh.skills import Skill
 
 _log = logging.getLogger("seamesh")
@@ -32,6 +35,8 @@ async def run_skill(
         return failed(error.code, error.message)
     try:
         value = await _call(skill, arguments, context, executor)
+    except BadYield as error:
+        return failed(error.code, error.message)
     except asyncio.CancelledError as error:
         if context.canceled:
             return canceled("canceled")
@@ -51,14 +56,20 @@ async def run_skill(
 
 async def _call(skill: Skill, arguments: dict[str, Any], context: Context, executor: Executor) -> Any:
     first = (context,) if skill.takes_context else ()
+    if skill.is_async and skill.is_generator:
+        return await _generate(skill.function(*first, **arguments), Yields(skill.name, context))
     if skill.is_async:
         return await skill.function(*first, **arguments)
     copied = contextvars.copy_context()
 
+    def run() -> Any:
+        made = skill.function(*first, **arguments)
+        return _generate_here(made, Yields(skill.name, context), context) if skill.is_generator else made
+
     def guarded() -> tuple[Any, BaseException | None]:
         # An exception goes back as a value: a future cannot carry every kind (StopIteration for one).
         try:
-            return copied.run(skill.function, *first, **arguments), None
+            return copied.run(run), None
         except BaseException as error:
             return None, error
 
@@ -68,6 +79,31 @@ async def _call(skill: Skill, arguments: dict[str, Any], context: Context, execu
     if error is not None:
         raise error
     return value
+
+
+async def _generate(parts: AsyncGenerator[Any, None], yields: Yields) -> Any:
+    async with contextlib.aclosing(parts):
+        async for part in parts:
+            if yields.is_streamed:
+                await yields.send(part)
+            else:
+                yields.collect(part)
+    return yields.result()
+
+
+def _generate_here(parts: Generator[Any, None, Any], yields: Yields, context: Context) -> Any:
+    with contextlib.closing(parts):
+        while True:
+            try:
+                part = next(parts)
+            except StopIteration as end:
+                return yields.result(end.value)
+            if context.canceled:
+                raise Canceled("the task was canceled")
+            if yields.is_streamed:
+                context.run(yields.send(part))
+            else:
+                yields.collect(part)
 
 
 def checked_result(skill: str, value: Any) -> msgspec.Raw:

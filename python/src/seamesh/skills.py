@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import msgspec
 
 from seamesh import _wire, docstrings
-from seamesh.context import Mesh
 from seamesh.errors import BadArguments
+from seamesh.mesh import Mesh
 
 _AT = re.compile(r" - at `\$\.?(.*)`$")
 
@@ -25,6 +25,8 @@ class Skill:
         description: what it does, for people and models.
         input_schema: JSON Schema of its arguments.
         function: the function itself.
+        is_async: whether it runs on the event loop; otherwise in a thread.
+        is_generator: whether it yields parts of its result.
     """
 
     def __init__(
@@ -34,7 +36,9 @@ class Skill:
         self.function = function
         self.name = function.__name__ if name is None else name
         self.description = documented if description is None else description
-        self.is_async = inspect.iscoroutinefunction(inspect.unwrap(function))
+        inner = inspect.unwrap(function)
+        self.is_generator = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
+        self.is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
         _check_name(self.name)
         plan = _Plan(function, parameters, self.name)
         self.takes_context = plan.takes_context

@@ -1,6 +1,6 @@
 """Tests of agents, without a mesh: skills run in this process, behind the real protocol.
 
-    from seamesh.testing import call, call_sync, FakeMesh
+    from seamesh.testing import call, call_sync, collect_sync, FakeMesh
 
     def test_greets():
         assert call_sync(agent, "greet", name="Ada") == "Hello, Ada!"
@@ -12,6 +12,13 @@
                 assert [task.skill for task in mesh.tasks] == ["answer", "search"]
         asyncio.run(scenario())
 
+    def test_writes_word_by_word():
+        written = collect_sync(agent, "write", topic="bees")
+        assert written.parts == ["Bees", "sting"]
+
+A skill that asks is tested with ``on_question=``, a function that answers:
+``call_sync(agent, "book", on_question=lambda question: "yes")``.
+
 Every agent has a real session, and says and hears real protocol lines; only the network between is left out. So
 arguments are validated, results are serialised, and errors come as they come in a mesh. No plugin is needed.
 """
@@ -20,7 +27,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
@@ -30,6 +37,7 @@ from seamesh import _wire
 from seamesh._lines import LineSplitter, Oversized
 from seamesh._session import Session
 from seamesh.agent import Agent
+from seamesh.stream import Stream
 
 _encoder = msgspec.json.Encoder()
 
@@ -50,6 +58,8 @@ class FakeTask:
         parent_id: the task whose skill asked.
         depth: hops from the first task of its tree.
         outcome: how it ended; ``None`` while it runs.
+        progress: how far its skill told that it was, in order.
+        questions: what its skill asked, in order.
     """
 
     task_id: str
@@ -60,6 +70,8 @@ class FakeTask:
     parent_id: str | None
     depth: int
     outcome: _wire.Outcome | None = None
+    progress: list[_wire.Progress] = field(default_factory=list)
+    questions: list[_wire.Question] = field(default_factory=list)
 
 
 class FakeMesh:
@@ -70,7 +82,7 @@ class FakeMesh:
         self._client = Agent(CLIENT)
         self._agents = (*agents, self._client)
         self._members: dict[str, _Member] = {}
-        self._requests: dict[str, tuple[_Member, str]] = {}
+        self._requests: dict[str, tuple[_Member, _wire.Request]] = {}
 
     async def __aenter__(self) -> FakeMesh:
         for agent in self._agents:
@@ -95,6 +107,11 @@ class FakeMesh:
         """Asks the mesh from outside; takes what `Mesh.delegate <seamesh.Mesh.delegate>` takes."""
         return await self._members[CLIENT].session.mesh.delegate(skill, **options)
 
+    def stream(self, skill: str, **options: Any) -> Stream:
+        """Asks the mesh from outside, and takes the parts as they come; takes what
+        `Mesh.stream <seamesh.Mesh.stream>` takes."""
+        return self._members[CLIENT].session.mesh.stream(skill, **options)
+
     def deliver(self, to: str, message: dict[str, Any], *, from_peer: str = CLIENT) -> None:
         """A message for an agent's message handler, as if it came over a link."""
         body = _wire.Message(from_peer=from_peer, message=msgspec.Raw(_encoder.encode(message)))
@@ -111,6 +128,10 @@ class FakeMesh:
                 self._delegate(member, request)
             case _wire.AgentCommandRespond(payload=answer):
                 self._finish(answer.task_id, answer.outcome)
+            case _wire.AgentCommandTaskNews(payload=news):
+                self._tell_asker(news)
+            case _wire.AgentCommandRequestInput(payload=told):
+                self._tell_handler(member, told)
             case _wire.AgentCommandCancel(payload=cancel):
                 self._give_up(member, cancel.request_id)
             case _wire.AgentCommandAgents(payload=query):
@@ -162,7 +183,7 @@ class FakeMesh:
         accepted = _wire.Accepted(request_id=request.request_id, task_id=task.task_id, path=path)
         member.say(_wire.AgentEventAccepted(accepted))
         if request.wait:
-            self._requests[task.task_id] = (member, request.request_id)
+            self._requests[task.task_id] = (member, request)
         timeout_ms = request.timeout_ms or _wire.DEFAULT_REQUEST_TIMEOUT_MS
         member.later(timeout_ms / 1000, self._expire, task)
         event = _wire.TaskEvent(
@@ -173,6 +194,8 @@ class FakeMesh:
             from_agent="" if member.agent is self._client else member.agent.name,
             path=path,
             timeout_ms=timeout_ms,
+            stream=request.stream,
+            answers=request.answers,
             parent_id=task.parent_id,
             depth=task.depth,
         )
@@ -184,9 +207,9 @@ class FakeMesh:
             task.outcome = outcome
         asked = self._requests.pop(task_id, None)
         if asked is not None:
-            member, request_id = asked
+            member, request = asked
             response = _wire.Response(
-                request_id=request_id, task_id=task_id, outcome=outcome, path="direct", agent_id=task.to_agent
+                request_id=request.request_id, task_id=task_id, outcome=outcome, path="direct", agent_id=task.to_agent
             )
             member.say(_wire.AgentEventResponse(response))
 
@@ -197,10 +220,42 @@ class FakeMesh:
             self._stop(task, "deadline_exceeded")
 
     def _give_up(self, member: _Member, request_id: str) -> None:
+        task = self._asked(member, request_id)
+        if task is not None:
+            del self._requests[task.task_id]
+            self._stop(task, "canceled")
+
+    def _asked(self, member: _Member, request_id: str) -> FakeTask | None:
+        """The task of an open request."""
         for task in self.tasks:
-            if self._requests.get(task.task_id) == (member, request_id):
-                del self._requests[task.task_id]
-                self._stop(task, "canceled")
+            asker, request = self._requests.get(task.task_id, (None, None))
+            if asker is member and request is not None and request.request_id == request_id:
+                return task
+        return None
+
+    def _tell_asker(self, news: _wire.HandlerNews) -> None:
+        task = next(task for task in self.tasks if task.task_id == news.task_id)
+        if news.progress is not None:
+            task.progress.append(news.progress)
+        if news.question is not None:
+            task.questions.append(news.question)
+        asker, request = self._requests.get(news.task_id, (None, None))
+        if asker is not None and request is not None:
+            body = _wire.RequestNews(
+                request_id=request.request_id,
+                task_id=news.task_id,
+                attempt=news.attempt,
+                progress=news.progress,
+                chunk=news.chunk,
+                question=news.question,
+            )
+            asker.say(_wire.AgentEventRequestNews(body))
+
+    def _tell_handler(self, member: _Member, told: _wire.RequestInput) -> None:
+        task = self._asked(member, told.request_id)
+        if task is not None:
+            body = _wire.TaskInputEvent(task_id=task.task_id, attempt=1, answer=told.answer, taken=told.taken)
+            self._members[task.to_agent].say(_wire.AgentEventTaskInput(body))
 
     def _stop(self, task: FakeTask, code: _wire.Code) -> None:
         stop = _wire.TaskCancel(task_id=task.task_id, attempt=1, code=code)
@@ -300,7 +355,8 @@ async def call(agent: Agent, skill: str, *, others: Iterable[Agent] = (), **opti
         agent: the agent.
         skill: its skill.
         others: agents that answer what the skill delegates.
-        options: the arguments; also ``payload=`` and ``timeout=``, as `Mesh.delegate <seamesh.Mesh.delegate>` takes.
+        options: the arguments; also ``payload=``, ``timeout=``, ``on_question=`` and ``on_progress=``, as
+            `Mesh.delegate <seamesh.Mesh.delegate>` takes them.
 
     Raises:
         SeameshError: as a caller in a mesh would see it.
@@ -312,3 +368,30 @@ async def call(agent: Agent, skill: str, *, others: Iterable[Agent] = (), **opti
 def call_sync(agent: Agent, skill: str, *, others: Iterable[Agent] = (), **options: Any) -> Any:
     """`call` for tests that are not async."""
     return asyncio.run(call(agent, skill, others=others, **options))
+
+
+@dataclass
+class Collected:
+    """What a skill streamed, and how it ended.
+
+    Attributes:
+        parts: the chunks' values and the `Artifact <seamesh.Artifact>` objects, in order.
+        result: its result.
+        progress: how far it told that it was, in order.
+    """
+
+    parts: list[Any]
+    result: Any
+    progress: list[_wire.Progress]
+
+
+async def collect(agent: Agent, skill: str, *, others: Iterable[Agent] = (), **options: Any) -> Collected:
+    """Runs one skill of an agent and takes everything that it streams. Args and errors are those of `call`."""
+    async with FakeMesh(agent, *others) as mesh, mesh.stream(skill, **{"to": agent.name, **options}) as stream:
+        parts = [part async for part in stream]
+        return Collected(parts, await stream.result(), mesh.tasks[0].progress)
+
+
+def collect_sync(agent: Agent, skill: str, *, others: Iterable[Agent] = (), **options: Any) -> Collected:
+    """`collect` for tests that are not async."""
+    return asyncio.run(collect(agent, skill, others=others, **options))

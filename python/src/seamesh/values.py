@@ -9,28 +9,29 @@ import msgspec
 from seamesh import _wire
 
 MAX_VALUE_DEPTH = _wire.MAX_JSON_DEPTH - 8
-"""Deepest nesting of a payload or result: the message around it takes a few of the levels that other ends read."""
+"""Deepest nesting of a payload, a result, a chunk or an answer: the message around it takes a few of the levels that
+other ends read."""
 
 _encoder = msgspec.json.Encoder()
 
 
 class ValueTooLargeError(ValueError):
-    """The value's JSON is over `MAX_PAYLOAD_BYTES`."""
+    """The value's JSON is over its limit."""
 
 
-def encode(value: Any) -> bytes:
-    """A payload or result as JSON. Numbers that JSON has no form for (NaN, infinities) become ``null``.
+def encode(value: Any, limit: int = _wire.MAX_PAYLOAD_BYTES) -> bytes:
+    """A value as JSON of at most ``limit`` bytes. Numbers that JSON has no form for (NaN, infinities) become ``null``.
 
     Raises:
-        ValueTooLargeError: it is over the limit of a payload.
+        ValueTooLargeError: it is over the limit.
         ValueError: it is not JSON, or nested too deep.
     """
     try:
         encoded = _encoder.encode(value)
     except (TypeError, ValueError, RecursionError) as error:
         raise ValueError(str(error)) from error
-    if len(encoded) > _wire.MAX_PAYLOAD_BYTES:
-        raise ValueTooLargeError(f"{len(encoded)} bytes; at most {_wire.MAX_PAYLOAD_BYTES} are allowed")
+    if len(encoded) > limit:
+        raise ValueTooLargeError(f"{len(encoded)} bytes; at most {limit} are allowed")
     # Few values have so many brackets at all, so few are walked.
     if encoded.count(b"[") + encoded.count(b"{") > MAX_VALUE_DEPTH and _depth(encoded) > MAX_VALUE_DEPTH:
         raise ValueError(f"nested deeper than {MAX_VALUE_DEPTH} levels")

@@ -84,6 +84,7 @@ macro_rules! rest_types {
 }
 
 rest_types! {
+    "Answer" => seamesh_proto::talk::Answer,
     "Problem" => Problem,
     "HealthAnswer" => rest::HealthAnswer,
     "TokenAnswer" => rest::TokenAnswer,

@@ -15,10 +15,12 @@ mod manifest;
 mod registry;
 mod run;
 mod serving;
+mod show;
 mod sidecar;
 mod table;
 mod tasks;
 mod tied;
+mod tree;
 
 use std::process::ExitCode;
 

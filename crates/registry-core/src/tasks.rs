@@ -12,7 +12,9 @@ use serde_json::Value;
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Note, Reply, RequestId};
-use crate::store::{StoredTask, TaskKey, Write};
+use crate::leases::Lapsed;
+use crate::reason::ended_reason;
+use crate::store::{StoredTask, TaskKey, TaskSpec, Write};
 use crate::timers::Timer;
 
 /// A task that has not ended, with what only lives in memory.
@@ -25,6 +27,10 @@ pub(crate) struct Live {
     pub(crate) watchers: BTreeSet<ConnId>,
     /// Requests that wait for its end.
     pub(crate) waiters: BTreeSet<RequestId>,
+    /// Every task that named it as its parent, live or ended.
+    pub(crate) children: BTreeSet<TaskId>,
+    /// How its last lease ended without a result, as far as this process saw it.
+    pub(crate) lapsed: Option<Lapsed>,
 }
 
 /// The live tasks.
@@ -62,6 +68,8 @@ impl Tasks {
             order,
             watchers: BTreeSet::new(),
             waiters: BTreeSet::new(),
+            children: BTreeSet::new(),
+            lapsed: None,
             task,
         };
         let id = live.task.spec.id.clone();
@@ -69,6 +77,14 @@ impl Tasks {
             self.keys.insert(key, id.clone());
         }
         self.live.insert(id, live);
+    }
+
+    /// Counts a task among those that its parent asked for, if that lives.
+    pub(crate) fn add_child(&mut self, child: &TaskSpec) {
+        let parent = child.lineage.parent_id.as_ref();
+        if let Some(live) = parent.and_then(|id| self.live.get_mut(id)) {
+            live.children.insert(child.id.clone());
+        }
     }
 
     fn remove(&mut self, id: &TaskId) -> Option<Live> {
@@ -175,6 +191,7 @@ impl StoredTask {
             priority: spec.priority,
             not_before_at: self.not_before_ms.map(|ms| Now(ms).seconds()),
             deadline_at: spec.deadline_ms.map(|ms| Now(ms).seconds()),
+            reason: None,
             lineage: spec.lineage.clone(),
         }
     }
@@ -271,7 +288,11 @@ impl Core {
         }
         for request in waiters {
             self.timers.cancel(&Timer::Wait(request));
-            let reply = Reply::Task(Box::new(task.view()));
+            let reason = Some(ended_reason(&task));
+            let reply = Reply::Task(Box::new(Task {
+                reason,
+                ..task.view()
+            }));
             self.out.reply(request, Ok(reply));
         }
     }

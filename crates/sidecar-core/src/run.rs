@@ -49,6 +49,8 @@ pub(crate) struct Run {
     pub(crate) askers: Vec<Asker>,
     pub(crate) lease: Option<u64>,
     pub(crate) is_delivered: bool,
+    /// Tasks that its handler has asked for.
+    pub(crate) children: usize,
 }
 
 impl Run {
@@ -74,6 +76,7 @@ impl Run {
             askers: Vec::new(),
             lease: None,
             is_delivered: false,
+            children: 0,
         };
         run.join(incoming.origin);
         run

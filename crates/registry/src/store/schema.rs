@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 /// What brings a file from each version to the next, the first from nothing. Its number of steps is kept in SQLite's
 /// `user_version`; a step that was released never changes.
-const STEPS: &[&str] = &[TABLES, PAUSES, OPTIONS, HISTORY, AGES];
+const STEPS: &[&str] = &[TABLES, PAUSES, OPTIONS, HISTORY, AGES, CHAINS];
 
 /// Version of the tables that this registry writes.
 const VERSION: i64 = STEPS.len() as i64;
@@ -102,6 +102,13 @@ CREATE INDEX events_by_task ON events(task, seq) WHERE task IS NOT NULL;
 /// When a task ended, for those that did: the oldest leave first.
 const AGES: &str =
     "CREATE INDEX tasks_by_end ON tasks(updated_ms) WHERE outcome_state IS NOT NULL;";
+
+/// Who ran what above a task, where anybody did, and whether a skill's callers matter to it. No skill had any when the
+/// older tasks were accepted: they stay welcome.
+const CHAINS: &str = "
+ALTER TABLE tasks ADD COLUMN chain TEXT;
+ALTER TABLE tasks ADD COLUMN by_operator INTEGER NOT NULL DEFAULT 1;
+";
 
 /// Why a database file is not usable.
 #[derive(Debug, thiserror::Error)]

@@ -239,7 +239,12 @@ def test_a_skill_says_who_may_call_it() -> None:
 
 @pytest.mark.parametrize(
     ("callers", "error"),
-    [("friend", TypeError), (["two words"], ValueError), ([""], ValueError), ([f"a{n}" for n in range(257)], ValueError)],
+    [
+        ("friend", TypeError),
+        (["two words"], ValueError),
+        ([""], ValueError),
+        ([f"a{n}" for n in range(257)], ValueError),
+    ],
 )
 def test_callers_that_cannot_be_are_refused_when_the_skill_is_declared(callers: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="caller"):

@@ -153,7 +153,9 @@ class FakeMesh:
         depth = parent.depth + 1 if parent else 0
         if depth > _wire.MAX_DEPTH:
             chain = " -> ".join(f"{hop.agent_id}.{hop.skill}" for hop in self._chain(parent))
-            detail = f"a chain of delegations has at most {_wire.MAX_DEPTH} hops; this one is {chain} -> {request.skill}"
+            detail = (
+                f"a chain of delegations has at most {_wire.MAX_DEPTH} hops; this one is {chain} -> {request.skill}"
+            )
             return member.refuse("depth_exceeded", detail, request.request_id)
         if parent and sum(task.parent_id == parent.task_id for task in self.tasks) >= _wire.MAX_CHILDREN:
             detail = f"task {parent.task_id} has asked for {_wire.MAX_CHILDREN} others"

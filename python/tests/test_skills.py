@@ -217,3 +217,35 @@ def test_a_docstring_without_sections_is_all_description() -> None:
 def test_a_parameters_text_may_hold_a_colon() -> None:
     _, parameters = docs.parse("X.\n\nArgs:\n    a: one of: b, c\n    *rest: more\n      and: more\n")
     assert parameters == {"a": "one of: b, c", "rest": "more and: more"}
+
+
+def test_a_skill_says_who_may_call_it() -> None:
+    agent = Agent("vault")
+
+    @agent.skill(callers=["friend", "lib@home"])
+    def closed() -> None: ...
+
+    @agent.skill(callers=[])
+    def people_only() -> None: ...
+
+    @agent.skill
+    def everybody() -> None: ...
+
+    told = {skill.name: skill.callers for skill in agent.profile().skills}
+    assert told == {"closed": ["friend", "lib@home"], "people_only": [], "everybody": None}
+    wire = msgspec.json.decode(msgspec.json.encode(agent.profile()))
+    assert [skill.get("callers") for skill in wire["skills"]] == [["friend", "lib@home"], [], None]
+
+
+@pytest.mark.parametrize(
+    ("callers", "error"),
+    [
+        ("friend", TypeError),
+        (["two words"], ValueError),
+        ([""], ValueError),
+        ([f"a{n}" for n in range(257)], ValueError),
+    ],
+)
+def test_callers_that_cannot_be_are_refused_when_the_skill_is_declared(callers: Any, error: type[Exception]) -> None:
+    with pytest.raises(error, match="caller"):
+        Skill(lambda: None, name="s", callers=callers)

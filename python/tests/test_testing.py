@@ -169,9 +169,56 @@ def test_runaway_delegation_ends_at_the_deepest_level() -> None:
 
     async def scenario() -> None:
         async with FakeMesh(agent) as mesh:
-            with pytest.raises(SkillError, match="depth_exceeded"):
+            with pytest.raises(SkillError, match=r"depth_exceeded: .* loop\.again -> loop\.again -> again"):
                 await mesh.call("again")
             assert max(task.depth for task in mesh.tasks) == 16
+
+    asyncio.run(scenario())
+
+
+def test_a_task_that_asks_without_end_is_stopped() -> None:
+    agent = Agent("wide")
+
+    @agent.skill
+    async def spread(ctx: Context) -> None:
+        while True:
+            await ctx.delegate("leaf", wait=False)
+
+    @agent.skill
+    def leaf() -> None: ...
+
+    async def scenario() -> None:
+        async with FakeMesh(agent) as mesh:
+            with pytest.raises(SkillError, match="fan_out_exceeded"):
+                await mesh.call("spread", timeout=60)
+            assert len(mesh.tasks) == 4096 + 1
+
+    asyncio.run(scenario())
+
+
+def test_a_skill_that_names_its_callers_runs_for_them_and_for_the_test() -> None:
+    vault = Agent("vault")
+
+    @vault.skill(callers=["friend"])
+    def open_it() -> str:
+        return "open"
+
+    def asker(name: str) -> Agent:
+        agent = Agent(name)
+
+        @agent.skill(name=f"ask-{name}")
+        async def ask(ctx: Context) -> Any:
+            return await ctx.delegate("open_it")
+
+        return agent
+
+    async def scenario() -> None:
+        async with FakeMesh(vault, asker("friend"), asker("stranger")) as mesh:
+            assert await mesh.call("ask-friend") == "open"
+            assert await mesh.call("open_it") == "open"
+            with pytest.raises(SkillError, match=r"forbidden: .*stranger.*open_it"):
+                await mesh.call("ask-stranger")
+            assert [task.skill for task in mesh.tasks].count("open_it") == 2
 
     asyncio.run(scenario())
 

@@ -25,17 +25,17 @@ fn seamesh(arguments: &[&str], data: &Path) -> Result<Command> {
     Ok(command)
 }
 
-async fn run(mesh: &Mesh, arguments: &[&str]) -> Result<Output> {
+pub(crate) async fn run(mesh: &Mesh, arguments: &[&str]) -> Result<Output> {
     let mut command = seamesh(arguments, &mesh.directory().join("registry"))?;
     command.env("SEAMESH_REGISTRY", mesh.url());
     Ok(in_time(&arguments.join(" "), command.output()).await??)
 }
 
-fn stdout(output: &Output) -> String {
+pub(crate) fn stdout(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn stderr(output: &Output) -> String {
+pub(crate) fn stderr(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
@@ -63,7 +63,9 @@ async fn call_agents_and_tasks_show_the_mesh_to_a_user_and_to_a_program() -> Che
     let page: Value =
         serde_json::from_str(&stdout(&run(&mesh, &["tasks", "list", "--json"]).await?))?;
     let id = page["tasks"][0]["id"].as_str().context("an id")?;
-    let shown: Value = serde_json::from_str(&stdout(&run(&mesh, &["tasks", "show", id]).await?))?;
+    let shown: Value = serde_json::from_str(&stdout(
+        &run(&mesh, &["tasks", "show", id, "--json"]).await?,
+    ))?;
     assert_eq!(
         (&shown["result"], &shown["payload"]),
         (&json!(42), &json!({ "a": 2, "b": 40 }))

@@ -4,10 +4,13 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_input;
+mod call_flags;
+mod callers;
 mod chaos;
 mod command_line;
 mod crash_time;
 mod crashes;
+mod delegation;
 mod direct;
 mod first_page;
 mod ipc;

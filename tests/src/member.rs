@@ -101,8 +101,13 @@ impl Member {
 
     /// Ends the agent with a goodbye. The sidecar stays.
     pub async fn leave(&mut self) {
+        self.drain(CAP).await;
+    }
+
+    /// Ends the agent as a graceful stop does: what runs longer than `grace` is handed back. The sidecar stays.
+    pub async fn drain(&mut self, grace: Duration) {
         if let Some(running) = self.running.take() {
-            running.stop(CAP).await;
+            running.stop(grace).await;
         }
     }
 

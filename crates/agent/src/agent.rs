@@ -126,6 +126,20 @@ impl Agent {
         self
     }
 
+    /// Lets only these agents call the skill that was added last, at most 256; without it everybody may. People with the
+    /// role operator or above may always. The registry holds to it, and so does this agent's sidecar on links; others
+    /// are refused with `forbidden`.
+    pub fn callers<I>(mut self, agents: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        if let Some(skill) = self.skills.last_mut() {
+            skill.callers = Some(agents.into_iter().map(Into::into).collect());
+        }
+        self
+    }
+
     /// Calls a function with each message of another agent, in order. It must not block: hand the message on.
     pub fn on_message(mut self, hook: impl Fn(&Mesh, Message) + Send + Sync + 'static) -> Self {
         self.hooks.message = Box::new(hook);
@@ -141,7 +155,7 @@ impl Agent {
     /// What it says of itself when it starts.
     ///
     /// # Errors
-    /// A bad name, or bad, doubled or too many skills.
+    /// A bad name, bad, doubled or too many skills, or bad or too many callers of one.
     pub fn profile(&self) -> Result<AgentProfile, AgentError> {
         let agent_id = self.name.parse().map_err(|error| AgentError::BadName {
             name: self.name.clone(),
@@ -162,7 +176,11 @@ impl Agent {
         Ok(AgentProfile {
             agent_id,
             description: self.description.clone(),
-            skills: self.skills.iter().map(|skill| skill.info.clone()).collect(),
+            skills: self
+                .skills
+                .iter()
+                .map(Skill::told)
+                .collect::<Result<_, _>>()?,
             hostname: hostname(),
             mode: self.mode.clone(),
             version: self.version.clone(),

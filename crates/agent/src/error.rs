@@ -79,7 +79,7 @@ impl From<Problem> for MeshError {
 /// Why an agent does not serve at all.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
-    /// Its name is no id.
+    /// Its name, or that of a skill's caller, is no id.
     #[error("{name:?} is no agent id: {error}")]
     BadName {
         /// The name.
@@ -96,6 +96,9 @@ pub enum AgentError {
     /// More skills than an agent may offer.
     #[error("an agent offers at most {max} skills", max = seamesh_proto::limits::MAX_SKILLS)]
     TooManySkills,
+    /// A skill names more callers than it may.
+    #[error("skill {0:?} names more than {max} callers", max = seamesh_proto::limits::MAX_CALLERS)]
+    TooManyCallers(String),
     /// No socket is named.
     #[error(
         "no sidecar: start the agent with `seamesh run`, or set SEAMESH_SOCKET to the sidecar's socket"

@@ -4,20 +4,22 @@ use std::future::Future;
 use std::pin::Pin;
 
 use schemars::JsonSchema;
-use seamesh_proto::limits::MAX_PAYLOAD_BYTES;
-use seamesh_proto::{Code, Outcome, Payload, SkillInfo};
+use seamesh_proto::limits::{MAX_CALLERS, MAX_PAYLOAD_BYTES};
+use seamesh_proto::{AgentId, Code, Outcome, Payload, SkillInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::ctx::Ctx;
-use crate::error::SkillError;
+use crate::error::{AgentError, SkillError};
 
 type Run = dyn Fn(Ctx, Payload) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync;
 
 /// One skill of an agent.
 pub(crate) struct Skill {
     pub(crate) info: SkillInfo,
+    /// The agents that may call it, as the user wrote them; `None`: everybody.
+    pub(crate) callers: Option<Vec<String>>,
     run: Box<Run>,
 }
 
@@ -39,6 +41,7 @@ impl Skill {
                 .and_then(|d| d.as_str().map(str::to_owned))
                 .unwrap_or_default(),
             input_schema: Some(schema),
+            callers: None,
         };
         let run =
             move |ctx: Ctx, payload: Payload| -> Pin<Box<dyn Future<Output = Outcome> + Send>> {
@@ -52,8 +55,29 @@ impl Skill {
             };
         Self {
             info,
+            callers: None,
             run: Box::new(run),
         }
+    }
+
+    /// The skill as the mesh is told of it.
+    pub(crate) fn told(&self) -> Result<SkillInfo, AgentError> {
+        let mut info = self.info.clone();
+        let Some(named) = &self.callers else {
+            return Ok(info);
+        };
+        if named.len() > MAX_CALLERS {
+            return Err(AgentError::TooManyCallers(info.name));
+        }
+        let parse = |name: &String| {
+            name.parse::<AgentId>()
+                .map_err(|error| AgentError::BadName {
+                    name: name.clone(),
+                    error,
+                })
+        };
+        info.callers = Some(named.iter().map(parse).collect::<Result<_, _>>()?);
+        Ok(info)
     }
 
     /// Runs it once; how it ended is the output, whatever happens but a panic.

@@ -102,9 +102,11 @@ pub(crate) async fn run(args: CallArgs) -> Result<()> {
         Some((None, result)) => serving::print(&serde_json::to_string_pretty(&result)?)?,
         Some((Some(error), _)) => return Err(TaskFailed(error).into()),
         None => {
+            let why = task.reason.map(|reason| format!(": {reason}"));
             let text = format!(
-                "task {id} is {}, see `seamesh tasks show {id}`",
-                task.state.as_str()
+                "task {id} is {}{}; see `seamesh tasks show {id}`",
+                task.state.as_str(),
+                why.unwrap_or_default()
             );
             return Err(TaskFailed(TaskError::new(Code::DeadlineExceeded, text)).into());
         }

@@ -16,10 +16,12 @@ mod questions;
 mod registry;
 mod run;
 mod serving;
+mod show;
 mod sidecar;
 mod table;
 mod tasks;
 mod tied;
+mod tree;
 
 use std::process::ExitCode;
 

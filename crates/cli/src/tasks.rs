@@ -4,15 +4,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
-use seamesh_client::{ClientError, Registry};
-use seamesh_proto::events::{EventRecord, MeshEvent};
-use seamesh_proto::rest::{HistoryQuery, TaskQuery};
-use seamesh_proto::{AgentId, Code, Path, Task, TaskId, TaskState};
-use serde::Serialize;
+use seamesh_proto::rest::TaskQuery;
+use seamesh_proto::{AgentId, Path, Task, TaskId, TaskState};
 
 use crate::access::Access;
 use crate::questions::{self, AnswerArgs};
 use crate::serving;
+use crate::show::{self, ShowArgs};
 use crate::table::{plain, table};
 
 /// Options of `seamesh tasks`.
@@ -29,12 +27,12 @@ pub(crate) struct TasksArgs {
 enum TasksCommand {
     /// List tasks, newest first (this is what no subcommand does).
     List(ListArgs),
-    /// Show one task with its arguments, its result and its history.
+    /// Show one task: the tree it belongs to, why it stands where it does, its arguments, its result and its history.
     Show(ShowArgs),
     /// Answer the question of a task that waits for input.
     Answer(AnswerArgs),
     /// Cancel a task.
-    Cancel(ShowArgs),
+    Cancel(CancelArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,7 +63,7 @@ struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-struct ShowArgs {
+struct CancelArgs {
     #[command(flatten)]
     access: Access,
     /// The task.
@@ -84,82 +82,12 @@ pub(crate) async fn run(args: TasksArgs) -> Result<()> {
     match args.command {
         None => list(args.list).await,
         Some(TasksCommand::List(args)) => list(args).await,
-        Some(TasksCommand::Show(args)) => {
-            let registry = args.access.registry()?;
-            let task = registry.task(&args.id).await?;
-            let history = history(&registry, &args.id).await?;
-            serving::print(&serde_json::to_string_pretty(&Shown { task, history })?)
-        }
         Some(TasksCommand::Answer(args)) => questions::answer(args).await,
+        Some(TasksCommand::Show(args)) => show::run(args).await,
         Some(TasksCommand::Cancel(args)) => {
             args.access.registry()?.cancel(&args.id).await?;
             serving::print(&format!("canceled {}", args.id))
         }
-    }
-}
-
-/// A task with what happened to it.
-#[derive(Serialize)]
-struct Shown {
-    #[serde(flatten)]
-    task: Task,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    history: Vec<Entry>,
-}
-
-/// One thing that happened to a task.
-#[derive(Serialize)]
-struct Entry {
-    seq: u64,
-    at_ms: u64,
-    what: String,
-}
-
-async fn history(registry: &Registry, id: &TaskId) -> Result<Vec<Entry>, ClientError> {
-    let (mut entries, mut query) = (Vec::new(), HistoryQuery::default());
-    loop {
-        let page = match registry.task_history(id, &query).await {
-            Ok(page) => page,
-            // An older registry keeps none.
-            Err(ClientError::Problem(problem)) if problem.code == Code::NotFound => break,
-            Err(error) => return Err(error),
-        };
-        entries.extend(page.events.iter().map(entry));
-        query.after = page.next_after;
-        if query.after.is_none() {
-            break;
-        }
-    }
-    Ok(entries)
-}
-
-fn entry(record: &EventRecord) -> Entry {
-    let what = match &record.event {
-        MeshEvent::TaskChanged(task) => change(task),
-        MeshEvent::StaleResult(stale) => {
-            format!(
-                "refused {} under stale lease {}",
-                stale.peer_id, stale.lease
-            )
-        }
-        _ => "something else".to_owned(),
-    };
-    Entry {
-        seq: record.seq,
-        at_ms: record.at_ms,
-        what,
-    }
-}
-
-fn change(task: &Task) -> String {
-    let state = task.state.as_str();
-    match (task.lease, task.error_code) {
-        (Some(lease), _) => format!(
-            "{state}: attempt {} by {} under lease {lease}",
-            task.attempt, task.assigned_agent_id
-        ),
-        (None, Some(code)) => format!("{state}: {code}"),
-        (None, None) => state.to_owned(),
     }
 }
 
@@ -179,9 +107,7 @@ async fn list(args: ListArgs) -> Result<()> {
     if page.tasks.is_empty() {
         return serving::print("No tasks. `seamesh call SKILL JSON` makes one.");
     }
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0.0, |since| since.as_secs_f64());
+    let now = unix_s();
     let rows: Vec<_> = page.tasks.iter().map(|task| row(task, now)).collect();
     let heads = [
         "TASK", "SKILL", "FROM", "TO", "PATH", "STATE", "TOOK", "AGO",
@@ -219,8 +145,14 @@ fn row(task: &Task, now: f64) -> [String; 8] {
     ]
 }
 
+/// The present, Unix seconds.
+pub(crate) fn unix_s() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
 /// Seconds, as people say them.
-fn span(seconds: f64) -> String {
+pub(crate) fn span(seconds: f64) -> String {
     match seconds.max(0.0) {
         s if s < 1.0 => format!("{:.0}ms", s * 1000.0),
         s if s < 120.0 => format!("{s:.1}s"),

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::{AgentId, PeerId};
+use crate::problem::{Code, Problem};
 
 /// How fresh an agent's heartbeat is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -30,6 +31,35 @@ pub struct SkillInfo {
     /// JSON Schema of its arguments (an object); `{}` or absent when it takes anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_schema: Option<Value>,
+    /// The agents that may call it, at most [`MAX_CALLERS`](crate::limits::MAX_CALLERS); absent: everybody, empty: no
+    /// agent. People with the role operator or above may always.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub callers: Option<Vec<AgentId>>,
+}
+
+impl SkillInfo {
+    /// Whether the agent `caller` may call it.
+    pub fn allows(&self, caller: &str) -> bool {
+        let callers = self.callers.as_ref();
+        callers.is_none_or(|callers| callers.iter().any(|c| c.as_str() == caller))
+    }
+}
+
+/// The refusal (`forbidden`) of a call that the skill's `callers` do not allow: at the agent named, or at every agent
+/// that offers the skill. `caller` is empty for one that speaks for no agent.
+pub fn not_allowed(agent: Option<&AgentId>, skill: &str, caller: &str) -> Problem {
+    let caller = match caller {
+        "" => "a caller that is no agent".to_owned(),
+        name => format!("agent {name}"),
+    };
+    let whose = match agent {
+        Some(agent) => format!("of agent {agent}"),
+        None => "of any agent that offers it".to_owned(),
+    };
+    let detail = format!(
+        "{caller} may not call skill {skill:?} {whose}: add it to the skill's callers, or ask as an operator"
+    );
+    Problem::new(Code::Forbidden, detail)
 }
 
 /// What an agent says of itself when it starts.
@@ -149,6 +179,18 @@ impl AgentInfo {
     pub fn offers(&self, skill: &str) -> bool {
         self.capabilities.skills.iter().any(|s| s == skill)
             || self.skills.iter().any(|s| s.name == skill)
+    }
+
+    /// Whether the agent `caller` may call `skill` here.
+    pub fn allows(&self, skill: &str, caller: &str) -> bool {
+        let mut named = self.skills.iter().filter(|s| s.name == skill);
+        named.all(|s| s.allows(caller))
+    }
+
+    /// Whether only some agents may call `skill` here.
+    pub fn restricts(&self, skill: &str) -> bool {
+        let mut named = self.skills.iter().filter(|s| s.name == skill);
+        named.any(|s| s.callers.is_some())
     }
 }
 

@@ -70,6 +70,14 @@ pub const INPUT_GRACE_MS: u64 = 15_000;
 /// Deepest delegation chain (A asks B asks C …). Stops runaway loops.
 pub const MAX_DEPTH: u32 = 16;
 
+/// Most tasks that one task asks for over its life, on both paths and in all its attempts. As many as an agent may have
+/// open at once ([`MAX_OPEN_REQUESTS`]): more than a handler asks for on purpose, and few enough to stop a runaway loop
+/// within seconds. Larger jobs are split into a tree.
+pub const MAX_CHILDREN: usize = 4_096;
+
+/// Most agents that one skill names as its callers: longer lists mean that the skill is open.
+pub const MAX_CALLERS: usize = 256;
+
 /// Deepest nesting of JSON that is read (serde_json's own limit).
 pub const MAX_JSON_DEPTH: usize = 128;
 

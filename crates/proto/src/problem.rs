@@ -102,6 +102,8 @@ codes! {
     SkillUnknown = "skill_unknown", Caller, Never;
     /// The delegation chain is too deep.
     DepthExceeded = "depth_exceeded", Caller, Never;
+    /// One task asked for too many others.
+    FanOutExceeded = "fan_out_exceeded", Caller, Never;
     /// The arguments do not fit the skill's schema.
     BadArguments = "bad_arguments", Caller, Never;
     /// The skill's handler raised.

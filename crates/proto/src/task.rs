@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::chain::Hop;
 use crate::ids::{AgentId, TaskId};
 use crate::limits::{DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_S, MAX_PRIORITY};
 use crate::payload::Payload;
@@ -133,6 +134,10 @@ pub struct Lineage {
     pub root_id: Option<TaskId>,
     /// Hops from the root; 0 at the root, at most [`MAX_DEPTH`](crate::limits::MAX_DEPTH).
     pub depth: u32,
+    /// Who ran what from the root down to the parent, at most [`MAX_DEPTH`](crate::limits::MAX_DEPTH) hops. Absent at the
+    /// root; hops are missing where older producers took part.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub chain: Vec<Hop>,
 }
 
 /// A direct attempt that was made before the work came to the queue.
@@ -277,6 +282,9 @@ pub struct Task {
     /// Its deadline, Unix seconds; absent: only its TTL ends it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_at: Option<f64>,
+    /// Why it stands where it does, for a person: said when one task is asked for, absent in lists and events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,

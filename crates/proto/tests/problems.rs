@@ -24,6 +24,7 @@ const PUBLISHED: &[(&str, Fault, Retry)] = &[
     ("no_agent", Fault::Caller, Retry::Later),
     ("skill_unknown", Fault::Caller, Retry::Never),
     ("depth_exceeded", Fault::Caller, Retry::Never),
+    ("fan_out_exceeded", Fault::Caller, Retry::Never),
     ("bad_arguments", Fault::Caller, Retry::Never),
     ("skill_failed", Fault::Callee, Retry::Never),
     ("bad_result", Fault::Callee, Retry::Never),

@@ -1,6 +1,7 @@
 //! Whatever can be said survives being written and read: nothing is lost in a round trip.
 
 use proptest::prelude::*;
+use seamesh_proto::chain::Hop;
 use seamesh_proto::ipc::{AgentCommand, AgentEvent, Request, TaskEvent, Via};
 use seamesh_proto::link::MeshMessage;
 use seamesh_proto::signaling::{ClientSignal, SignalFrame, TaskResult};
@@ -28,13 +29,18 @@ fn value() -> impl Strategy<Value = Value> {
 }
 
 fn lineage() -> impl Strategy<Value = Lineage> {
-    (prop::option::of(id()), prop::option::of(id()), any::<u32>()).prop_map(
-        |(parent_id, root_id, depth)| Lineage {
-            parent_id,
-            root_id,
-            depth,
-        },
-    )
+    let hop = ("[A-Za-z0-9._:@+~*=-]{1,128}", "\\PC{0,16}").prop_map(|(agent, skill)| Hop {
+        agent_id: agent.parse().expect("of the alphabet"),
+        skill,
+    });
+    let chain = prop::collection::vec(hop, 0..4);
+    let ids = (prop::option::of(id()), prop::option::of(id()));
+    (ids, any::<u32>(), chain).prop_map(|((parent_id, root_id), depth, chain)| Lineage {
+        parent_id,
+        root_id,
+        depth,
+        chain,
+    })
 }
 
 fn outcome() -> impl Strategy<Value = Outcome> {
@@ -94,6 +100,7 @@ fn task() -> impl Strategy<Value = Task> {
             prompt: "which?".to_owned(),
             schema: None,
         }),
+        reason: times.1.map(|_| "it waits".to_owned()),
         lineage,
     })
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 
 use seamesh_proto::agent::{AgentInfo, Capabilities, default_port};
 use seamesh_proto::events::MeshEvent;
-use seamesh_proto::limits::{MAX_SKILL_BYTES, MAX_SKILLS, RECONNECT_GRACE_MS};
+use seamesh_proto::limits::{MAX_CALLERS, MAX_SKILL_BYTES, MAX_SKILLS, RECONNECT_GRACE_MS};
 use seamesh_proto::rest::{HeartbeatBody, Role};
 use seamesh_proto::signaling::{AgentRef, AgentRegister, AgentUp, RegistrySignal};
 use seamesh_proto::{AgentId, Code, Problem, TaskId};
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId};
+use crate::leases::Lapsed;
 use crate::limits::{MAX_AGENT_BYTES, MAX_AGENTS, MAX_TEXT_BYTES};
 use crate::roster::{Agent, skill_names};
 use crate::store::{StoredAgent, Write};
@@ -28,6 +29,10 @@ fn check_info(info: &AgentInfo) -> Result<(), Problem> {
         .any(|n| n.is_empty() || n.len() > MAX_SKILL_BYTES)
     {
         return bad(format!("a skill's name has 1 to {MAX_SKILL_BYTES} bytes"));
+    }
+    let lists = info.skills.iter().filter_map(|s| s.callers.as_ref());
+    if lists.into_iter().any(|callers| callers.len() > MAX_CALLERS) {
+        return bad(format!("a skill names at most {MAX_CALLERS} callers"));
     }
     let texts = [
         &info.hostname,
@@ -149,7 +154,7 @@ impl Core {
             info.sidecar_peer_id = caller.peer.to_string();
         }
         self.put_agent(caller, info, true)?;
-        self.lapse_all_of(&id, false);
+        self.lapse_all_of(&id, Lapsed::NotNamed, false);
         self.beat(&id);
         self.fill(&id);
         Ok(())
@@ -176,7 +181,7 @@ impl Core {
         }
         for task_id in held.unwrap_or_default() {
             if is_back && !named.contains(&task_id) {
-                self.lapse(&task_id, false);
+                self.lapse(&task_id, Lapsed::NotNamed, false);
             }
         }
         // Only now may it get new work, which it cannot have named.
@@ -257,7 +262,7 @@ impl Core {
         {
             socket.agent = None;
         }
-        self.lapse_all_of(id, true);
+        self.lapse_all_of(id, Lapsed::Gone, true);
         let Some(agent) = self.agents.remove(id) else {
             return;
         };

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use seamesh_proto::agent::{AgentInfo, Capabilities, Health};
+use seamesh_proto::chain::Hop;
 use seamesh_proto::events::{AgentHealth, EventRecord, MeshEvent};
 use seamesh_proto::payload::Payload;
 use seamesh_proto::rest::PairingStatus;
@@ -45,6 +46,7 @@ pub fn run<S: Subject>(mut empty: impl FnMut() -> S) {
     starts_empty(empty());
     gives_back_every_field(empty());
     loads_live_tasks_only(empty());
+    loads_whom_live_tasks_asked(empty());
     refuses_a_stale_write_and_its_whole_batch(empty());
     refuses_to_make_what_exists(empty());
     adds_what_ended_elsewhere_once(empty());
@@ -53,6 +55,13 @@ pub fn run<S: Subject>(mut empty: impl FnMut() -> S) {
     deletes(empty());
     numbers_events_in_order(empty());
     keeps_all_of_it_when_reopened(empty());
+}
+
+fn hop(agent: &str, skill: &str) -> Hop {
+    Hop {
+        agent_id: agent.parse().unwrap(),
+        skill: skill.to_owned(),
+    }
 }
 
 /// A task as it is submitted.
@@ -68,6 +77,7 @@ pub fn pending_task(id: &str) -> StoredTask {
             parent_id: Some("parent".parse().unwrap()),
             root_id: Some("root".parse().unwrap()),
             depth: 2,
+            chain: vec![hop("editor", "plan"), hop("librarian", "größe")],
         },
         path: Path::Queue,
         created_ms: 1_700_000_000_123,
@@ -80,6 +90,7 @@ pub fn pending_task(id: &str) -> StoredTask {
             answers: true,
         },
         idempotency_key: Some(format!("größe {id}")),
+        by_operator: true,
     };
     StoredTask {
         spec: Arc::new(spec),
@@ -147,6 +158,7 @@ fn agent(version: u64) -> StoredAgent {
         name: "search".to_owned(),
         description: "Finds.".to_owned(),
         input_schema: Some(json!({"type": "object"})),
+        callers: Some(vec!["editor".parse().unwrap()]),
     };
     StoredAgent {
         info: AgentInfo {
@@ -254,6 +266,7 @@ fn gives_back_every_field<S: Subject>(mut store: S) {
         agents: vec![agent(1)],
         invites: vec![invite()],
         newcomers: vec![newcomer(1, PairingStatus::PendingApproval)],
+        children: Vec::new(),
     };
     assert_eq!(store.load(), first);
 
@@ -292,6 +305,37 @@ fn loads_live_tasks_only<S: Subject>(mut store: S) {
     }
     let some = ["done", "none", "held"].map(|id| id.parse().unwrap());
     assert_eq!(store.find(&some).len(), 2);
+}
+
+fn loads_whom_live_tasks_asked<S: Subject>(mut store: S) {
+    let under = |id: &str, parent: &str, root: &str| {
+        let mut task = pending_task(id);
+        let spec = Arc::make_mut(&mut task.spec);
+        spec.lineage.parent_id = Some(parent.parse().unwrap());
+        spec.lineage.root_id = Some(root.parse().unwrap());
+        task
+    };
+    let root = |id: &str| {
+        let mut task = assigned(pending_task(id));
+        Arc::make_mut(&mut task.spec).lineage = Lineage::default();
+        task
+    };
+    let done = |task| ended(assigned(task), Outcome::completed(json!(1)));
+    let writes = [
+        root("root"),
+        done(under("c1", "root", "root")),
+        under("c2", "root", "root"),
+        under("g1", "c2", "root"),
+        done(root("old")),
+        under("o1", "old", "old"),
+    ];
+    let writes = writes.into_iter().map(|task| put(0, task)).collect();
+    store.commit(&batch(writes, vec![])).unwrap();
+    let mut children = store.load().children;
+    children.sort();
+    let named = |(parent, child): (&str, &str)| (parent.parse().unwrap(), child.parse().unwrap());
+    let expected = [("c2", "g1"), ("root", "c1"), ("root", "c2")].map(named);
+    assert_eq!(children, expected);
 }
 
 fn refuses_a_stale_write_and_its_whole_batch<S: Subject>(mut store: S) {

@@ -17,6 +17,7 @@ use crate::dispatch::Core;
 use crate::io::{Caller, ConnId};
 use crate::limits::{MAX_IDS_PER_FRAME, MAX_TEXT_BYTES};
 use crate::store::{StoredTask, Talk, TaskSpec, Write};
+use crate::submit::is_chain;
 
 impl Core {
     pub(crate) fn push_report(&mut self, conn: ConnId, caller: &Caller, report: TaskReport) {
@@ -43,6 +44,7 @@ impl Core {
     fn add_ended(&mut self, caller: &Caller, direct: DirectTask) {
         let task = self.ended_directly(caller, direct);
         self.lookups.task_ended(&task.spec);
+        self.tasks.add_child(&task.spec);
         let event = MeshEvent::TaskChanged(Box::new(task.summary()));
         self.out.write(Write::AddEnded {
             task: Box::new(task),
@@ -74,6 +76,7 @@ impl Core {
             deadline_ms: None,
             listens: Listens::default(),
             idempotency_key: None,
+            by_operator: false,
         };
         StoredTask {
             spec: Arc::new(spec),
@@ -103,4 +106,5 @@ fn is_fit(direct: &DirectTask) -> bool {
         && direct.skill.len() <= MAX_SKILL_BYTES
         && direct.error.len() <= MAX_TEXT_BYTES
         && direct.lineage.depth <= MAX_DEPTH
+        && is_chain(&direct.lineage.chain)
 }

@@ -10,6 +10,7 @@ use seamesh_proto::{AgentId, Now, Problem};
 use serde::{Deserialize, Serialize};
 
 use crate::io::{Input, Output, Reason};
+use crate::leases::Lapsed;
 use crate::links::LinkBook;
 use crate::lookups::Lookups;
 use crate::outbox::Outbox;
@@ -168,6 +169,11 @@ impl Core {
         for task in tasks {
             self.load_task(task);
         }
+        for (parent, child) in loaded.children {
+            if let Some(live) = self.tasks.get_mut(&parent) {
+                live.children.insert(child);
+            }
+        }
         for invite in loaded.invites {
             let timer = Timer::Invite(invite.code.clone());
             self.timers.set(timer, Now(invite.expires_ms));
@@ -200,7 +206,7 @@ impl Core {
     fn fire(&mut self, timer: Timer) {
         match timer {
             Timer::Expire(id) => self.expire(&id),
-            Timer::Lapse(id) => self.lapse(&id, true),
+            Timer::Lapse(id) => self.lapse(&id, Lapsed::NotRenewed, true),
             Timer::Ready(id) => self.pause_ended(&id),
             Timer::Health(id) => self.refresh_health(&id),
             Timer::Grace(id) => self.grace_ended(&id),

@@ -17,7 +17,7 @@ use seamesh_proto::{AgentId, Now, Problem, TaskId};
 use crate::agents::unknown_agent;
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId};
-use crate::leases::Handout;
+use crate::leases::{Handout, Lapsed};
 use crate::limits::{BEAT_WRITE_MS, BLIND_RENEWAL_MS};
 use crate::roster::Agent;
 use crate::tasks::Live;
@@ -110,7 +110,7 @@ impl Core {
                 let until = self.now.plus(INPUT_GRACE_MS);
                 self.timers.set(Timer::Lapse(task_id), until);
             } else {
-                self.lapse(&task_id, false);
+                self.lapse(&task_id, Lapsed::Gone, false);
             }
         }
     }
@@ -162,11 +162,19 @@ impl Core {
         })
     }
 
-    /// The oldest task the agent may take now, if it has room for one.
-    pub(crate) fn next_for(&self, id: &AgentId) -> Option<TaskId> {
-        let agent = self.agents.get(id).filter(|agent| agent.room() > 0)?;
-        let skills = crate::roster::skill_names(&agent.stored.info);
-        self.queue.next_for(id, skills.into_iter()).cloned()
+    /// The first task the agent may take now, if it has room for one. One that is aimed at it, and that it lets nobody
+    /// like its source ask for, ends here: no other agent may take it.
+    pub(crate) fn next_for(&mut self, id: &AgentId) -> Option<TaskId> {
+        loop {
+            let agent = self.agents.get(id).filter(|agent| agent.room() > 0)?;
+            let offers = crate::callers::offers(&agent.stored.info);
+            let task_id = self.queue.next_for(id, &offers)?.clone();
+            let spec = &self.tasks.get(&task_id)?.task.spec;
+            if !self.is_kept_out(spec) {
+                return Some(task_id);
+            }
+            self.end_kept_out(&task_id, id);
+        }
     }
 
     /// What an agent took over REST is renewed by its beat: exactly the leases it names, when it names them; then the
@@ -180,7 +188,7 @@ impl Core {
             }
             match named {
                 Some(named) if !named.iter().any(|l| l.task_id == task_id) => {
-                    self.lapse(&task_id, false);
+                    self.lapse(&task_id, Lapsed::NotNamed, false);
                 }
                 Some(_) => self.extend(&task_id),
                 None if self.held_for(&task_id) < BLIND_RENEWAL_MS => self.extend(&task_id),

@@ -32,6 +32,19 @@ impl Handout {
     }
 }
 
+/// How a lease ended without a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lapsed {
+    /// Its time was over.
+    NotRenewed,
+    /// Its holder gave the work back.
+    HandedBack,
+    /// Its holder went away.
+    Gone,
+    /// Its holder started anew, or named what it holds, and this was not among it.
+    NotNamed,
+}
+
 impl Core {
     /// Gives a pending task to an agent under a new lease.
     pub(crate) fn assign(&mut self, task_id: &TaskId, agent_id: &AgentId, how: Handout) {
@@ -88,8 +101,12 @@ impl Core {
         let task = &live.task;
         let direct = task.direct.as_ref().map(|d| &d.agent_id);
         let choice = match &task.spec.target {
+            Some(target) if self.is_kept_out(&task.spec) => {
+                let target = target.clone();
+                return self.end_kept_out(task_id, &target);
+            }
             Some(target) => Some(target.clone()),
-            None => self.agents.choose_able(&task.spec.skill, direct),
+            None => self.agents.choose_able(&task.spec, direct),
         };
         if let Some((agent_id, conn)) = choice.and_then(|id| self.able_conn(id)) {
             self.assign(task_id, &agent_id, Handout::Push(conn));
@@ -147,13 +164,14 @@ impl Core {
     }
 
     /// A lease ends without a result: the task waits again, for some time when it did so before, or has failed for good. With `revoke` its holder is told.
-    pub(crate) fn lapse(&mut self, task_id: &TaskId, revoke: bool) {
+    pub(crate) fn lapse(&mut self, task_id: &TaskId, how: Lapsed, revoke: bool) {
         let Some(live) = self.tasks.get_mut(task_id) else {
             return;
         };
         let Some(lease) = live.task.lease.take() else {
             return;
         };
+        live.lapsed = Some(how);
         self.timers.cancel(&Timer::Lapse(task_id.clone()));
         live.task.talk = Talk::default();
         live.progress = None;
@@ -190,10 +208,10 @@ impl Core {
     }
 
     /// Ends every lease of an agent.
-    pub(crate) fn lapse_all_of(&mut self, id: &AgentId, revoke: bool) {
+    pub(crate) fn lapse_all_of(&mut self, id: &AgentId, how: Lapsed, revoke: bool) {
         let held = self.agents.get(id).map(|agent| agent.held.clone());
         for task_id in held.unwrap_or_default() {
-            self.lapse(&task_id, revoke);
+            self.lapse(&task_id, how, revoke);
         }
     }
 

@@ -8,6 +8,7 @@
 //! later output back until the batch is durable: nobody ever hears of a decision that a crash could take back.
 
 mod agents;
+mod callers;
 #[cfg(any(test, feature = "contract"))]
 pub mod contract;
 mod delay;
@@ -23,6 +24,7 @@ mod memory;
 mod outbox;
 mod pairing;
 mod queue;
+mod reason;
 mod relay;
 mod requests;
 mod results;

@@ -5,11 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use seamesh_proto::rest::TaskUpdate;
 use seamesh_proto::signaling::{TaskRelease, TaskResult};
 use seamesh_proto::talk::Answer;
-use seamesh_proto::{Code, PeerId, Problem, TaskId};
+use seamesh_proto::{Code, PeerId, Problem, Task, TaskId};
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, LookupId, Reply, RequestId};
 use crate::limits::MAX_LOOKUPS;
+use crate::reason::ended_reason;
 use crate::store::{StoredTask, TaskKey, TaskSpec};
 use crate::submit::{Origin, Submission};
 
@@ -204,15 +205,19 @@ impl Core {
     }
 
     fn reply_task(&mut self, request: RequestId, id: &TaskId, found: Option<StoredTask>) {
-        let result = found
-            .map(|task| Reply::Task(Box::new(task.view())))
+        let shown = found.map(|task| Task {
+            reason: Some(ended_reason(&task)),
+            ..task.view()
+        });
+        let result = shown
+            .map(|task| Reply::Task(Box::new(task)))
             .ok_or_else(|| crate::tasks::unknown_task(id));
         self.out.reply(request, result);
     }
 
     /// `GET /api/hub/tasks/{id}`.
     pub(crate) fn get_task(&mut self, request: RequestId, id: &TaskId) {
-        match self.tasks.get(id).map(|live| live.view()) {
+        match self.show(id) {
             Some(task) => self.out.reply(request, Ok(Reply::Task(Box::new(task)))),
             None => self.look_up(vec![id.clone()], Ask::Get(request)),
         }

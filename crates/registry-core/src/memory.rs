@@ -38,7 +38,16 @@ impl MemoryStore {
             agents: self.agents.values().cloned().collect(),
             invites: self.invites.values().cloned().collect(),
             newcomers: self.newcomers.values().cloned().collect(),
+            children: self.children().collect(),
         }
+    }
+
+    fn children(&self) -> impl Iterator<Item = (TaskId, TaskId)> {
+        self.tasks.values().filter_map(|child| {
+            let parent = self.tasks.get(child.spec.lineage.parent_id.as_ref()?)?;
+            let asks = !parent.state.is_terminal() && parent.attempt > 0;
+            asks.then(|| (parent.spec.id.clone(), child.spec.id.clone()))
+        })
     }
 
     /// Writes a batch, whole or not at all.

@@ -10,6 +10,7 @@ use seamesh_proto::{Code, Now, PeerId, Problem};
 
 use crate::dispatch::Core;
 use crate::io::Note;
+use crate::leases::Lapsed;
 use crate::limits::{MAX_INVITES, MAX_NAME_BYTES, MAX_PAIR_ADDRESSES, MAX_WAITING_NEWCOMERS};
 use crate::store::{StoredInvite, StoredNewcomer, Write};
 use crate::submit::hex;
@@ -272,7 +273,7 @@ impl Core {
         for id in self.agents.owned(peer) {
             self.timers.cancel(&Timer::Grace(id.clone()));
             self.set_away(&id);
-            self.lapse_all_of(&id, false);
+            self.lapse_all_of(&id, Lapsed::Gone, false);
         }
         self.forget_links(peer);
     }

@@ -4,23 +4,76 @@
 //! however much has ended: history is not in here, and neither are tasks for others.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use seamesh_proto::{AgentId, TaskId};
 
+use crate::callers::Offer;
 use crate::store::TaskSpec;
 
 /// A task's place among those that wait: the highest priority first, equals in the order of their acceptance.
 type Place = (Reverse<i32>, u64);
 
-/// Tasks that the same agents may take.
+/// Tasks in their order.
 type Lane = BTreeMap<Place, TaskId>;
+
+/// The tasks for one skill, and which of them are whose: an agent that lets only some callers in looks at the heads of
+/// those, and not at what others left waiting.
+#[derive(Debug, Default)]
+struct SkillLane {
+    all: Lane,
+    /// What operators submitted, which every agent takes.
+    by_operators: BTreeSet<Place>,
+    by_source: BTreeMap<String, BTreeSet<Place>>,
+}
+
+impl SkillLane {
+    fn insert(&mut self, place: Place, spec: &TaskSpec) -> bool {
+        match spec.by_operator {
+            true => self.by_operators.insert(place),
+            false => match self.by_source.get_mut(&spec.source) {
+                Some(places) => places.insert(place),
+                None => {
+                    let places = BTreeSet::from([place]);
+                    self.by_source.insert(spec.source.clone(), places).is_none()
+                }
+            },
+        };
+        self.all.insert(place, spec.id.clone()).is_none()
+    }
+
+    fn remove(&mut self, place: Place, spec: &TaskSpec) -> bool {
+        if spec.by_operator {
+            self.by_operators.remove(&place);
+        } else if let Some(places) = self.by_source.get_mut(&spec.source) {
+            places.remove(&place);
+            if places.is_empty() {
+                self.by_source.remove(&spec.source);
+            }
+        }
+        self.all.remove(&place).is_some()
+    }
+
+    /// The first place whose task these callers asked for; without a list anybody's.
+    fn first_of(&self, callers: Option<&[&str]>) -> Option<Place> {
+        let Some(callers) = callers else {
+            return self.all.keys().next().copied();
+        };
+        let named = callers
+            .iter()
+            .filter_map(|caller| self.by_source.get(*caller));
+        let heads = named
+            .chain([&self.by_operators])
+            .filter_map(BTreeSet::first);
+        heads.min().copied()
+    }
+}
 
 /// Pending tasks by their priority, and then in the order in which they were accepted.
 #[derive(Debug, Default)]
 pub(crate) struct Queue {
     by_target: BTreeMap<AgentId, Lane>,
-    by_skill: BTreeMap<String, Lane>,
+    by_skill: BTreeMap<String, SkillLane>,
     len: usize,
     /// Entries looked at so far: what the cost test counts.
     #[cfg(test)]
@@ -30,64 +83,80 @@ pub(crate) struct Queue {
 impl Queue {
     /// Adds a task under its place in the order. A task with neither target nor skill is for nobody: it only expires.
     pub(crate) fn insert(&mut self, spec: &TaskSpec, order: u64) {
-        let lane = match &spec.target {
-            Some(target) => self.by_target.entry(target.clone()).or_default(),
-            None if spec.skill.is_empty() => return,
-            None => self.by_skill.entry(spec.skill.clone()).or_default(),
-        };
         let place = (Reverse(spec.priority), order);
-        if lane.insert(place, spec.id.clone()).is_none() {
-            self.len += 1;
-        }
+        let is_new = match &spec.target {
+            Some(target) => {
+                let lane = self.by_target.entry(target.clone()).or_default();
+                lane.insert(place, spec.id.clone()).is_none()
+            }
+            None if spec.skill.is_empty() => false,
+            None => {
+                let lane = self.by_skill.entry(spec.skill.clone()).or_default();
+                lane.insert(place, spec)
+            }
+        };
+        self.len += usize::from(is_new);
     }
 
     /// Takes a task out, if it is in.
     pub(crate) fn remove(&mut self, spec: &TaskSpec, order: u64) {
         let place = (Reverse(spec.priority), order);
         let taken = match &spec.target {
-            Some(target) => take(&mut self.by_target, target, place),
-            None => take(&mut self.by_skill, &spec.skill, place),
+            Some(target) => self.remove_aimed(target, place),
+            None => self.remove_open(spec, place),
         };
-        if taken {
-            self.len -= 1;
-        }
+        self.len -= usize::from(taken);
     }
 
-    /// The first task that `agent` may take: one aimed at it, or one with no target for a skill it offers.
-    pub(crate) fn next_for<'a>(
-        &self,
-        agent: &AgentId,
-        skills: impl Iterator<Item = &'a str>,
-    ) -> Option<&TaskId> {
-        let own = self.by_target.get(agent);
-        let lanes = own
-            .into_iter()
-            .chain(skills.filter_map(|skill| self.by_skill.get(skill)));
-        lanes
-            .filter_map(|lane| {
-                #[cfg(test)]
-                self.looked_at.set(self.looked_at.get() + 1);
-                lane.first_key_value()
-            })
-            .min_by_key(|(place, _)| **place)
-            .map(|(_, id)| id)
+    fn remove_aimed(&mut self, target: &AgentId, place: Place) -> bool {
+        let Some(lane) = self.by_target.get_mut(target) else {
+            return false;
+        };
+        let taken = lane.remove(&place).is_some();
+        if lane.is_empty() {
+            self.by_target.remove(target);
+        }
+        taken
+    }
+
+    fn remove_open(&mut self, spec: &TaskSpec, place: Place) -> bool {
+        let Some(lane) = self.by_skill.get_mut(&spec.skill) else {
+            return false;
+        };
+        let taken = lane.remove(place, spec);
+        if lane.all.is_empty() {
+            self.by_skill.remove(&spec.skill);
+        }
+        taken
+    }
+
+    /// The first task that `agent` may take: one aimed at it, or one with no target for a skill it offers to the task's
+    /// source.
+    pub(crate) fn next_for(&self, agent: &AgentId, offers: &[Offer<'_>]) -> Option<&TaskId> {
+        let own = self.by_target.get(agent).and_then(|lane| {
+            self.look();
+            lane.first_key_value()
+        });
+        let open = offers.iter().filter_map(|offer| {
+            let lane = self.by_skill.get(offer.skill)?;
+            self.look();
+            let place = lane.first_of(offer.callers.as_deref())?;
+            lane.all.get_key_value(&place)
+        });
+        let first = own.into_iter().chain(open).min_by_key(|(place, _)| **place);
+        first.map(|(_, id)| id)
+    }
+
+    /// Counts a lane whose head was looked at, for the cost test.
+    fn look(&self) {
+        #[cfg(test)]
+        self.looked_at.set(self.looked_at.get() + 1);
     }
 
     /// Tasks that wait.
     pub(crate) fn len(&self) -> usize {
         self.len
     }
-}
-
-fn take<K: Ord + Clone>(lanes: &mut BTreeMap<K, Lane>, key: &K, place: Place) -> bool {
-    let Some(lane) = lanes.get_mut(key) else {
-        return false;
-    };
-    let taken = lane.remove(&place).is_some();
-    if lane.is_empty() {
-        lanes.remove(key);
-    }
-    taken
 }
 
 #[cfg(test)]
@@ -103,13 +172,56 @@ mod tests {
         spec.skill = skill.to_owned();
         spec.target = target.parse().ok();
         spec.priority = 0;
+        spec.by_operator = false;
         spec.clone()
     }
 
     fn next<'a>(queue: &'a Queue, agent: &str, skills: &[&'static str]) -> Option<&'a str> {
         let agent = agent.parse().unwrap();
-        let id = queue.next_for(&agent, skills.iter().copied());
+        let offer = |skill: &&'static str| Offer {
+            skill,
+            callers: None,
+        };
+        let offers: Vec<_> = skills.iter().map(offer).collect();
+        queue.next_for(&agent, &offers).map(TaskId::as_str)
+    }
+
+    fn next_of<'a>(queue: &'a Queue, callers: &[&str]) -> Option<&'a str> {
+        let offer = Offer {
+            skill: "search",
+            callers: Some(callers.to_vec()),
+        };
+        let id = queue.next_for(&"lib".parse().unwrap(), &[offer]);
         id.map(TaskId::as_str)
+    }
+
+    #[test]
+    fn an_agent_that_names_its_callers_gets_their_first_task_and_what_operators_submitted() {
+        let mut queue = Queue::default();
+        let from = |id: &str, source: &str, by_operator: bool| TaskSpec {
+            source: source.to_owned(),
+            by_operator,
+            ..spec(id, "", "search")
+        };
+        let tasks = [
+            from("z1", "z", false),
+            from("y1", "y", false),
+            from("x1", "x", false),
+            from("op", "z", true),
+        ];
+        for (spec, order) in tasks.iter().zip(1..) {
+            queue.insert(spec, order);
+        }
+        assert_eq!(next_of(&queue, &["x", "y"]), Some("y1"));
+        assert_eq!(next_of(&queue, &["x"]), Some("x1"));
+        assert_eq!(next_of(&queue, &[]), Some("op"));
+        assert_eq!(next(&queue, "lib", &["search"]), Some("z1"));
+        queue.remove(&tasks[3], 4);
+        assert_eq!(next_of(&queue, &[]), None);
+        for (spec, order) in tasks.iter().zip(1..) {
+            queue.remove(spec, order);
+        }
+        assert_eq!((queue.len(), queue.by_skill.len()), (0, 0));
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl Core {
             }
             Op::RemoveAgent(id) => self.rest_remove(caller, &id).map(|()| Reply::Done),
             Op::RouteSkill(skill) => {
-                let record = self.route_skill(&skill)?;
+                let record = self.route_skill(caller, &skill)?;
                 Ok(Reply::Agent(Box::new(record)))
             }
             Op::Heartbeat(body) => self.answer_heartbeat(caller, &body),

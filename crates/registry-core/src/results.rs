@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Note, Reply, RequestId};
+use crate::leases::Lapsed;
 use crate::lookups::Ask;
 use crate::store::StoredTask;
 use crate::tasks::unknown_task;
@@ -85,7 +86,7 @@ impl Core {
         }
         self.ack(conn, &release.task_id, release.lease, code);
         if holds {
-            self.lapse(&release.task_id, false);
+            self.lapse(&release.task_id, Lapsed::HandedBack, false);
         }
     }
 
@@ -170,7 +171,7 @@ impl Core {
         };
         match update.state {
             TaskState::Assigned | TaskState::InputRequired => self.go_on(id, update.state),
-            TaskState::Pending => self.lapse(id, false),
+            TaskState::Pending => self.lapse(id, Lapsed::HandedBack, false),
             TaskState::Completed | TaskState::Failed | TaskState::Canceled => {
                 let (outcome, too_large) = within_limits(outcome_of(update));
                 self.finish(id, outcome, Some(lease));

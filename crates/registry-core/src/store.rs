@@ -33,6 +33,8 @@ pub struct Loaded {
     pub invites: Vec<StoredInvite>,
     /// Every newcomer, decided or not.
     pub newcomers: Vec<StoredNewcomer>,
+    /// The tasks, live or ended, that live tasks which were handed out have asked for: parent and child.
+    pub children: Vec<(TaskId, TaskId)>,
 }
 
 /// Writes and events that become durable together.
@@ -178,6 +180,8 @@ pub struct TaskSpec {
     pub listens: Listens,
     /// What its submitter calls it; no other task of that submitter has the same.
     pub idempotency_key: Option<String>,
+    /// Somebody with the role operator or above submitted it: no skill's `callers` keep it out.
+    pub by_operator: bool,
 }
 
 /// A submission by its submitter's own name for it. At most one task has it.

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use rand_chacha::rand_core::RngCore;
+use seamesh_proto::chain::{Hop, too_deep, too_many};
 use seamesh_proto::limits::{
-    MAX_ATTEMPTS, MAX_DEADLINE_MS, MAX_DEPTH, MAX_IDEMPOTENCY_KEY_BYTES, MAX_LIVE_TASKS,
-    MAX_PAYLOAD_BYTES, MAX_PRIORITY, MAX_SKILL_BYTES, MAX_TTL_S,
+    MAX_ATTEMPTS, MAX_CHILDREN, MAX_DEADLINE_MS, MAX_DEPTH, MAX_IDEMPOTENCY_KEY_BYTES,
+    MAX_LIVE_TASKS, MAX_PAYLOAD_BYTES, MAX_PRIORITY, MAX_SKILL_BYTES, MAX_TTL_S,
 };
 use seamesh_proto::rest::Role;
 use seamesh_proto::signaling::{RegistrySignal, TaskSubmit, TaskSubmitted};
@@ -104,6 +105,10 @@ impl Core {
             let detail = format!("{MAX_LIVE_TASKS} tasks wait or run already");
             return self.answer_submit(&origin, Err(Problem::new(Code::Overloaded, detail)));
         }
+        let spec = &submission.spec;
+        if let Err(problem) = self.check_callers(spec).and(self.check_fan_out(spec)) {
+            return self.answer_submit(&origin, Err(problem));
+        }
         let id = submission.spec.id.clone();
         self.answer_submit(&origin, Ok(id.clone()));
         let task = StoredTask {
@@ -123,6 +128,7 @@ impl Core {
             outcome: None,
         };
         self.timers.set(Timer::Expire(id.clone()), task.ends());
+        self.tasks.add_child(&task.spec);
         self.tasks.add(task);
         self.enqueue(&id);
         self.write_task(&id);
@@ -169,6 +175,7 @@ impl Core {
         let direct = submit.direct_attempt;
         // The queue hands it out at least once more, whatever the direct path has used up.
         let used = direct.as_ref().map_or(0, |d| d.attempt);
+        let lineage = self.place_in_tree(submit.lineage, target.as_ref(), &submit.skill)?;
         let spec = TaskSpec {
             id: submit.task_id.unwrap_or_else(|| self.new_task_id()),
             skill: submit.skill,
@@ -176,7 +183,7 @@ impl Core {
             source,
             submitter: caller.peer.clone(),
             payload: submit.payload,
-            lineage: self.place_in_tree(submit.lineage)?,
+            lineage,
             path: Path::Queue,
             created_ms: self.now.0,
             ttl_s: submit.ttl,
@@ -185,6 +192,7 @@ impl Core {
             deadline_ms: submit.deadline_ms.map(|ms| self.now.plus(ms).0),
             listens: submit.listens,
             idempotency_key: submit.idempotency_key,
+            by_operator: caller.role >= Role::Operator,
         };
         let not_before_ms = submit.not_before_ms.filter(|ms| *ms > 0);
         Ok(Submission {
@@ -207,24 +215,44 @@ impl Core {
         speaker.map_or_else(String::new, |id| id.to_string())
     }
 
-    /// A child is one hop deeper than its parent, whatever its submitter says.
-    fn place_in_tree(&self, mut lineage: Lineage) -> Result<Lineage, Problem> {
+    /// A child is one hop deeper than its parent, whatever its submitter says. The chain of a parent that lives here is
+    /// known better here, too.
+    fn place_in_tree(
+        &self,
+        mut lineage: Lineage,
+        target: Option<&AgentId>,
+        skill: &str,
+    ) -> Result<Lineage, Problem> {
         match &lineage.parent_id {
             None => lineage = Lineage::default(),
             Some(parent_id) => {
-                let parent = self.tasks.get(parent_id).map(|l| &l.task.spec.lineage);
-                let at_least = parent.map_or(1, |p| p.depth + 1);
-                lineage.depth = lineage.depth.max(at_least);
-                let root = parent.and_then(|p| p.root_id.clone());
+                let parent = self.tasks.get(parent_id).map(|live| &live.task);
+                let above = parent.map(|p| &p.spec.lineage);
+                if let Some(known) = parent.and_then(chain_below) {
+                    lineage.chain = known;
+                }
+                let at_least = above.map_or(1, |p| p.depth + 1);
+                let hops = u32::try_from(lineage.chain.len()).unwrap_or(u32::MAX);
+                lineage.depth = lineage.depth.max(at_least).max(hops);
+                let root = above.and_then(|p| p.root_id.clone());
                 let root = root.or_else(|| lineage.root_id.take());
                 lineage.root_id = root.or_else(|| Some(parent_id.clone()));
             }
         }
         if lineage.depth > MAX_DEPTH {
-            let detail = format!("a delegation chain has at most {MAX_DEPTH} hops");
-            return Err(Problem::new(Code::DepthExceeded, detail));
+            return Err(too_deep(&lineage.chain, target, skill));
         }
         Ok(lineage)
+    }
+
+    /// A task asks for so many others and no more.
+    fn check_fan_out(&self, spec: &TaskSpec) -> Result<(), Problem> {
+        let parent = spec.lineage.parent_id.as_ref();
+        let parent = parent.and_then(|id| self.tasks.get(id));
+        let Some(parent) = parent.filter(|p| p.children.len() >= MAX_CHILDREN) else {
+            return Ok(());
+        };
+        Err(too_many(&parent.task.spec.id, &parent.task.spec.skill))
     }
 
     /// 128 random bits in the form of a UUID version 4 (RFC 9562, section 5.4).
@@ -244,6 +272,20 @@ impl Core {
         // Hexadecimal digits and dashes make a valid id.
         parts.join("-").parse().expect("a valid id")
     }
+}
+
+/// The chain of what a task asks for: its own, and the agent that runs it. `None` while nobody does.
+fn chain_below(parent: &StoredTask) -> Option<Vec<Hop>> {
+    let agent_id = parent.assigned.clone()?;
+    let skill = parent.spec.skill.clone();
+    let mut chain = parent.spec.lineage.chain.clone();
+    chain.push(Hop { agent_id, skill });
+    Some(chain)
+}
+
+/// Whether a chain keeps the limits of the wire.
+pub(crate) fn is_chain(chain: &[Hop]) -> bool {
+    chain.len() <= MAX_DEPTH as usize && chain.iter().all(|h| h.skill.len() <= MAX_SKILL_BYTES)
 }
 
 /// Bytes as hexadecimal digits.
@@ -289,6 +331,11 @@ fn check_limits(submit: &SubmitTask) -> Result<(), Problem> {
     }
     if !(1..=MAX_ATTEMPTS).contains(&submit.max_attempts) {
         return bad(format!("max_attempts is 1 to {MAX_ATTEMPTS}"));
+    }
+    if !is_chain(&submit.lineage.chain) {
+        return bad(format!(
+            "chain has at most {MAX_DEPTH} hops, and their skills' names at most {MAX_SKILL_BYTES} bytes"
+        ));
     }
     check_options(submit)?;
     let direct = submit.direct_attempt.as_ref();

@@ -13,7 +13,9 @@ use serde_json::Value;
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Note, Reply, RequestId};
-use crate::store::{StoredTask, Talk, TaskKey, Write};
+use crate::leases::Lapsed;
+use crate::reason::ended_reason;
+use crate::store::{StoredTask, Talk, TaskKey, TaskSpec, Write};
 use crate::timers::Timer;
 
 /// A task that has not ended, with what only lives in memory.
@@ -28,6 +30,10 @@ pub(crate) struct Live {
     pub(crate) waiters: BTreeSet<RequestId>,
     /// How far its handler is, as it told last. Not stored: it is worth nothing after a restart.
     pub(crate) progress: Option<Progress>,
+    /// Every task that named it as its parent, live or ended.
+    pub(crate) children: BTreeSet<TaskId>,
+    /// How its last lease ended without a result, as far as this process saw it.
+    pub(crate) lapsed: Option<Lapsed>,
 }
 
 /// The live tasks.
@@ -66,6 +72,8 @@ impl Tasks {
             watchers: BTreeSet::new(),
             waiters: BTreeSet::new(),
             progress: None,
+            children: BTreeSet::new(),
+            lapsed: None,
             task,
         };
         let id = live.task.spec.id.clone();
@@ -73,6 +81,14 @@ impl Tasks {
             self.keys.insert(key, id.clone());
         }
         self.live.insert(id, live);
+    }
+
+    /// Counts a task among those that its parent asked for, if that lives.
+    pub(crate) fn add_child(&mut self, child: &TaskSpec) {
+        let parent = child.lineage.parent_id.as_ref();
+        if let Some(live) = parent.and_then(|id| self.live.get_mut(id)) {
+            live.children.insert(child.id.clone());
+        }
     }
 
     fn remove(&mut self, id: &TaskId) -> Option<Live> {
@@ -191,6 +207,7 @@ impl StoredTask {
             progress: None,
             question: self.talk.question.clone(),
             deadline_at: spec.deadline_ms.map(|ms| Now(ms).seconds()),
+            reason: None,
             lineage: spec.lineage.clone(),
         }
     }
@@ -288,7 +305,11 @@ impl Core {
         }
         for request in waiters {
             self.timers.cancel(&Timer::Wait(request));
-            let reply = Reply::Task(Box::new(task.view()));
+            let reason = Some(ended_reason(&task));
+            let reply = Reply::Task(Box::new(Task {
+                reason,
+                ..task.view()
+            }));
             self.out.reply(request, Ok(reply));
         }
     }

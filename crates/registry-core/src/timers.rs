@@ -75,6 +75,11 @@ impl Timers {
         Some(timer)
     }
 
+    /// When this timer is due, if it is set.
+    pub(crate) fn at(&self, timer: &Timer) -> Option<Now> {
+        self.at.get(timer).copied()
+    }
+
     /// When the next timer is due, and why.
     pub(crate) fn next(&self) -> Option<(Now, Reason)> {
         self.due.first().map(|(at, timer)| (*at, timer.reason()))

@@ -61,9 +61,10 @@ impl Core {
 
     /// A `wait` request's time is up: the task is answered as it stands.
     pub(crate) fn wait_ended(&mut self, request: RequestId) {
-        if let Some(task) = self.tasks.stop_waiting(request) {
-            let reply = Reply::Task(Box::new(task.view()));
-            self.out.reply(request, Ok(reply));
+        let waited = self.tasks.stop_waiting(request);
+        let id = waited.map(|live| live.task.spec.id.clone());
+        if let Some(task) = id.and_then(|id| self.show(&id)) {
+            self.out.reply(request, Ok(Reply::Task(Box::new(task))));
         }
     }
 

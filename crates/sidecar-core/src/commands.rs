@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use seamesh_proto::ipc::{
     AgentCommand, AgentEvent, AgentsList, AgentsQuery, Hello, Request, Respond, Welcome,
 };
-use seamesh_proto::limits::{MAX_DEPTH, MAX_LINE_BYTES, MAX_PAYLOAD_BYTES};
+use seamesh_proto::limits::{MAX_LINE_BYTES, MAX_PAYLOAD_BYTES};
 use seamesh_proto::payload::Raw;
 use seamesh_proto::signaling::{AgentRef, ClientSignal, PeerList};
 use seamesh_proto::task::Lineage;
@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::limits::{AGENT_RETURN_MS, HELLO_WAIT_MS};
+use crate::lineage::child_of;
 use crate::messages::{Peek, one_line};
 use crate::requests::Ask;
 use crate::session::{Dialect, check_profile, check_skill};
@@ -305,13 +306,18 @@ impl Sidecar {
     }
 
     fn on_request(&mut self, request: Request) {
-        let name = request.request_id.clone();
+        let (name, parent) = (request.request_id.clone(), request.parent.clone());
         let started = self.ask(request).and_then(|ask| {
             let (requests, mut means) = self.requesting();
             requests.start(ask, &mut means)
         });
-        if let Err(problem) = started {
-            self.fx.refuse(problem.for_request(name));
+        match started {
+            Ok(()) => {
+                if let Some(parent) = parent {
+                    self.work.count_child(&parent);
+                }
+            }
+            Err(problem) => self.fx.refuse(problem.for_request(name)),
         }
     }
 
@@ -333,17 +339,13 @@ impl Sidecar {
         let (lineage, parent_left_ms) = match &request.parent {
             None => (Lineage::default(), None),
             Some(parent) => {
-                let known = self.work.parent(parent, self.fx.now);
                 let detail = "parent: no such task is running here";
-                let (lineage, left_ms) =
-                    known.ok_or_else(|| Problem::new(Code::TaskUnknown, detail))?;
-                (lineage, Some(left_ms))
+                let run = self.work.parent(parent);
+                let run = run.ok_or_else(|| Problem::new(Code::TaskUnknown, detail))?;
+                let left_ms = run.deadline.since(self.fx.now);
+                (child_of(run, &agent.agent_id, &request)?, Some(left_ms))
             }
         };
-        if lineage.depth > MAX_DEPTH {
-            let detail = format!("a chain of delegations has at most {MAX_DEPTH} hops");
-            return Err(Problem::new(Code::DepthExceeded, detail));
-        }
         Ok(Ask {
             source: agent.agent_id.clone(),
             request,

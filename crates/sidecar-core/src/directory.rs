@@ -31,13 +31,31 @@ impl Directory {
         agent.map_or_else(String::new, |a| a.info.instance.clone())
     }
 
+    /// The sidecar behind which an agent is.
+    pub(crate) fn peer_of(&self, agent: &str) -> Option<&str> {
+        let record = self.agents.get(agent)?;
+        Some(&record.info.sidecar_peer_id)
+    }
+
     /// The agents, by id, that offer a skill; all of them without one.
     pub(crate) fn list(&self, skill: Option<&str>) -> Vec<AgentRecord> {
         let offers = |a: &&AgentRecord| skill.is_none_or(|skill| a.info.offers(skill));
         self.agents.values().filter(offers).cloned().collect()
     }
 
-    /// The healthy agents that may be asked: the one named, or all that offer the skill.
+    /// The healthy agents that `source` may ask: the one named, or all that offer the skill, without those whose skill
+    /// does not name it among its callers.
+    pub(crate) fn askable<'a>(
+        &'a self,
+        source: &'a AgentId,
+        to: Option<&'a AgentId>,
+        skill: &'a str,
+    ) -> impl Iterator<Item = &'a AgentRecord> {
+        self.healthy(to, skill)
+            .filter(move |agent| agent.info.allows(skill, source.as_str()))
+    }
+
+    /// The healthy agents that have the skill: the one named, or all that offer it.
     pub(crate) fn healthy<'a>(
         &'a self,
         to: Option<&'a AgentId>,

@@ -8,12 +8,14 @@
 //! The crate opens no socket, reads no clock and draws no randomness of its own: a seed comes in with [`Config`].
 
 mod backoff;
+mod callers;
 mod commands;
 mod directory;
 mod effects;
 mod framing;
 mod input;
 pub mod limits;
+mod lineage;
 mod link;
 mod messages;
 mod past;

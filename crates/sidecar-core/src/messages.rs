@@ -9,7 +9,7 @@ use seamesh_proto::task::Lineage;
 use seamesh_proto::{Code, Payload, PeerId, WireError};
 use serde::Deserialize;
 
-use crate::run::{Asker, Incoming, Origin};
+use crate::run::{Asker, Incoming, Origin, answer};
 use crate::{LinkId, Piece, Sidecar};
 
 /// As much of a message as routing needs. Reading it checks the rest for being JSON.
@@ -157,8 +157,11 @@ impl Sidecar {
             timeout_ms,
             listens,
             lineage,
-            origin: Origin::Direct(asker),
+            origin: Origin::Direct(asker.clone()),
         };
+        if let Some(refused) = self.refusal(peer, &incoming) {
+            return answer(&asker, refused, &mut self.peers, &mut self.fx);
+        }
         let agent = self.session.presence();
         self.work
             .arrive(incoming, agent, &mut self.peers, &mut self.fx);

@@ -1,5 +1,6 @@
 //! One open request of our agent: what it says to whom.
 
+use seamesh_proto::agent::not_allowed;
 use seamesh_proto::ipc::{Accepted, AgentEvent, Response, Via};
 use seamesh_proto::link::{MeshMessage, TaskRef, TaskRequest};
 use seamesh_proto::payload::Raw;
@@ -152,12 +153,14 @@ impl Open {
     }
 
     pub(crate) fn no_link(&self, directory: &Directory) -> Problem {
-        let is_known = directory
-            .healthy(self.to.as_ref(), &self.skill)
-            .next()
-            .is_some();
-        match (is_known, &self.to) {
-            (true, _) => Problem::new(Code::NoLink, "no agent that could be asked is linked"),
+        let (to, skill) = (self.to.as_ref(), &self.skill);
+        let is_known = directory.healthy(to, skill).next().is_some();
+        let may_ask = directory.askable(&self.source, to, skill).next().is_some();
+        match (is_known, to) {
+            (true, _) if may_ask => {
+                Problem::new(Code::NoLink, "no agent that could be asked is linked")
+            }
+            (true, _) => not_allowed(to, skill, self.source.as_str()),
             (false, Some(to)) => Problem::new(
                 Code::AgentUnknown,
                 format!("no healthy agent {to} is known"),

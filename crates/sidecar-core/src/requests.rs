@@ -190,7 +190,10 @@ impl Requests {
     fn choose(&self, open: &Open, m: &mut Means<'_>) -> Option<(AgentId, PeerId)> {
         let mut best: Option<((u32, u64), AgentId, PeerId)> = None;
         let mut unlinked = None;
-        for agent in m.directory.healthy(open.to.as_ref(), &open.skill) {
+        for agent in m
+            .directory
+            .askable(&open.source, open.to.as_ref(), &open.skill)
+        {
             let Ok(peer) = agent.info.sidecar_peer_id.parse::<PeerId>() else {
                 continue;
             };

@@ -55,6 +55,8 @@ pub(crate) struct Run {
     pub(crate) is_delivered: bool,
     /// What its handler told so far.
     pub(crate) told: Told,
+    /// Tasks that its handler has asked for.
+    pub(crate) children: usize,
 }
 
 impl Run {
@@ -88,6 +90,7 @@ impl Run {
             lease: None,
             is_delivered: false,
             told: Told::default(),
+            children: 0,
         };
         run.join(incoming.origin);
         run

@@ -1,7 +1,7 @@
 //! The client of the IPC socket: one at a time, of either dialect, that may go and come back.
 
 use seamesh_proto::AgentProfile;
-use seamesh_proto::limits::{MAX_SKILL_BYTES, MAX_SKILLS};
+use seamesh_proto::limits::{MAX_CALLERS, MAX_SKILL_BYTES, MAX_SKILLS};
 use seamesh_proto::{Code, Problem};
 
 use crate::ClientId;
@@ -60,6 +60,14 @@ pub(crate) fn check_profile(profile: &AgentProfile) -> Result<(), Problem> {
     }
     for skill in &profile.skills {
         check_skill("agent.skills", &skill.name)?;
+        if skill
+            .callers
+            .as_ref()
+            .is_some_and(|c| c.len() > MAX_CALLERS)
+        {
+            let detail = format!("agent.skills: a skill names at most {MAX_CALLERS} callers");
+            return Err(Problem::new(Code::TooLarge, detail));
+        }
     }
     Ok(())
 }

@@ -9,8 +9,7 @@ use seamesh_proto::signaling::{
     ClientSignal, LeaseRef, LeasedTaskInput, TaskAck, TaskRelease, TaskResult,
 };
 use seamesh_proto::talk::{News, TaskInput};
-use seamesh_proto::task::Lineage;
-use seamesh_proto::{AgentProfile, Code, Now, Outcome, PeerId, Problem, TaskId, WireError};
+use seamesh_proto::{AgentProfile, Code, Outcome, PeerId, Problem, TaskId, WireError};
 
 use crate::effects::Effects;
 use crate::limits::MAX_ASKERS;
@@ -439,16 +438,17 @@ impl Work {
         self.fail_over(&kept, peers, fx);
     }
 
-    /// Where a running task stands in its tree, and the milliseconds it has left: for what its handler asks of others.
-    pub(crate) fn parent(&self, task_id: &TaskId, now: Now) -> Option<(Lineage, u64)> {
-        let (_, run) = self.runs_of(task_id).last()?;
-        let own = &run.event.lineage;
-        let lineage = Lineage {
-            parent_id: Some(task_id.clone()),
-            root_id: Some(own.root_id.clone().unwrap_or_else(|| task_id.clone())),
-            depth: own.depth.saturating_add(1),
-        };
-        Some((lineage, run.deadline.since(now)))
+    /// A running task, for what its handler asks of others: the newest attempt at it.
+    pub(crate) fn parent(&self, task_id: &TaskId) -> Option<&Run> {
+        self.runs_of(task_id).last().map(|(_, run)| run)
+    }
+
+    /// A running task's handler has asked for one more.
+    pub(crate) fn count_child(&mut self, task_id: &TaskId) {
+        let key = self.runs_of(task_id).last().map(|(key, _)| key.clone());
+        if let Some(run) = key.and_then(|key| self.runs.get_mut(&key)) {
+            run.children += 1;
+        }
     }
 
     fn runs_of<'a>(&'a self, task_id: &TaskId) -> impl Iterator<Item = (&'a RunKey, &'a Run)> {

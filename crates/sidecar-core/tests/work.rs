@@ -15,7 +15,7 @@ use serde_json::json;
 
 use crate::world::World;
 use crate::world::pair::{
-    DONE, accepted, assign, pair, refusal, request, respond, response, settled, submits, tasks,
+    DONE, accepted, assign, hop, pair, refusal, request, respond, response, settled, submits, tasks,
 };
 
 mod world;
@@ -311,6 +311,7 @@ fn a_delegation_hangs_under_its_parent_and_ends_no_later() {
             parent_id: Some("root".parse().unwrap()),
             root_id: Some("root".parse().unwrap()),
             depth: 1,
+            chain: vec![hop("root-agent", "begin")],
         };
     }
     world.tell("b", &root);
@@ -325,6 +326,7 @@ fn a_delegation_hangs_under_its_parent_and_ends_no_later() {
         parent_id: Some("child".parse().unwrap()),
         root_id: Some("root".parse().unwrap()),
         depth: 2,
+        chain: vec![hop("root-agent", "begin"), hop("bob", "add")],
     };
     assert_eq!((&submit.task.lineage, submit.task.ttl), (&expected, 3));
 }

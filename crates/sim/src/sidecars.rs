@@ -353,6 +353,7 @@ fn hello_of(name: &str, skills: &[String]) -> Hello {
         name: name.clone(),
         description: String::new(),
         input_schema: None,
+        callers: None,
     };
     Hello {
         version: PROTOCOL_VERSION,

@@ -10,6 +10,19 @@ export interface SkillInfo {
   description: string;
   /** JSON Schema of its arguments (an object); `{}` or absent when it takes anything. */
   input_schema?: unknown;
+  /**
+   * The agents that may call it, at most `MAX_CALLERS`; absent: everybody, empty: no agent. People with
+   * the role operator or above may always.
+   */
+  callers?: string[];
+}
+
+/** One hop of a delegation chain: an agent that runs a skill. */
+export interface Hop {
+  /** The agent. */
+  agent_id: string;
+  /** The skill, at most `MAX_SKILL_BYTES`. */
+  skill: string;
 }
 
 /**
@@ -68,19 +81,20 @@ export type TaskState =
  * allow this. `lease_stale`: The lease is not the live one: another attempt has the task, or it ended.
  * `conflict`: The same id or key was used before with other content. `no_agent`: No agent offers the
  * skill. `skill_unknown`: The agent has no such skill. `depth_exceeded`: The delegation chain is too
- * deep. `bad_arguments`: The arguments do not fit the skill's schema. `skill_failed`: The skill's
- * handler raised. `bad_result`: The skill returned something that is not JSON. `expired`: The task
- * outlived its TTL. `deadline_exceeded`: The deadline passed before an answer came. `not_streamed`: A
- * handler streams, and nobody takes its chunks. `nobody_answers`: A handler asks, and nobody is there
- * to answer. `stream_broken`: Parts of a stream or of an artifact were lost, or do not have the hash
- * they should have. `attempts_exhausted`: Every allowed attempt was handed out and none ended.
- * `canceled`: The work was canceled. `no_link`: No open link to that peer. `link_lost`: The link went
- * down before the other end acknowledged. `registry_unavailable`: The registry cannot be reached now.
- * `agent_away`: The agent is not connected to its sidecar. `sidecar_busy`: The sidecar already serves
- * a client. `overloaded`: A queue is full. `rate_limited`: Too many attempts from this address.
- * `invite_invalid`: The invite is unknown, used or expired. `events_gone`: The event number is older
- * than what is kept: load the present state and start from there. `store_unavailable`: The store
- * cannot write (a full disk, for one). `internal`: A bug of ours. The log has more.
+ * deep. `fan_out_exceeded`: One task asked for too many others. `bad_arguments`: The arguments do not
+ * fit the skill's schema. `skill_failed`: The skill's handler raised. `bad_result`: The skill returned
+ * something that is not JSON. `expired`: The task outlived its TTL. `deadline_exceeded`: The deadline
+ * passed before an answer came. `not_streamed`: A handler streams, and nobody takes its chunks.
+ * `nobody_answers`: A handler asks, and nobody is there to answer. `stream_broken`: Parts of a stream
+ * or of an artifact were lost, or do not have the hash they should have. `attempts_exhausted`: Every
+ * allowed attempt was handed out and none ended. `canceled`: The work was canceled. `no_link`: No open
+ * link to that peer. `link_lost`: The link went down before the other end acknowledged.
+ * `registry_unavailable`: The registry cannot be reached now. `agent_away`: The agent is not connected
+ * to its sidecar. `sidecar_busy`: The sidecar already serves a client. `overloaded`: A queue is full.
+ * `rate_limited`: Too many attempts from this address. `invite_invalid`: The invite is unknown, used
+ * or expired. `events_gone`: The event number is older than what is kept: load the present state and
+ * start from there. `store_unavailable`: The store cannot write (a full disk, for one). `internal`: A
+ * bug of ours. The log has more.
  */
 export type Code =
   | "bad_encoding"
@@ -103,6 +117,7 @@ export type Code =
   | "no_agent"
   | "skill_unknown"
   | "depth_exceeded"
+  | "fan_out_exceeded"
   | "bad_arguments"
   | "skill_failed"
   | "bad_result"
@@ -331,6 +346,11 @@ export interface SubmitTask {
   root_id?: string;
   /** Hops from the root; 0 at the root, at most `MAX_DEPTH`. */
   depth?: number;
+  /**
+   * Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root; hops
+   * are missing where older producers took part.
+   */
+  chain?: Hop[];
   /** The direct attempt that was made before. */
   direct_attempt?: DirectAttempt;
 }
@@ -494,12 +514,22 @@ export interface Task {
   question?: Question;
   /** Its deadline, Unix seconds; absent: only its TTL ends it. */
   deadline_at?: number;
+  /**
+   * Why it stands where it does, for a person: said when one task is asked for, absent in lists and
+   * events.
+   */
+  reason?: string;
   /** The task whose handler asked for this one. */
   parent_id?: string;
   /** The first task of the tree; absent on the first task itself. */
   root_id?: string;
   /** Hops from the root; 0 at the root, at most `MAX_DEPTH`. */
   depth: number;
+  /**
+   * Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root; hops
+   * are missing where older producers took part.
+   */
+  chain?: Hop[];
 }
 
 /** Body of `stale_result`. */
@@ -1010,6 +1040,7 @@ export const CODES: Readonly<Record<Code, { fault: Fault; retry: Retry }>> = {
   no_agent: { fault: "caller", retry: "later" },
   skill_unknown: { fault: "caller", retry: "never" },
   depth_exceeded: { fault: "caller", retry: "never" },
+  fan_out_exceeded: { fault: "caller", retry: "never" },
   bad_arguments: { fault: "caller", retry: "never" },
   skill_failed: { fault: "callee", retry: "never" },
   bad_result: { fault: "callee", retry: "never" },
@@ -1132,6 +1163,16 @@ export const INPUT_GRACE_MS = 15000;
 
 /** Deepest delegation chain (A asks B asks C …). Stops runaway loops. */
 export const MAX_DEPTH = 16;
+
+/**
+ * Most tasks that one task asks for over its life, on both paths and in all its attempts. As many as
+ * an agent may have open at once (`MAX_OPEN_REQUESTS`): more than a handler asks for on purpose, and
+ * few enough to stop a runaway loop within seconds. Larger jobs are split into a tree.
+ */
+export const MAX_CHILDREN = 4096;
+
+/** Most agents that one skill names as its callers: longer lists mean that the skill is open. */
+export const MAX_CALLERS = 256;
 
 /** Deepest nesting of JSON that is read (serde_json's own limit). */
 export const MAX_JSON_DEPTH = 128;

@@ -11,6 +11,7 @@ import {
   type EventRecord,
   type Fault,
   type Health,
+  type Hop,
   type HubState,
   type LinkChange,
   type MeshEdge,
@@ -74,7 +75,10 @@ const skill = object<SkillInfo>({
   name: text,
   description: orAbsent(text),
   input_schema: orNull(anything),
+  callers: orNull(listOf(id)),
 });
+
+const hop = object<Hop>({ agent_id: id, skill: text });
 
 const capabilities = object<Capabilities>({
   skills: orAbsent(listOf(text)),
@@ -124,9 +128,11 @@ const task = object<Task>({
   priority: orAbsent(whole(I32)),
   not_before_at: orNull(real),
   deadline_at: orNull(real),
+  reason: orNull(text),
   parent_id: orNull(id),
   root_id: orNull(id),
   depth: orAbsent(count(U32)),
+  chain: orAbsent(listOf(hop)),
 });
 
 const edge = object<MeshEdge>({ from_peer: id, to_peer: id });

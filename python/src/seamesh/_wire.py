@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from seamesh._generated.wire import (
@@ -12,6 +14,8 @@ from seamesh._generated.wire import (
     DEFAULT_TTL_S,
     MAX_ARTIFACT_BYTES,
     MAX_CHUNK_BYTES,
+    MAX_CALLERS,
+    MAX_CHILDREN,
     MAX_DEPTH,
     MAX_ID_BYTES,
     MAX_JSON_DEPTH,
@@ -77,6 +81,7 @@ from seamesh._generated.wire import (
     HeartbeatAnswer,
     HeartbeatBody,
     Hello,
+    Hop,
     LeaseRef,
     MeshMessage,
     Message,
@@ -119,6 +124,8 @@ __all__ = [
     "DEFAULT_TTL_S",
     "MAX_ARTIFACT_BYTES",
     "MAX_CHUNK_BYTES",
+    "MAX_CALLERS",
+    "MAX_CHILDREN",
     "MAX_DEPTH",
     "MAX_ID_BYTES",
     "MAX_JSON_DEPTH",
@@ -184,6 +191,7 @@ __all__ = [
     "HeartbeatAnswer",
     "HeartbeatBody",
     "Hello",
+    "Hop",
     "LeaseRef",
     "Malformed",
     "MeshMessage",
@@ -215,8 +223,10 @@ __all__ = [
     "Via",
     "Welcome",
     "WireError",
+    "allows",
     "decode_agent_command",
     "decode_agent_event",
+    "is_id",
     "offers",
     "parse_event",
 ]
@@ -248,6 +258,20 @@ def parse_event(line: bytes) -> AgentEvent | Malformed:
     except WireError as error:
         deep = isinstance(error.__cause__, RecursionError)
         return Malformed("bad_field" if deep else error.code, str(error))
+
+
+_ID = re.compile(rf"[A-Za-z0-9._:@+~*=-]{{1,{MAX_ID_BYTES}}}")
+
+
+def is_id(text: str) -> bool:
+    """Whether a text is the id of an agent, a peer or a task."""
+    return _ID.fullmatch(text) is not None
+
+
+def allows(agent: AgentProfile, skill: str, caller: str) -> bool:
+    """Whether an agent lets another, ``caller``, call its ``skill``."""
+    named = [known.callers for known in agent.skills if known.name == skill]
+    return all(callers is None or caller in callers for callers in named)
 
 
 def offers(agent: AgentRecord, skill: str) -> bool:

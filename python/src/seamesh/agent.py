@@ -7,10 +7,9 @@ import contextlib
 import inspect
 import logging
 import os
-import re
 import signal
 import socket as sockets
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
 from seamesh import _wire
@@ -25,7 +24,6 @@ from seamesh.skills import Skill
 F = TypeVar("F", bound=Callable[..., Any])
 
 _log = logging.getLogger("seamesh")
-_ID = re.compile(rf"[A-Za-z0-9._:@+~*=-]{{1,{_wire.MAX_ID_BYTES}}}")
 
 STOP_GRACE_S = 10.0
 """Seconds that running tasks have to end when the agent is told to stop; what runs longer is handed back."""
@@ -56,7 +54,7 @@ class Agent:
         hostname: str | None = None,
         mode: str = "",
     ) -> None:
-        if not _ID.fullmatch(name):
+        if not _wire.is_id(name):
             raise ValueError(f"{name!r} is no agent id: use letters, digits and . _ - : @ + ~ * =, at most 128")
         if max_concurrent < 0:
             raise ValueError("max_concurrent is at least 0")
@@ -82,10 +80,18 @@ class Agent:
     def skill(self, function: F, /) -> F: ...
 
     @overload
-    def skill(self, /, *, name: str | None = None, description: str | None = None) -> Callable[[F], F]: ...
+    def skill(
+        self, /, *, name: str | None = None, description: str | None = None, callers: Iterable[str] | None = None
+    ) -> Callable[[F], F]: ...
 
     def skill(
-        self, function: F | None = None, /, *, name: str | None = None, description: str | None = None
+        self,
+        function: F | None = None,
+        /,
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        callers: Iterable[str] | None = None,
     ) -> F | Callable[[F], F]:
         """Makes a function, sync or async, a skill. Use it bare or with arguments.
 
@@ -95,14 +101,20 @@ class Agent:
         A generator, sync or async, yields its result in parts. An asker that takes chunks gets each one as it comes;
         then the result is what `Context.set_result` was given, or what a sync generator returns, else ``None``. For
         any other asker it is that too, or else the list of all that was yielded.
+        Args:
+            function: the function.
+            name: what others ask for; ``None``: the function's name.
+            description: what it does; ``None``: the docstring's text.
+            callers: the agents that may call it, at most 256; ``None``: everybody. People with the role operator or
+                above may always. Others are refused with the code ``forbidden``.
 
         Raises:
             TypeError: a parameter cannot be given by name, or its type has no JSON form.
-            ValueError: the name is taken, empty or too long, or there are too many skills.
+            ValueError: the name is taken, empty or too long, a caller is no agent id, or there are too many.
         """
 
         def declare(declared: F) -> F:
-            made = Skill(declared, name=name, description=description)
+            made = Skill(declared, name=name, description=description, callers=callers)
             if made.name in self.skills:
                 raise ValueError(f"agent {self.name} has a skill {made.name!r} already")
             if len(self.skills) >= _wire.MAX_SKILLS:

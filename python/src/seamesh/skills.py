@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -24,13 +24,19 @@ class Skill:
         name: the name others ask for.
         description: what it does, for people and models.
         input_schema: JSON Schema of its arguments.
+        callers: the agents that may call it; ``None``: everybody.
         function: the function itself.
         is_async: whether it runs on the event loop; otherwise in a thread.
         is_generator: whether it yields parts of its result.
     """
 
     def __init__(
-        self, function: Callable[..., Any], *, name: str | None = None, description: str | None = None
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        callers: Iterable[str] | None = None,
     ) -> None:
         documented, parameters = docstrings.parse(function.__doc__)
         self.function = function
@@ -40,6 +46,7 @@ class Skill:
         self.is_generator = inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner)
         self.is_async = inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner)
         _check_name(self.name)
+        self.callers = None if callers is None else _checked_callers(callers, self.name)
         plan = _Plan(function, parameters, self.name)
         self.takes_context = plan.takes_context
         self._fields = plan.names
@@ -50,7 +57,12 @@ class Skill:
     @property
     def info(self) -> _wire.SkillInfo:
         """The skill as the mesh is told of it."""
-        return _wire.SkillInfo(name=self.name, description=self.description, input_schema=self.input_schema)
+        return _wire.SkillInfo(
+            name=self.name,
+            description=self.description,
+            input_schema=self.input_schema,
+            callers=None if self.callers is None else list(self.callers),
+        )
 
     def bind(self, payload: Any) -> dict[str, Any]:
         """The keyword arguments that a payload stands for, converted to the types of the hints.
@@ -148,6 +160,18 @@ def _wants_context(first: inspect.Parameter, hints: dict[str, Any]) -> bool:
 def _check_name(name: str) -> None:
     if not name or len(name.encode()) > _wire.MAX_SKILL_BYTES:
         raise ValueError(f"a skill's name has 1 to {_wire.MAX_SKILL_BYTES} bytes")
+
+
+def _checked_callers(callers: Iterable[str], skill: str) -> tuple[str, ...]:
+    if isinstance(callers, str):
+        raise TypeError(f"skill {skill!r}: callers is a list of agents: write callers=[{callers!r}]")
+    named = tuple(callers)
+    if len(named) > _wire.MAX_CALLERS:
+        raise ValueError(f"skill {skill!r} names more than {_wire.MAX_CALLERS} callers")
+    for caller in named:
+        if not _wire.is_id(caller):
+            raise ValueError(f"skill {skill!r}: caller {caller!r} is no agent id")
+    return named
 
 
 def _field(match: re.Match[str]) -> str:

@@ -163,13 +163,24 @@ class FakeMesh:
         if request.to is not None and request.to not in self._members:
             return member.refuse("agent_unknown", f"no agent {request.to}", request.request_id)
         able = [m for m in self._members.values() if request.skill in m.agent.skills]
+        able.sort(key=lambda other: not self._may_call(member, other, request.skill))
         target = self._members[request.to] if request.to is not None else next(iter(able), None)
         if target is None:
             return member.refuse("no_agent", f"no agent offers {request.skill!r}", request.request_id)
+        if not self._may_call(member, target, request.skill):
+            detail = f"agent {member.agent.name} may not call skill {request.skill!r} of agent {target.agent.name}"
+            return member.refuse("forbidden", detail, request.request_id)
         parent = next((task for task in self.tasks if task.task_id == request.parent), None)
         depth = parent.depth + 1 if parent else 0
         if depth > _wire.MAX_DEPTH:
-            return member.refuse("depth_exceeded", f"deeper than {_wire.MAX_DEPTH}", request.request_id)
+            chain = " -> ".join(f"{hop.agent_id}.{hop.skill}" for hop in self._chain(parent))
+            detail = (
+                f"a chain of delegations has at most {_wire.MAX_DEPTH} hops; this one is {chain} -> {request.skill}"
+            )
+            return member.refuse("depth_exceeded", detail, request.request_id)
+        if parent and sum(task.parent_id == parent.task_id for task in self.tasks) >= _wire.MAX_CHILDREN:
+            detail = f"task {parent.task_id} has asked for {_wire.MAX_CHILDREN} others"
+            return member.refuse("fan_out_exceeded", detail, request.request_id)
         task_id = f"task-{len(self.tasks) + 1}"
         task = FakeTask(
             task_id, request.skill, request.payload, member.agent.name, target.agent.name, request.parent, depth
@@ -177,6 +188,18 @@ class FakeMesh:
         self.tasks.append(task)
         self._accept(member, target, request, task)
         return None
+
+    def _may_call(self, member: _Member, target: _Member, skill: str) -> bool:
+        """Whether the target's skill names the member among its callers. The test asks as an operator would."""
+        return member.agent is self._client or _wire.allows(target.agent.profile(), skill, member.agent.name)
+
+    def _chain(self, task: FakeTask | None) -> list[_wire.Hop]:
+        """Who ran what from the first task of a tree down to this one."""
+        hops: list[_wire.Hop] = []
+        while task is not None:
+            hops.insert(0, _wire.Hop(agent_id=task.to_agent, skill=task.skill))
+            task = next((above for above in self.tasks if above.task_id == task.parent_id), None)
+        return hops
 
     def _accept(self, member: _Member, target: _Member, request: _wire.Request, task: FakeTask) -> None:
         path: _wire.Path = "direct" if request.wait and request.via != "queue" else "queue"
@@ -198,6 +221,7 @@ class FakeMesh:
             answers=request.answers,
             parent_id=task.parent_id,
             depth=task.depth,
+            chain=self._chain(next((above for above in self.tasks if above.task_id == task.parent_id), None)) or None,
         )
         target.say(_wire.AgentEventTask(event))
 

@@ -10,7 +10,7 @@ pub(crate) fn status(code: Code) -> StatusCode {
         Code::BadEncoding | Code::BadJson | Code::UnknownType | Code::VersionUnsupported => {
             StatusCode::BAD_REQUEST
         }
-        Code::BadField | Code::BadArguments | Code::DepthExceeded => {
+        Code::BadField | Code::BadArguments | Code::DepthExceeded | Code::FanOutExceeded => {
             StatusCode::UNPROCESSABLE_ENTITY
         }
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,

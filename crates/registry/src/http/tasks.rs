@@ -149,7 +149,7 @@ pub(super) async fn history(call: Call) -> Answer {
 /// A cursor is opaque to clients; here it is the number of the last task of the page before.
 fn parse_cursor(text: &str) -> Result<i64, Failure> {
     let number = text.strip_prefix('n').and_then(|n| n.parse().ok());
-    number.ok_or_else(|| {
+    number.filter(|n| *n > 0).ok_or_else(|| {
         Failure::new(
             Code::BadField,
             "cursor: not one that this list gave; begin again without it",

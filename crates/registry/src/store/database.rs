@@ -255,6 +255,7 @@ pub(super) fn load(connection: &Connection) -> rusqlite::Result<Loaded> {
         agents: load_entities::<StoredAgent>(connection, "agent")?,
         invites: load_entities::<StoredInvite>(connection, "invite")?,
         newcomers: load_entities::<StoredNewcomer>(connection, "newcomer")?,
+        children: lists::children(connection)?,
     })
 }
 

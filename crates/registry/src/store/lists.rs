@@ -6,7 +6,7 @@ use seamesh_proto::rest::TaskQuery;
 use seamesh_proto::task::TaskState;
 use seamesh_registry_core::store::{StoredTask, TaskKey};
 
-use super::rows::{TASK_COLUMNS, int, read_task};
+use super::rows::{Parsed, TASK_COLUMNS, int, read_task};
 
 /// One page of tasks, newest first.
 #[derive(Clone, Debug, Default)]
@@ -164,6 +164,23 @@ pub(super) fn find(connection: &Connection, ids: &[TaskId]) -> rusqlite::Result<
     }
     Ok(found)
 }
+
+/// The tasks that live tasks which were handed out have asked for: parent and child.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn children(connection: &Connection) -> rusqlite::Result<Vec<(TaskId, TaskId)>> {
+    let mut statement = connection.prepare(CHILDREN)?;
+    let rows = statement.query_map([], |row| {
+        Ok((row.get::<_, Parsed<_>>(0)?.0, row.get::<_, Parsed<_>>(1)?.0))
+    })?;
+    rows.collect()
+}
+
+/// Reads [`children`]: live tasks by the index of their states, and those under each by the index of its tree.
+pub(super) const CHILDREN: &str = "SELECT p.id, c.id FROM tasks p CROSS JOIN tasks c \
+    ON c.root = coalesce(p.root, p.id) AND c.parent = p.id WHERE p.state <> 'completed' \
+    AND p.state IN ('pending', 'assigned', 'input_required') AND p.attempt > 0";
 
 /// Whether there is such a task.
 ///

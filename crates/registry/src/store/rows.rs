@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Row, Statement, named_params};
+use seamesh_proto::chain::Hop;
 use seamesh_proto::task::{Lineage, Outcome, Path, TaskState};
 use seamesh_proto::{Payload, TaskError};
 use seamesh_registry_core::store::{StoredTask, TaskSpec};
@@ -15,19 +16,19 @@ use serde_json::Value;
 pub(super) const TASK_COLUMNS: &str = "t.n, t.id, t.version, t.state, t.skill, t.target, t.source, t.submitter, \
      t.parent, t.root, t.depth, t.path, t.created_ms, t.ttl_s, t.max_attempts, t.attempt, t.last_lease, t.lease, \
      t.ended_by, t.assigned, t.direct, t.started_ms, t.updated_ms, t.outcome_state, t.error, \
-     t.not_before_ms, t.priority, t.deadline_ms, t.idempotency_key, t.listens, t.talk";
+     t.not_before_ms, t.priority, t.deadline_ms, t.idempotency_key, t.chain, t.by_operator, t.listens, t.talk";
 
 /// Where the payload stands behind [`TASK_COLUMNS`]; the result follows it.
-const PAYLOAD: usize = 31;
+const PAYLOAD: usize = 33;
 
 /// Inserts a task of which neither the id nor its submitter's key exists yet.
 pub(super) const INSERT_TASK: &str = "INSERT INTO tasks (id, version, state, skill, target, source, submitter, parent, \
      root, depth, path, created_ms, ttl_s, max_attempts, attempt, last_lease, lease, ended_by, assigned, direct, \
      started_ms, updated_ms, outcome_state, error, not_before_ms, \
-     priority, deadline_ms, idempotency_key, listens, talk) VALUES (:id, :version, :state, :skill, :target, :source, \
+     priority, deadline_ms, idempotency_key, chain, by_operator, listens, talk) VALUES (:id, :version, :state, :skill, :target, :source, \
      :submitter, :parent, :root, :depth, :path, :created_ms, :ttl_s, :max_attempts, :attempt, :last_lease, :lease, \
      :ended_by, :assigned, :direct, :started_ms, :updated_ms, :outcome_state, :error, \
-     :not_before_ms, :priority, :deadline_ms, :idempotency_key, :listens, :talk) ON CONFLICT DO NOTHING";
+     :not_before_ms, :priority, :deadline_ms, :idempotency_key, :chain, :by_operator, :listens, :talk) ON CONFLICT DO NOTHING";
 
 /// Changes a task that is at the expected version.
 pub(super) const UPDATE_TASK: &str = "UPDATE tasks SET version = :version, state = :state, attempt = :attempt, \
@@ -74,6 +75,8 @@ pub(super) fn insert_task(
         ":idempotency_key": spec.idempotency_key,
         ":listens": unless_default(&spec.listens),
         ":talk": unless_default(&task.talk),
+        ":chain": (!spec.lineage.chain.is_empty()).then(|| to_json(&spec.lineage.chain)),
+        ":by_operator": spec.by_operator,
     })
 }
 
@@ -122,6 +125,10 @@ pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
             parent_id: row.get::<_, Option<Parsed<_>>>(8)?.map(|p| p.0),
             root_id: row.get::<_, Option<Parsed<_>>>(9)?.map(|p| p.0),
             depth: row.get(10)?,
+            chain: row
+                .get::<_, Json<Option<Vec<Hop>>>>(29)?
+                .0
+                .unwrap_or_default(),
         },
         path: row.get::<_, Word<Path>>(11)?.0,
         created_ms: unsigned(row, 12)?,
@@ -130,7 +137,8 @@ pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
         priority: row.get(26)?,
         deadline_ms: row.get::<_, Option<i64>>(27)?.map(i64::cast_unsigned),
         idempotency_key: row.get(28)?,
-        listens: or_default(row, 29)?,
+        by_operator: row.get(30)?,
+        listens: or_default(row, 31)?,
     };
     let task = StoredTask {
         spec: Arc::new(spec),
@@ -144,7 +152,7 @@ pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
         direct: row.get::<_, Json<_>>(20)?.0,
         started_ms: row.get::<_, Option<i64>>(21)?.map(i64::cast_unsigned),
         not_before_ms: row.get::<_, Option<i64>>(25)?.map(i64::cast_unsigned),
-        talk: or_default(row, 30)?,
+        talk: or_default(row, 32)?,
         updated_ms: unsigned(row, 22)?,
         outcome: read_outcome(row)?,
     };

@@ -4,7 +4,7 @@ use rusqlite::Connection;
 
 /// What brings a file from each version to the next, the first from nothing. Its number of steps is kept in SQLite's
 /// `user_version`; a step that was released never changes.
-const STEPS: &[&str] = &[TABLES, PAUSES, OPTIONS, HISTORY, AGES, TALK];
+const STEPS: &[&str] = &[TABLES, PAUSES, OPTIONS, HISTORY, AGES, TALK, CHAINS];
 
 /// Version of the tables that this registry writes.
 const VERSION: i64 = STEPS.len() as i64;
@@ -106,6 +106,12 @@ const AGES: &str =
 /// What the asker is there for, and the open question with its answer: JSON, or `NULL` for nothing.
 const TALK: &str =
     "ALTER TABLE tasks ADD COLUMN listens TEXT; ALTER TABLE tasks ADD COLUMN talk TEXT;";
+/// Who ran what above a task, where anybody did, and whether a skill's callers matter to it. No skill had any when the
+/// older tasks were accepted: they stay welcome.
+const CHAINS: &str = "
+ALTER TABLE tasks ADD COLUMN chain TEXT;
+ALTER TABLE tasks ADD COLUMN by_operator INTEGER NOT NULL DEFAULT 1;
+";
 
 /// Why a database file is not usable.
 #[derive(Debug, thiserror::Error)]

@@ -255,6 +255,19 @@ fn a_history_is_read_from_its_index_alone() {
     );
 }
 
+#[test]
+fn what_live_tasks_asked_for_is_found_without_looking_at_other_trees() {
+    let subject = SqliteSubject::new();
+    let sql = format!("EXPLAIN QUERY PLAN {}", lists::CHILDREN);
+    let connection = subject.reading();
+    let mut statement = connection.prepare(&sql).unwrap();
+    let steps = statement.query_map([], |row| row.get(3));
+    let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
+    assert_eq!(steps.len(), 2, "{steps:?}");
+    assert!(steps[0].contains("tasks_by_state (state=?)"), "{steps:?}");
+    assert!(steps[1].contains("tasks_by_root (root=?)"), "{steps:?}");
+}
+
 /// A task that ended at some time.
 fn ended_at(id: &str, updated_ms: u64) -> StoredTask {
     let mut task = pending_task(id);

@@ -144,6 +144,14 @@ async fn bad_addresses_are_told_apart() {
         (Method::GET, "/api/hub/tasks?limit=x", 422, "bad_field"),
         (Method::GET, "/api/hub/tasks?state=odd", 422, "bad_field"),
         (Method::GET, "/api/hub/tasks?cursor=odd", 422, "bad_field"),
+        (Method::GET, "/api/hub/tasks?cursor=n-1", 422, "bad_field"),
+        (
+            Method::GET,
+            "/api/hub/tasks?cursor=n99999999999999999999",
+            422,
+            "bad_field",
+        ),
+        (Method::GET, "/api/hub/tasks?root=a/b", 422, "bad_field"),
         (Method::DELETE, "/api/keys/none", 404, "not_found"),
         (Method::POST, "/api/pairing/none/approve", 404, "not_found"),
     ];

@@ -26,13 +26,18 @@ async fn accepted_tasks_agents_and_leases_are_there_after_a_restart() {
     let path =
         |task: &serde_json::Value| format!("/api/hub/tasks/{}", task["task_id"].as_str().unwrap());
     let (held, waiting) = (path(&held), path(&waiting));
-    let before = registry.get(&held, &registry.admin).await;
+    let mut before = registry.get(&held, &registry.admin).await;
     assert_eq!(before["state"], "assigned");
 
     let data = registry.stop().await;
     let chosen = options(data.path());
     let registry = Registry::over(data, chosen).await;
-    assert_eq!(registry.get(&held, &registry.admin).await, before);
+    let mut after = registry.get(&held, &registry.admin).await;
+    // Why it stands where it does is worked out anew: its times pass.
+    for task in [&mut before, &mut after] {
+        assert!(task["reason"].take().is_string());
+    }
+    assert_eq!(after, before);
     assert_eq!(
         registry.get(&waiting, &registry.admin).await["payload"],
         json!({"n": 1})

@@ -124,6 +124,33 @@ async fn both_lists_give_the_same_pages() {
 }
 
 #[tokio::test]
+async fn a_cursor_goes_on_where_it_stood_whatever_comes_meanwhile_and_filters_hold_on_every_page() {
+    let registry = Registry::start().await;
+    let submit = async |n: u32, skill: &str| {
+        let body = json!({"task_id": format!("t{n}"), "skill": skill, "parent_id": "r", "target_agent_id": "bob"});
+        registry.post("/api/hub/tasks", &registry.admin, body).await
+    };
+    for n in 0..6 {
+        submit(n, if n % 2 == 0 { "even" } else { "odd" }).await;
+    }
+    let filter = "skill=even&state=pending&root=r&limit=1";
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    for n in 6.. {
+        let path = format!("/api/hub/tasks?{filter}{cursor}");
+        let page = registry.get(&path, &registry.admin).await;
+        for task in page["tasks"].as_array().unwrap() {
+            seen.push(task["id"].as_str().unwrap().to_owned());
+        }
+        submit(n, "even").await;
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["t4", "t2", "t0"], "each once, and nothing newer");
+}
+
+#[tokio::test]
 async fn the_old_client_finds_its_answers_where_they_were() {
     let registry = Registry::start().await;
     let key = registry.key("p1", "agent").await;

@@ -1,5 +1,6 @@
 //! Two linked agents, what they ask of each other, and what came of it.
 
+use seamesh_proto::chain::Hop;
 use seamesh_proto::ipc::{AgentEvent, Response, TaskEvent};
 use seamesh_proto::signaling::{ClientSignal, RegistrySignal, TaskAssign, TaskSubmit};
 use seamesh_proto::task::Lineage;
@@ -84,6 +85,13 @@ pub fn respond(world: &mut World, task: &TaskEvent, outcome: &str) {
 }
 
 pub const DONE: &str = r#"{"state":"completed","result":42}"#;
+
+pub fn hop(agent: &str, skill: &str) -> Hop {
+    Hop {
+        agent_id: agent.parse().unwrap(),
+        skill: skill.to_owned(),
+    }
+}
 
 pub fn assign(task: &str, attempt: u32, lease: u64) -> RegistrySignal {
     RegistrySignal::TaskAssign(TaskAssign {

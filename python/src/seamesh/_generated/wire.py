@@ -95,6 +95,9 @@ class SkillInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What it does, for people and models."""
     input_schema: Any = None
     """JSON Schema of its arguments (an object); `{}` or absent when it takes anything."""
+    callers: list[Id] | None = None
+    """The agents that may call it, at most `MAX_CALLERS`; absent: everybody, empty: no agent. People
+    with the role operator or above may always."""
 
 
 class AgentProfile(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -118,6 +121,14 @@ class AgentProfile(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Tasks it takes at once; 0 means the default (`DEFAULT_MAX_CONCURRENT`)."""
 
 
+class Hop(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """One hop of a delegation chain: an agent that runs a skill."""
+    agent_id: Id
+    """The agent."""
+    skill: str
+    """The skill, at most `MAX_SKILL_BYTES`."""
+
+
 class RunRef(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One attempt at one task that an agent still works on: with it a sidecar that was restarted knows
     the work again."""
@@ -136,6 +147,9 @@ class RunRef(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The first task of the tree; absent on the first task itself."""
     depth: UInt32 = msgspec.field(default_factory=lambda: 0)
     """Hops from the root; 0 at the root, at most `MAX_DEPTH`."""
+    chain: list[Hop] | None = None
+    """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
+    hops are missing where older producers took part."""
 
 
 class Hello(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -167,6 +181,9 @@ class TaskRef(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The first task of the tree; absent on the first task itself."""
     depth: UInt32 = msgspec.field(default_factory=lambda: 0)
     """Hops from the root; 0 at the root, at most `MAX_DEPTH`."""
+    chain: list[Hop] | None = None
+    """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
+    hops are missing where older producers took part."""
 
 
 class MeshMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -368,6 +385,7 @@ Code: TypeAlias = Literal[
     "no_agent",
     "skill_unknown",
     "depth_exceeded",
+    "fan_out_exceeded",
     "bad_arguments",
     "skill_failed",
     "bad_result",
@@ -402,21 +420,22 @@ The body's media type is not JSON. `agent_unknown`: No such agent. `task_unknown
 `task_state`: The task is in a state that does not allow this. `lease_stale`: The lease is not
 the live one: another attempt has the task, or it ended. `conflict`: The same id or key was used
 before with other content. `no_agent`: No agent offers the skill. `skill_unknown`: The agent has
-no such skill. `depth_exceeded`: The delegation chain is too deep. `bad_arguments`: The
-arguments do not fit the skill's schema. `skill_failed`: The skill's handler raised.
-`bad_result`: The skill returned something that is not JSON. `expired`: The task outlived its
-TTL. `deadline_exceeded`: The deadline passed before an answer came. `not_streamed`: A handler
-streams, and nobody takes its chunks. `nobody_answers`: A handler asks, and nobody is there to
-answer. `stream_broken`: Parts of a stream or of an artifact were lost, or do not have the hash
-they should have. `attempts_exhausted`: Every allowed attempt was handed out and none ended.
-`canceled`: The work was canceled. `no_link`: No open link to that peer. `link_lost`: The link
-went down before the other end acknowledged. `registry_unavailable`: The registry cannot be
-reached now. `agent_away`: The agent is not connected to its sidecar. `sidecar_busy`: The
-sidecar already serves a client. `overloaded`: A queue is full. `rate_limited`: Too many
-attempts from this address. `invite_invalid`: The invite is unknown, used or expired.
-`events_gone`: The event number is older than what is kept: load the present state and start
-from there. `store_unavailable`: The store cannot write (a full disk, for one). `internal`: A
-bug of ours. The log has more."""
+no such skill. `depth_exceeded`: The delegation chain is too deep. `fan_out_exceeded`: One task
+asked for too many others. `bad_arguments`: The arguments do not fit the skill's schema.
+`skill_failed`: The skill's handler raised. `bad_result`: The skill returned something that is
+not JSON. `expired`: The task outlived its TTL. `deadline_exceeded`: The deadline passed before
+an answer came. `not_streamed`: A handler streams, and nobody takes its chunks.
+`nobody_answers`: A handler asks, and nobody is there to answer. `stream_broken`: Parts of a
+stream or of an artifact were lost, or do not have the hash they should have.
+`attempts_exhausted`: Every allowed attempt was handed out and none ended. `canceled`: The work
+was canceled. `no_link`: No open link to that peer. `link_lost`: The link went down before the
+other end acknowledged. `registry_unavailable`: The registry cannot be reached now.
+`agent_away`: The agent is not connected to its sidecar. `sidecar_busy`: The sidecar already
+serves a client. `overloaded`: A queue is full. `rate_limited`: Too many attempts from this
+address. `invite_invalid`: The invite is unknown, used or expired. `events_gone`: The event
+number is older than what is kept: load the present state and start from there.
+`store_unavailable`: The store cannot write (a full disk, for one). `internal`: A bug of ours.
+The log has more."""
 
 
 class TaskError(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -599,6 +618,9 @@ class TaskEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The first task of the tree; absent on the first task itself."""
     depth: UInt32 = msgspec.field(default_factory=lambda: 0)
     """Hops from the root; 0 at the root, at most `MAX_DEPTH`."""
+    chain: list[Hop] | None = None
+    """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
+    hops are missing where older producers took part."""
 
     def __post_init__(self) -> None:
         if self.payload is None:
@@ -1010,6 +1032,9 @@ class SubmitTask(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The first task of the tree; absent on the first task itself."""
     depth: UInt32 = msgspec.field(default_factory=lambda: 0)
     """Hops from the root; 0 at the root, at most `MAX_DEPTH`."""
+    chain: list[Hop] | None = None
+    """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
+    hops are missing where older producers took part."""
     direct_attempt: DirectAttempt | None = None
     """The direct attempt that was made before."""
 
@@ -1067,12 +1092,18 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     """While it is `input_required`: what its handler asks."""
     deadline_at: float | None = None
     """Its deadline, Unix seconds; absent: only its TTL ends it."""
+    reason: str | None = None
+    """Why it stands where it does, for a person: said when one task is asked for, absent in lists and
+    events."""
     parent_id: Id | None = None
     """The task whose handler asked for this one."""
     root_id: Id | None = None
     """The first task of the tree; absent on the first task itself."""
     depth: UInt32 = msgspec.field(default_factory=lambda: 0)
     """Hops from the root; 0 at the root, at most `MAX_DEPTH`."""
+    chain: list[Hop] | None = None
+    """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
+    hops are missing where older producers took part."""
 
     def __post_init__(self) -> None:
         if self.payload is None:
@@ -1298,6 +1329,7 @@ CODES: Final[dict[Code, tuple[Fault, Retry]]] = {
     "no_agent": ("caller", "later"),
     "skill_unknown": ("caller", "never"),
     "depth_exceeded": ("caller", "never"),
+    "fan_out_exceeded": ("caller", "never"),
     "bad_arguments": ("caller", "never"),
     "skill_failed": ("callee", "never"),
     "bad_result": ("callee", "never"),
@@ -1401,6 +1433,15 @@ socket: time to start the sidecar again. Nothing is lost by waiting, for it wait
 
 MAX_DEPTH: Final = 16
 """Deepest delegation chain (A asks B asks C …). Stops runaway loops."""
+
+MAX_CHILDREN: Final = 4096
+"""Most tasks that one task asks for over its life, on both paths and in all its attempts. As many
+as an agent may have open at once (`MAX_OPEN_REQUESTS`): more than a handler asks for on
+purpose, and few enough to stop a runaway loop within seconds. Larger jobs are split into a
+tree."""
+
+MAX_CALLERS: Final = 256
+"""Most agents that one skill names as its callers: longer lists mean that the skill is open."""
 
 MAX_JSON_DEPTH: Final = 128
 """Deepest nesting of JSON that is read (serde_json's own limit)."""

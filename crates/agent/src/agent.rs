@@ -311,3 +311,35 @@ fn hostname() -> String {
     let named = read.ok().or_else(|| std::env::var("HOSTNAME").ok());
     named.unwrap_or_default().trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn vault(callers: &[String]) -> Result<AgentProfile, AgentError> {
+        let open = |_: Ctx, _: Value| async move { Ok::<_, SkillError>(()) };
+        let agent = Agent::new("vault").skill("look", open);
+        let agent = agent.skill("open", open).callers(callers.to_vec());
+        agent.profile()
+    }
+
+    #[test]
+    fn the_callers_of_a_skill_are_told_with_it_and_with_no_other() {
+        let profile = vault(&["friend".to_owned()]).unwrap();
+        assert_eq!(profile.skills[0].callers, None);
+        let friend: AgentId = "friend".parse().unwrap();
+        assert_eq!(profile.skills[1].callers, Some(vec![friend]));
+        assert_eq!(vault(&[]).unwrap().skills[1].callers, Some(vec![]));
+    }
+
+    #[test]
+    fn callers_that_cannot_be_are_refused_before_anything_starts() {
+        let bad = vault(&["two words".to_owned()]);
+        assert!(matches!(bad, Err(AgentError::BadName { name, .. }) if name == "two words"));
+        let many: Vec<String> = (0..=256).map(|n| format!("a{n}")).collect();
+        let many = vault(&many);
+        assert!(matches!(many, Err(AgentError::TooManyCallers(skill)) if skill == "open"));
+    }
+}

@@ -149,3 +149,23 @@ fn a_task_asks_for_so_many_others_over_its_life_and_a_restart_forgets_none() {
         Code::FanOutExceeded
     );
 }
+
+#[test]
+fn a_report_whose_chain_is_over_its_limit_is_refused_and_the_others_are_kept() {
+    let mut world = World::new();
+    let a = world.agent("a", &[]);
+    let now = world.now.0;
+    let item = |task: &str, hops: usize| {
+        json!({"task_id": task, "skill": "s", "source_agent_id": "a", "target_agent_id": "b", "state": "completed",
+            "started_ms": now, "finished_ms": now, "parent_id": "p", "root_id": "p", "depth": 1,
+            "chain": vec![json!({"agent_id": "a", "skill": "s"}); hops]})
+    };
+    let over = MAX_DEPTH as usize + 1;
+    let tasks = [item("long", over), item("fine", 1)];
+    let report = json!({"type": "task_report", "peer_id": "p-a", "payload": {"tasks": tasks}});
+    world.raw(a, report);
+    let told = world.errors(a);
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].code, Code::BadField);
+    assert_eq!(world.task("fine").lineage.chain, [hop("a", "s")]);
+}

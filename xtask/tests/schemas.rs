@@ -91,7 +91,7 @@ fn rest_and_event_schemas_refuse_what_vectors_refuse() {
         let validator = validator(&vector);
         for (name, wire) in cases(&vector, "reject") {
             // What JSON itself cannot show once it is parsed: a member that stood there twice, a number out of range.
-            if name.contains("twice") || name.contains("64 bits") {
+            if name.contains("twice") || name.contains(" bits") {
                 continue;
             }
             assert!(

@@ -233,7 +233,8 @@ async fn work_survives_a_sidecar_that_restarts_and_runs_once_though_handed_over_
     first.expect("respond").await;
     drop(first);
     let (mut second, hello) = sidecar.accept().await;
-    assert_eq!(hello["running"], json!([{"task_id": "t", "attempt": 1}]));
+    let known = json!([{"task_id": "t", "attempt": 1, "timeout_ms": 60_000, "depth": 0}]);
+    assert_eq!(hello["running"], known);
     second.welcome().await;
     second.task("t", "slow", json!({})).await;
     go.notify_one();

@@ -116,7 +116,7 @@ impl Core {
             return self.refuse(conn, "task_input", problem.for_request(task_id.as_str()));
         }
         let live = self.tasks.get(&task_id);
-        if !live.is_some_and(|l| l.task.attempt == attempt) {
+        if live.is_none_or(|l| l.task.attempt != attempt) {
             return;
         }
         match input.answer {

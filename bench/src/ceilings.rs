@@ -17,6 +17,7 @@ const ROUND_TRIPS: usize = 2_000;
 const MESSAGE: usize = 100;
 const STREAM_BYTES: usize = 200_000_000;
 const SYNCS: usize = 300;
+const CPU_LOOPS: usize = 20_000_000;
 const TRANSACTIONS: usize = 1_000;
 /// The load has 32 connections: so many commands share a transaction.
 const ROWS: usize = 32;
@@ -48,6 +49,19 @@ pub(crate) fn disk(folder: &Path) -> Result<BTreeMap<&'static str, f64>> {
         ("fsync_per_s", syncs(folder)?),
         ("sqlite_insert_per_s", inserts(folder)?),
     ]))
+}
+
+/// Steps of a fixed calculation that one processor does in a second: it tells a machine that is busy or throttled.
+pub(crate) fn cpu_loops_per_s() -> f64 {
+    let start = Instant::now();
+    let mut state = 1u64;
+    for _ in 0..CPU_LOOPS {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+    }
+    std::hint::black_box(state);
+    CPU_LOOPS as f64 / start.elapsed().as_secs_f64()
 }
 
 fn syncs(folder: &Path) -> Result<f64> {

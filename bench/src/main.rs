@@ -48,6 +48,10 @@ enum Bench {
     Mesh,
     /// The durable queue: submits, whole tasks, the way to a handler, a long history, memory.
     Queue,
+    /// Of the queue, submits and whole tasks on a fresh mesh alone.
+    Rates,
+    /// Of the queue, the registry's memory alone.
+    Memory,
     /// Size of the release binary.
     Size,
 }
@@ -102,6 +106,8 @@ fn run(args: Args) -> Result<bool> {
             Bench::Links => runtime.block_on(links::run(args.runs, &mut show))?,
             Bench::Mesh => runtime.block_on(links::mesh(args.runs, &mut show))?,
             Bench::Queue => runtime.block_on(queue::run(args.runs, &mut show))?,
+            Bench::Rates => runtime.block_on(queue::rates_only(args.runs, &mut show))?,
+            Bench::Memory => runtime.block_on(queue::memory(&mut show))?,
             Bench::Size => size::run(&mut show)?,
         }
     }

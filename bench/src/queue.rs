@@ -15,11 +15,11 @@ use serde_json::json;
 use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::measure::{median, ms, percentile};
+use crate::ceilings;
+use crate::measure::{cpu_time, median, ms, percentile, us};
 use crate::report::{Goal, Metric};
-use crate::rest_load::{CONNECTIONS, Submitter, Target, submits_per_s};
+use crate::rest_load::{CONNECTIONS, FIRST_NUMBER, Rate, Submitter, Target, submits_per_s};
 use crate::worker::Worker;
-use crate::{ceilings, rest_load};
 
 const SUBMITS_PER_S: f64 = 20_000.0;
 const TASKS_PER_S: f64 = 8_000.0;
@@ -43,38 +43,8 @@ const STARTS: usize = 300;
 /// Runs every queue bench.
 pub(crate) async fn run(runs: usize, show: &mut impl FnMut(Metric)) -> Result<()> {
     let mesh = Mesh::start().await?;
-    let folder = mesh.directory().to_owned();
-    let machine = tokio::task::spawn_blocking(move || ceilings::disk(&folder)).await??;
-    let (submits, tasks) = rates(&mesh, runs).await?;
-    show(
-        Metric::of_runs(
-            "queue",
-            "durable_submits",
-            submits.clone(),
-            "1/s",
-            Goal::Over(SUBMITS_PER_S),
-        )
-        .beside(&machine),
-    );
-    let done: Vec<f64> = tasks.iter().map(|t| t.per_s).collect();
-    show(
-        Metric::of_runs(
-            "queue",
-            "whole_tasks",
-            done.clone(),
-            "1/s",
-            Goal::Over(TASKS_PER_S),
-        )
-        .beside(&machine),
-    );
-    let p99: Vec<f64> = tasks.iter().map(|t| t.p99_ms).collect();
-    show(Metric::of_runs(
-        "queue",
-        "whole_task_p99",
-        p99,
-        "ms",
-        Goal::Under(TASK_P99_MS),
-    ));
+    let fresh = rates(&mesh, runs).await?;
+    fresh.show(show);
     starts(&mesh, runs, show).await?;
     drop(mesh);
 
@@ -82,49 +52,103 @@ pub(crate) async fn run(runs: usize, show: &mut impl FnMut(Metric)) -> Result<()
     let history = mesh.client("historian", Role::Agent).await?;
     let mut historian = Worker::connect(&history, "history").await?;
     historian.make_history(mesh.admin(), HISTORY).await?;
-    let (old_submits, old_tasks) = rates(&mesh, runs).await?;
-    let old_done: Vec<f64> = old_tasks.iter().map(|t| t.per_s).collect();
-    let share = |now: &[f64], before: &[f64]| vec![median(now) / median(before)];
+    let old = rates(&mesh, runs).await?;
     let goal = Goal::Over(SHARE_WITH_HISTORY);
-    show(Metric::of_runs(
-        "queue",
-        "durable_submits_with_history",
-        share(&old_submits, &submits),
-        "share",
-        goal,
-    ));
-    show(Metric::of_runs(
-        "queue",
-        "whole_tasks_with_history",
-        share(&old_done, &done),
-        "share",
-        goal,
-    ));
+    for (name, now, before) in [
+        ("durable_submits", &old.submits, &fresh.submits),
+        ("whole_tasks", &old.tasks, &fresh.tasks),
+    ] {
+        let share = vec![median(now) / median(before)];
+        let metric = Metric::of_runs(
+            "queue",
+            format!("{name}_with_history"),
+            share,
+            "share",
+            goal,
+        );
+        show(metric.beside(&BTreeMap::from([
+            ("with_history_per_s", median(now)),
+            ("cpu_loop_per_s", median(&old.cpu_loops)),
+        ])));
+    }
     drop(mesh);
     memory(show).await
 }
 
-/// What one run of whole tasks measured.
-struct Tasks {
-    per_s: f64,
-    p99_ms: f64,
+/// Submits and whole tasks alone, on a fresh mesh: what to profile.
+pub(crate) async fn rates_only(runs: usize, show: &mut impl FnMut(Metric)) -> Result<()> {
+    let mesh = Mesh::start().await?;
+    rates(&mesh, runs).await?.show(show);
+    Ok(())
 }
 
-/// Submits alone, then whole tasks.
-async fn rates(mesh: &Mesh, runs: usize) -> Result<(Vec<f64>, Vec<Tasks>)> {
+/// What the runs of both loads measured.
+#[derive(Default)]
+struct Rates {
+    disk: BTreeMap<&'static str, f64>,
+    /// What the machine's processor gave beside each run.
+    cpu_loops: Vec<f64>,
+    submits: Vec<f64>,
+    submit_cpu_us: Vec<f64>,
+    tasks: Vec<f64>,
+    task_cpu_us: Vec<f64>,
+    task_p99_ms: Vec<f64>,
+}
+
+impl Rates {
+    fn show(&self, show: &mut impl FnMut(Metric)) {
+        let mut machine = self.disk.clone();
+        machine.insert("cpu_loop_per_s", median(&self.cpu_loops));
+        let mut one = |name: &str, runs: &[f64], unit, goal| {
+            let metric = Metric::of_runs("queue", name, runs.to_vec(), unit, goal);
+            show(metric.beside(&machine));
+        };
+        let goal = Goal::Over(SUBMITS_PER_S);
+        one("durable_submits", &self.submits, "1/s", goal);
+        one("submit_registry_cpu", &self.submit_cpu_us, "us", Goal::None);
+        one("whole_tasks", &self.tasks, "1/s", Goal::Over(TASKS_PER_S));
+        one("task_registry_cpu", &self.task_cpu_us, "us", Goal::None);
+        let goal = Goal::Under(TASK_P99_MS);
+        one("whole_task_p99", &self.task_p99_ms, "ms", goal);
+    }
+}
+
+/// Submits alone and whole tasks, in turn.
+async fn rates(mesh: &Mesh, runs: usize) -> Result<Rates> {
+    let folder = mesh.directory().to_owned();
+    let mut rates = Rates {
+        disk: tokio::task::spawn_blocking(move || ceilings::disk(&folder)).await??,
+        ..Rates::default()
+    };
     let target = target(mesh).await?;
     let worker = mesh.client("worker", Role::Agent).await?;
     let worker = Worker::connect(&worker, "work").await?;
     let (ended, ends) = mpsc::unbounded_channel();
     let serving = tokio::spawn(worker.serve(ended));
     let ends = Arc::new(Mutex::new(ends));
-    let (mut submits, mut tasks) = (Vec::new(), Vec::new());
+    let cpu = |count: usize, since: Duration| {
+        us(cpu_time(mesh.registry.pid()).saturating_sub(since)) / count.max(1) as f64
+    };
     for _ in 0..runs {
-        tasks.push(whole_tasks(&target, &ends).await?);
-        submits.push(submits_per_s(&target, RUN).await?);
+        rates.cpu_loops.push(ceilings::cpu_loops_per_s());
+        let before = cpu_time(mesh.registry.pid());
+        let tasks = whole_tasks(&target, &ends).await?;
+        rates.task_cpu_us.push(cpu(tasks.rate.count, before));
+        rates.tasks.push(tasks.rate.per_s);
+        rates.task_p99_ms.push(tasks.p99_ms);
+        let before = cpu_time(mesh.registry.pid());
+        let submits = submits_per_s(&target, RUN).await?;
+        rates.submit_cpu_us.push(cpu(submits.count, before));
+        rates.submits.push(submits.per_s);
     }
     serving.abort();
-    Ok((submits, tasks))
+    Ok(rates)
+}
+
+/// What one run of whole tasks measured.
+struct Tasks {
+    rate: Rate,
+    p99_ms: f64,
 }
 
 async fn target(mesh: &Mesh) -> Result<Target> {
@@ -142,11 +166,11 @@ async fn whole_tasks(
 ) -> Result<Tasks> {
     type Waiting = Arc<std::sync::Mutex<BTreeMap<usize, oneshot::Sender<Instant>>>>;
     let waiting = Waiting::default();
-    let next = Arc::new(AtomicUsize::new(0));
+    let next = Arc::new(AtomicUsize::new(FIRST_NUMBER));
     let start = Instant::now();
     let mut connections = JoinSet::new();
     for _ in 0..CONNECTIONS {
-        let mut submitter = Submitter::connect(target).await?;
+        let mut submitter = Submitter::connect(target, "work").await?;
         let (waiting, next) = (waiting.clone(), next.clone());
         connections.spawn(async move {
             let mut times = Vec::new();
@@ -155,7 +179,7 @@ async fn whole_tasks(
                 let (tell, told) = oneshot::channel();
                 locked(&waiting).insert(n, tell);
                 let asked = Instant::now();
-                submitter.submit("work", n).await?;
+                submitter.submit(n).await?;
                 times.push(ms(told.await?.duration_since(asked)));
             }
             anyhow::Ok(times)
@@ -178,7 +202,10 @@ async fn whole_tasks(
         }
     }
     Ok(Tasks {
-        per_s: times.len() as f64 / start.elapsed().as_secs_f64(),
+        rate: Rate {
+            count: times.len(),
+            per_s: times.len() as f64 / start.elapsed().as_secs_f64(),
+        },
         p99_ms: percentile(&times, 0.99),
     })
 }
@@ -233,7 +260,7 @@ async fn starts(mesh: &Mesh, runs: usize, show: &mut impl FnMut(Metric)) -> Resu
 }
 
 /// The registry's memory with many agents, live tasks and a long history.
-async fn memory(show: &mut impl FnMut(Metric)) -> Result<()> {
+pub(crate) async fn memory(show: &mut impl FnMut(Metric)) -> Result<()> {
     let mesh = Mesh::start().await?;
     let crowd = mesh.client("crowd", Role::Agent).await?;
     for n in 0..AGENTS {
@@ -247,9 +274,9 @@ async fn memory(show: &mut impl FnMut(Metric)) -> Result<()> {
         Worker::connect(&mesh.client("historian", Role::Agent).await?, "history").await?;
     historian.make_history(mesh.admin(), HISTORY).await?;
     let target = target(&mesh).await?;
-    let mut submitter = rest_load::Submitter::connect(&target).await?;
+    let mut submitter = Submitter::connect(&target, "nobody").await?;
     for n in 0..LIVE {
-        submitter.submit("nobody", n).await?;
+        submitter.submit(FIRST_NUMBER + n).await?;
     }
     let mb = mesh.registry.resident_bytes() as f64 / 1e6;
     show(Metric::of_runs(

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use seamesh_client::{Incoming, Registry, SignalReceiver, SignalSender, SignalSocket};
 use seamesh_proto::agent::AgentInfo;
 use seamesh_proto::signaling::{
@@ -11,7 +11,7 @@ use seamesh_proto::signaling::{
     TaskReport, TaskResult,
 };
 use seamesh_proto::{Outcome, PeerId, TaskId};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 /// Tasks in one report.
@@ -63,14 +63,28 @@ impl Worker {
 
     /// Ends whatever it is given, and tells when the end was durable. Runs until it is dropped.
     pub(crate) async fn serve(mut self, ended: mpsc::UnboundedSender<Ended>) -> Result<()> {
+        let mut unsent = false;
         loop {
-            let incoming = self.receiver.next().await?;
+            let incoming = tokio::select! {
+                biased;
+                incoming = self.receiver.next() => incoming?,
+                // Nothing more has come: what was answered so far goes out together, as a sidecar sends it.
+                () = std::future::ready(()), if unsent => {
+                    self.sender.flush().await?;
+                    unsent = false;
+                    continue;
+                }
+            };
             let Some(Incoming::Frame(frame)) = incoming else {
                 bail!("the registry closed the worker's socket: {incoming:?}");
             };
             match frame.registry_signal()? {
-                RegistrySignal::TaskAssign(assign) => self.end(assign).await?,
+                RegistrySignal::TaskAssign(assign) => {
+                    self.end(assign).await?;
+                    unsent = true;
+                }
                 RegistrySignal::TaskAck(ack) => {
+                    ensure!(ack.code.is_none(), "a result was refused: {ack:?}");
                     if let Some(n) = self.running.remove(&ack.task_id) {
                         // Whoever measured may have seen enough.
                         let _ = ended.send((n, Instant::now()));
@@ -82,16 +96,17 @@ impl Worker {
     }
 
     async fn end(&mut self, assign: TaskAssign) -> Result<()> {
-        let payload = assign.payload.to_value();
-        let n = payload["n"].as_u64().context("a task without its number")?;
+        let n = assign.payload.get("n").and_then(Value::as_u64);
+        let n = n.context("a task without its number")?;
         self.running
             .insert(assign.task_id.clone(), usize::try_from(n)?);
-        self.say(&ClientSignal::TaskResult(TaskResult {
+        let result = ClientSignal::TaskResult(TaskResult {
             task_id: assign.task_id,
             lease: assign.lease,
             outcome: Outcome::completed(json!({ "n": n })),
-        }))
-        .await
+        });
+        let frame = SignalFrame::from_client(self.peer.clone(), None, &result);
+        Ok(self.sender.feed(&frame).await?)
     }
 
     /// Fills the history with `count` ended tasks, and returns once the last of them is readable.
@@ -108,7 +123,7 @@ impl Worker {
         let last = ids.last().context("no history")?;
         let until = Instant::now() + Duration::from_secs(600);
         while registry.task(last).await.is_err() {
-            anyhow::ensure!(Instant::now() < until, "the history did not arrive");
+            ensure!(Instant::now() < until, "the history did not arrive");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         Ok(())

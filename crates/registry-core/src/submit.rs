@@ -255,22 +255,23 @@ impl Core {
         Err(too_many(&parent.task.spec.id, &parent.task.spec.skill))
     }
 
-    /// 128 random bits in the form of a UUID version 4 (RFC 9562, section 5.4).
+    /// A UUID version 7 (RFC 9562, section 5.7): the time in milliseconds, then 74 random bits. Ids that grow with time
+    /// stand side by side in a store's index, so that a commit touches one page of it and not one for each task.
     fn new_task_id(&mut self) -> TaskId {
         let mut bytes = [0u8; 16];
         self.rng.fill_bytes(&mut bytes);
-        bytes[6] = bytes[6] & 0x0f | 0x40;
+        bytes[..6].copy_from_slice(&self.now.0.to_be_bytes()[2..]);
+        bytes[6] = bytes[6] & 0x0f | 0x70;
         bytes[8] = bytes[8] & 0x3f | 0x80;
-        let hex = hex(&bytes);
-        let parts = [
-            &hex[..8],
-            &hex[8..12],
-            &hex[12..16],
-            &hex[16..20],
-            &hex[20..],
-        ];
+        let mut text = String::with_capacity(36);
+        for (at, byte) in bytes.iter().enumerate() {
+            if matches!(at, 4 | 6 | 8 | 10) {
+                text.push('-');
+            }
+            push_hex(&mut text, *byte);
+        }
         // Hexadecimal digits and dashes make a valid id.
-        parts.join("-").parse().expect("a valid id")
+        text.parse().expect("a valid id")
     }
 }
 
@@ -290,7 +291,15 @@ pub(crate) fn is_chain(chain: &[Hop]) -> bool {
 
 /// Bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
+    let mut text = String::with_capacity(2 * bytes.len());
+    bytes.iter().for_each(|b| push_hex(&mut text, *b));
+    text
+}
+
+fn push_hex(text: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+    text.push(char::from(DIGITS[usize::from(byte & 0x0f)]));
 }
 
 /// Same submitter, same work. Times, attempts and lineage may differ: a repeat after a reconnect has less time left.

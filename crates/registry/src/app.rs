@@ -7,8 +7,8 @@ use seamesh_registry_core::{Caller, Op, Reply};
 use tokio::sync::watch;
 
 use crate::clock::Clock;
+use crate::core_handle::CoreHandle;
 use crate::devices::Devices;
-use crate::driver::CoreHandle;
 use crate::ice::IceSettings;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;

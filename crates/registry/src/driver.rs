@@ -6,129 +6,36 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use axum::extract::ws::Utf8Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use seamesh_proto::limits::MAX_SIGNAL_BYTES;
-use seamesh_proto::{Code, Problem};
+use seamesh_proto::Problem;
 use seamesh_registry_core::store::{Batch, StoredNewcomer, StoredTask, Write};
-use seamesh_registry_core::{Caller, Core, Input, LookupId, Note, Op, Output, Reply, RequestId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
+use seamesh_registry_core::{Core, Input, LookupId, Note, Output, RequestId};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::clock::Clock;
+use crate::core_handle::{Answer, Command, CoreHandle};
 use crate::devices::Devices;
 use crate::metrics::Metrics;
 use crate::sockets::Sockets;
 use crate::store::{Progress, Reader, StoreError, Writer};
 
-/// Commands that wait for the core. Each takes microseconds, and holds a frame of up to 2 MiB; producers pause when it
-/// is full.
-const MAX_QUEUED_COMMANDS: usize = 256;
-
 /// Commits under way before commands wait: bounds what a failing disk throws away.
 const MAX_COMMITS_UNDER_WAY: usize = 1_024;
 
-/// Writes in them before commands wait: bounds what is held in memory. One report of direct work may bring a thousand.
-const MAX_WRITES_UNDER_WAY: usize = 16_384;
+/// Writes in them before commands wait: bounds what is held in memory, some 2 kB each. One report of direct work may
+/// bring a thousand, and four of them keep the writer busy.
+const MAX_WRITES_UNDER_WAY: usize = 4_096;
 
-/// Bytes of signaling frames that wait for the core: two of the largest. Parsed they take several times that.
-const MAX_QUEUED_FRAME_BYTES: usize = 2 * MAX_SIGNAL_BYTES;
+/// Commands taken before their commits go to the writer: it writes them in one transaction.
+const MAX_TOGETHER: usize = 128;
 
 /// Milliseconds between two attempts to read the store back after it failed.
 const RELOAD_RETRY_MS: u64 = 200;
-
-type Answer = Result<Reply, Problem>;
-
-enum Command {
-    Input(Box<Input>, Option<OwnedSemaphorePermit>),
-    Request {
-        request: RequestId,
-        caller: Caller,
-        op: Op,
-        answer: oneshot::Sender<Answer>,
-    },
-    Stop,
-}
-
-/// The way to the core.
-#[derive(Clone)]
-pub(crate) struct CoreHandle {
-    commands: mpsc::Sender<Command>,
-    next_request: Arc<AtomicU64>,
-    frame_bytes: Arc<Semaphore>,
-}
-
-impl CoreHandle {
-    /// Asks the core. What it answers is durable.
-    ///
-    /// # Errors
-    /// The core's refusal; `store_unavailable` when the answer could not be made durable.
-    pub(crate) async fn call(&self, caller: Caller, op: Op) -> Answer {
-        let request = RequestId(self.next_request.fetch_add(1, Relaxed) + 1);
-        let (answer, reply) = oneshot::channel();
-        let command = Command::Request {
-            request,
-            caller,
-            op,
-            answer,
-        };
-        self.commands.send(command).await.map_err(|_| stopping())?;
-        let mut guard = GoneGuard {
-            handle: self,
-            request: Some(request),
-        };
-        let result = reply.await;
-        guard.request = None;
-        result.map_err(|_| stopping())?
-    }
-
-    /// Feeds an input. Pauses while the core is busy.
-    pub(crate) async fn input(&self, input: Input) {
-        // A stopped core needs no inputs any more.
-        let command = Command::Input(Box::new(input), None);
-        let _ = self.commands.send(command).await;
-    }
-
-    /// Feeds a frame of so many bytes. Pauses while too many wait.
-    pub(crate) async fn frame(&self, input: Input, bytes: usize) {
-        let bytes = u32::try_from(bytes.min(MAX_QUEUED_FRAME_BYTES)).unwrap_or(u32::MAX);
-        let permit = self.frame_bytes.clone().acquire_many_owned(bytes).await;
-        // The semaphore is never closed.
-        let command = Command::Input(Box::new(input), permit.ok());
-        let _ = self.commands.send(command).await;
-    }
-
-    /// Stops the core once what it decided is durable.
-    pub(crate) async fn stop(&self) {
-        let _ = self.commands.send(Command::Stop).await;
-    }
-}
-
-fn stopping() -> Problem {
-    Problem::new(
-        Code::RegistryUnavailable,
-        "the registry is shutting down; try again",
-    )
-}
-
-/// Tells the core when the one who asks goes away before the answer.
-struct GoneGuard<'a> {
-    handle: &'a CoreHandle,
-    request: Option<RequestId>,
-}
-
-impl Drop for GoneGuard<'_> {
-    fn drop(&mut self) {
-        if let Some(request) = self.request {
-            let gone = Command::Input(Box::new(Input::RequestGone { request }), None);
-            // With a full queue the core keeps the waiter until its time is up: bounded, and rare.
-            let _ = self.handle.commands.try_send(gone);
-        }
-    }
-}
 
 /// What the driver works with.
 pub(crate) struct Parts {
@@ -150,7 +57,7 @@ pub(crate) struct Parts {
 
 /// Starts the task. It ends after [`CoreHandle::stop`].
 pub(crate) fn start(parts: Parts) -> (CoreHandle, tokio::task::JoinHandle<()>) {
-    let (commands, queue) = mpsc::channel(MAX_QUEUED_COMMANDS);
+    let (handle, queue) = CoreHandle::new();
     let driver = Driver {
         progress: parts.writer.progress(),
         parts,
@@ -159,13 +66,9 @@ pub(crate) fn start(parts: Parts) -> (CoreHandle, tokio::task::JoinHandle<()>) {
         writes_under_way: 0,
         epoch: 0,
         last_number: 0,
+        unsent: Vec::new(),
         answers: BTreeMap::new(),
         lookups: FuturesUnordered::new(),
-    };
-    let handle = CoreHandle {
-        commands,
-        next_request: Arc::default(),
-        frame_bytes: Arc::new(Semaphore::new(MAX_QUEUED_FRAME_BYTES)),
     };
     (handle, tokio::spawn(driver.run(queue)))
 }
@@ -194,6 +97,8 @@ struct Driver {
     /// Grows with every reload: the writer throws away what an older epoch decided.
     epoch: u64,
     last_number: u64,
+    /// Commits that the writer shall get next; the last has `last_number`.
+    unsent: Vec<Batch>,
     answers: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     lookups: FuturesUnordered<BoxFuture<'static, Found>>,
 }
@@ -201,7 +106,8 @@ struct Driver {
 impl Driver {
     async fn run(mut self, mut queue: mpsc::Receiver<Command>) {
         loop {
-            self.drain().await;
+            self.drain();
+            self.send_commits().await;
             let deadline = self.parts.core.next_deadline();
             let deadline = deadline.map(|(at, _)| self.parts.clock.instant(at));
             tokio::select! {
@@ -213,12 +119,10 @@ impl Driver {
                 Some(found) = self.lookups.next() => self.found(found, &mut queue).await,
                 () = sleep_until(deadline) => self.handle(Input::Tick),
                 command = queue.recv(), if self.has_room() => match command {
-                    Some(Command::Input(input, _waited)) => self.handle(*input),
-                    Some(Command::Request { request, caller, op, answer }) => {
-                        self.answers.insert(request, answer);
-                        self.handle(Input::Request { request, caller, op });
-                    }
-                    Some(Command::Stop) | None => break,
+                    Some(command) => if !self.take_all(command, &mut queue).await {
+                        break;
+                    },
+                    None => break,
                 },
             }
         }
@@ -238,18 +142,70 @@ impl Driver {
         self.parts.core.handle(input, now);
     }
 
+    /// Takes a command and those that wait behind it, so that their commits share a transaction. `false`: the driver
+    /// shall stop.
+    async fn take_all(&mut self, first: Command, queue: &mut mpsc::Receiver<Command>) -> bool {
+        let mut has_yielded = false;
+        let mut next = Some(first);
+        let mut taken = 0;
+        loop {
+            match next {
+                Some(Command::Stop) => return false,
+                Some(command) => self.take(command),
+                // The writer waits: it may as well wait until the connections that have something to read have read it.
+                None if !has_yielded && self.is_writer_idle() => {
+                    has_yielded = true;
+                    tokio::task::yield_now().await;
+                }
+                None => return true,
+            }
+            self.drain();
+            taken += 1;
+            if taken == MAX_TOGETHER || !self.has_room() {
+                return true;
+            }
+            next = queue.try_recv().ok();
+        }
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Input(input, _waited) => self.handle(*input),
+            Command::Request {
+                request,
+                caller,
+                op,
+                answer,
+            } => {
+                self.answers.insert(request, answer);
+                self.handle(Input::Request {
+                    request,
+                    caller,
+                    op,
+                });
+            }
+            // `take_all` took it.
+            Command::Stop => {}
+        }
+    }
+
+    /// Whether there are commits to write, and the writer has none yet.
+    fn is_writer_idle(&self) -> bool {
+        !self.unsent.is_empty() && self.under_way == self.unsent.len()
+    }
+
     /// Takes every output of the core.
-    async fn drain(&mut self) {
+    fn drain(&mut self) {
         while let Some(output) = self.parts.core.poll() {
             match output {
-                Output::Commit(batch) => self.commit(batch).await,
+                Output::Commit(batch) => self.commit(batch),
                 output if self.held.is_empty() || is_urgent(&output) => self.perform(output),
                 output => self.held.push_back(Held::Output(output)),
             }
         }
     }
 
-    async fn commit(&mut self, batch: Batch) {
+    fn commit(&mut self, batch: Batch) {
         self.last_number += 1;
         let number = self.last_number;
         let newcomers = batch.writes.iter().filter_map(|write| match write {
@@ -264,8 +220,19 @@ impl Driver {
         });
         self.under_way += 1;
         self.writes_under_way += writes;
-        // The writer outlives the driver; a closed one is a registry that is being dropped.
-        let _ = self.parts.writer.commit(self.epoch, number, batch).await;
+        self.unsent.push(batch);
+    }
+
+    async fn send_commits(&mut self) {
+        if !self.unsent.is_empty() {
+            let batches = std::mem::take(&mut self.unsent);
+            let sent = self
+                .parts
+                .writer
+                .commit(self.epoch, self.last_number, batches);
+            // The writer outlives the driver; a closed one is a registry that is being dropped.
+            let _ = sent.await;
+        }
     }
 
     /// The writer came further, or failed.
@@ -421,6 +388,7 @@ impl Driver {
     /// Takes no more commands; what is under way becomes durable and is answered.
     async fn finish(mut self, queue: mpsc::Receiver<Command>) {
         drop(queue);
+        self.send_commits().await;
         self.settle().await;
     }
 
@@ -447,5 +415,59 @@ async fn sleep_until(deadline: Option<tokio::time::Instant>) {
     match deadline {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seamesh_proto::rest::Role;
+    use seamesh_proto::task::SubmitTask;
+    use seamesh_registry_core::{Caller, Config, Op, Reply};
+
+    use super::*;
+    use crate::store::Database;
+
+    #[tokio::test]
+    async fn commands_that_wait_together_are_answered_after_one_fsync() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registry.db");
+        let database = Database::open(&path, vec![], None).unwrap();
+        let loaded = database.load().unwrap();
+        let (writer, thread) = Writer::start(database).unwrap();
+        let clock = Clock::start();
+        let (handle, driver) = start(Parts {
+            core: Core::new(Config { seed: [7; 32] }, loaded, clock.now()),
+            clock,
+            writer: writer.clone(),
+            reader: Reader::new(&path),
+            sockets: Arc::default(),
+            devices: Arc::new(Devices::new(&[])),
+            metrics: Arc::default(),
+        });
+        let submit = |n: usize| {
+            let handle = handle.clone();
+            let task = SubmitTask {
+                skill: format!("s{n}"),
+                ..SubmitTask::default()
+            };
+            async move {
+                let caller = Caller {
+                    peer: "p".parse().unwrap(),
+                    role: Role::Operator,
+                };
+                handle.call(caller, Op::SubmitTask(Box::new(task))).await
+            }
+        };
+        let asked = (0..32).map(submit);
+        for answer in futures_util::future::join_all(asked).await {
+            assert!(matches!(answer, Ok(Reply::Submitted(_))), "{answer:?}");
+        }
+        let counters = writer.counters();
+        assert_eq!(counters.commits.load(Relaxed), 32);
+        assert_eq!(counters.fsyncs.load(Relaxed), 1);
+        handle.stop().await;
+        driver.await.unwrap();
+        writer.close().await;
+        thread.join().unwrap();
     }
 }

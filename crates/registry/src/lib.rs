@@ -15,6 +15,7 @@
 mod app;
 mod auth;
 mod clock;
+mod core_handle;
 mod data_dir;
 mod devices;
 mod driver;

@@ -131,9 +131,7 @@ const task = object<Task>({
   priority: orAbsent(whole(I32)),
   not_before_at: orNull(real),
   progress: orNull(object<Progress>({ fraction: orNull(real), note: orAbsent(text) })),
-  question: orNull(
-    object<Question>({ number: count(U32), prompt: text, schema: orNull(anything) }),
-  ),
+  question: orNull(object<Question>({ number: count(U32), prompt: text, schema: orNull(anything) })),
   deadline_at: orNull(real),
   reason: orNull(text),
   parent_id: orNull(id),

@@ -24,6 +24,36 @@ fn nobody_hears_of_a_task_before_it_is_durable() {
     assert_eq!(world.last[first..].iter().filter(|o| told(o)).count(), 2);
 }
 
+/// Stores keep tasks in an index of their ids: ids that grow with time share its pages.
+#[test]
+fn ids_that_the_registry_chooses_grow_with_time_and_differ_within_it() {
+    let mut world = World::new();
+    let chosen = |world: &mut World| {
+        let op = Op::SubmitTask(Box::new(SubmitTask {
+            task_id: None,
+            ..work("t", "s")
+        }));
+        match world.ask(operator(), op) {
+            Ok(Reply::Submitted(id)) => id,
+            other => panic!("{other:?}"),
+        }
+    };
+    let now: Vec<_> = (0..100).map(|_| chosen(&mut world)).collect();
+    world.pass(1);
+    let later: Vec<_> = (0..100).map(|_| chosen(&mut world)).collect();
+    assert!(now.iter().max() < later.iter().min());
+    let all: std::collections::BTreeSet<_> = now.iter().chain(&later).collect();
+    assert_eq!(all.len(), 200);
+    // RFC 9562, sections 4.1, 4.2 and 5.7: version 7 and its variant.
+    for id in all {
+        let text = id.as_str().as_bytes();
+        assert!(
+            text.len() == 36 && text[14] == b'7' && b"89ab".contains(&text[19]),
+            "{id}"
+        );
+    }
+}
+
 #[test]
 fn the_same_submission_twice_is_one_task() {
     let mut world = World::new();

@@ -94,17 +94,19 @@ async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
             Ok(None) => return,
             Err(_) => return tracing::debug!(conn = conn.0, "a signaling socket fell silent"),
         };
-        let (input, bytes) = match message {
-            Message::Text(text) => (frame(conn, text.as_bytes()), text.len()),
+        match message {
+            Message::Text(text) => {
+                let parse = || frame(conn, text.as_bytes());
+                app.core.frame(text.len(), parse).await;
+            }
             Message::Binary(_) => {
                 let detail = "send text frames; a binary frame says nothing here";
                 let problem = Problem::new(Code::BadEncoding, detail);
-                (bad_frame(conn, problem), 0)
+                app.core.input(bad_frame(conn, problem)).await;
             }
-            Message::Ping(_) | Message::Pong(_) => continue,
+            Message::Ping(_) | Message::Pong(_) => {}
             Message::Close(_) => return,
-        };
-        app.core.frame(input, bytes).await;
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One writing connection: loads what lives, commits batches.
 
+use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -8,22 +9,20 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use seamesh_proto::Now;
 use seamesh_proto::events::MeshEvent;
-use seamesh_proto::rest::Role;
 use seamesh_registry_core::store::{
     Batch, Conflict, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, Write,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::access::{self, AccessWrite};
 use super::rows::{
-    INSERT_TASK, Json, Parsed, TASK_COLUMNS, UPDATE_TASK, Word, insert_task, int, read_task,
-    to_json, update_task,
+    INSERT_TASK, Json, TASK_COLUMNS, UPDATE_TASK, insert_task, int, read_task, to_json, update_task,
 };
 use super::schema::{self, OpenError};
 use super::{lists, retention};
-use crate::keyring::{Key, Origin};
-use crate::secret::SecretHash;
-use crate::session::{Grant, Session};
+use crate::keyring::Key;
+use crate::session::Session;
 
 /// Events kept for watchers that come back. At some 600 bytes each, about 60 MB; a hub that was away for longer loads
 /// the present state instead.
@@ -34,6 +33,10 @@ const PRUNE_EVERY: u64 = 1_024;
 
 /// Milliseconds a connection waits for another's lock. Only a checkpoint or a foreign tool can hold one.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
+
+/// Pages of the write-ahead log after which they are brought into the database file, and the log begins anew: 16 MB.
+/// Pages that many commits changed are then written once, and its two fsyncs are shared by hundreds of commits.
+const CHECKPOINT_PAGES: i64 = 4_000;
 
 /// Statements kept prepared on a connection.
 const STATEMENT_CACHE: usize = 64;
@@ -50,29 +53,6 @@ pub(crate) enum CommitError {
     /// A file cannot be brought to disk.
     #[error(transparent)]
     Io(#[from] std::io::Error),
-}
-
-/// A change of the shell's own tables.
-#[derive(Clone, Debug)]
-pub(crate) enum AccessWrite {
-    /// A new API key.
-    InsertKey(Key),
-    /// An API key is revoked, with every session that came from it.
-    RemoveKey {
-        /// Its hash.
-        hash: SecretHash,
-        /// Its id, which sessions name.
-        key_id: String,
-    },
-    /// A session begins. Expired ones are dropped on the way.
-    InsertSession {
-        /// The session.
-        session: Session,
-        /// The present.
-        now: Now,
-    },
-    /// A session ends.
-    RemoveSession(SecretHash),
 }
 
 /// The database's writing connection.
@@ -116,6 +96,7 @@ impl Database {
         // Write-ahead log: readers never wait for the writer; FULL: a commit is on disk when it returns.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         if let Some(bytes) = max_bytes {
             let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
             let pages = int(bytes) / page.max(1);
@@ -155,25 +136,10 @@ impl Database {
         let transaction = self.connection.transaction()?;
         let mut seq = self.last_seq;
         for batch in batches {
-            let mut insert = transaction.prepare_cached(
-                "INSERT INTO events (seq, at_ms, body, task) VALUES (?1, ?2, ?3, ?4)",
-            )?;
-            let mut tell = |event: &MeshEvent| {
-                seq += 1;
-                let task = event.task_id().map(AsRef::<str>::as_ref);
-                insert.execute(params![int(seq), int(batch.at.0), to_json(event), task])
-            };
-            for write in &batch.writes {
-                if let Some(event) = apply(&transaction, write)? {
-                    tell(event)?;
-                }
-            }
-            for event in &batch.events {
-                tell(event)?;
-            }
+            seq = write_batch(&transaction, batch, seq)?;
         }
         for write in access {
-            apply_access(&transaction, write)?;
+            access::apply(&transaction, write)?;
         }
         let prune_to = seq.saturating_sub(EVENTS_KEPT);
         let prune = prune_to >= self.pruned_to + PRUNE_EVERY;
@@ -209,20 +175,7 @@ impl Database {
     /// # Errors
     /// What SQLite says.
     pub(crate) fn keys(&self) -> rusqlite::Result<Vec<Key>> {
-        let mut statement = self
-            .connection
-            .prepare("SELECT hash, key_id, peer_id, role, created_ms FROM api_keys")?;
-        let keys = statement.query_map([], |row| {
-            Ok(Key {
-                hash: row.get(0)?,
-                key_id: row.get(1)?,
-                peer_id: row.get::<_, Parsed<_>>(2)?.0,
-                role: row.get::<_, Word<Role>>(3)?.0,
-                created_ms: row.get::<_, i64>(4)?.cast_unsigned(),
-                origin: Origin::Made,
-            })
-        })?;
-        keys.collect()
+        access::keys(&self.connection)
     }
 
     /// The sessions that have not ended by `now`.
@@ -230,21 +183,7 @@ impl Database {
     /// # Errors
     /// What SQLite says.
     pub(crate) fn sessions(&self, now: Now) -> rusqlite::Result<Vec<Session>> {
-        let mut statement = self.connection.prepare(
-            "SELECT hash, peer_id, role, credential, expires_ms FROM sessions WHERE expires_ms > ?1",
-        )?;
-        let sessions = statement.query_map([int(now.0)], |row| {
-            Ok(Session {
-                hash: row.get(0)?,
-                grant: Grant {
-                    peer_id: row.get::<_, Parsed<_>>(1)?.0,
-                    role: row.get::<_, Word<Role>>(2)?.0,
-                    credential: row.get(3)?,
-                },
-                expires: Now(row.get::<_, i64>(4)?.cast_unsigned()),
-            })
-        })?;
-        sessions.collect()
+        access::sessions(&self.connection, now)
     }
 }
 
@@ -278,17 +217,47 @@ fn load_entities<T: DeserializeOwned>(
     rows.collect()
 }
 
-/// Writes, and gives the event that the write brings with it.
-fn apply<'a>(
+/// Writes one batch, its events numbered on from `seq`; the number of the last.
+fn write_batch(
     transaction: &Transaction<'_>,
-    write: &'a Write,
-) -> Result<Option<&'a MeshEvent>, CommitError> {
-    let done = match write {
-        Write::PutTask { expected, task } => put_task(transaction, *expected, task)?,
-        Write::AddEnded { task, event } => {
-            let is_new = put_task(transaction, 0, task)?;
-            return Ok(is_new.then_some(event));
+    batch: &Batch,
+    mut seq: u64,
+) -> Result<u64, CommitError> {
+    let mut insert = transaction
+        .prepare_cached("INSERT INTO events (seq, at_ms, body, task_n) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut tell = |event: &MeshEvent, task_n: Option<i64>| {
+        seq += 1;
+        insert.execute(params![int(seq), int(batch.at.0), to_json(event), task_n])
+    };
+    let mut rows = BTreeMap::new();
+    for write in &batch.writes {
+        match (apply(transaction, write)?, write) {
+            (Some(n), Write::AddEnded { event, .. }) => _ = tell(event, Some(n))?,
+            (Some(n), Write::PutTask { task, .. }) => _ = rows.insert(&task.spec.id, n),
+            _ => {}
         }
+    }
+    for event in &batch.events {
+        let task_n = match event.task_id() {
+            Some(id) => match rows.get(id) {
+                Some(n) => Some(*n),
+                None => lists::number(transaction, id)?,
+            },
+            None => None,
+        };
+        tell(event, task_n)?;
+    }
+    Ok(seq)
+}
+
+/// Writes; the number of the task's row, if it is a task that was written.
+fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<i64>, CommitError> {
+    let done = match write {
+        Write::PutTask { expected, task } => match put_task(transaction, *expected, task)? {
+            Some(n) => return Ok(Some(n)),
+            None => false,
+        },
+        Write::AddEnded { task, .. } => return Ok(put_task(transaction, 0, task)?),
         Write::PutAgent { expected, agent } => {
             put_entity(transaction, write, *expected, agent.version, agent)?
         }
@@ -338,16 +307,16 @@ fn key_conflict(
     }))
 }
 
-/// Whether the task was at the expected version and is written.
+/// Writes the task if it is at the expected version; the number of its row.
 fn put_task(
     transaction: &Transaction<'_>,
     expected: u64,
     task: &StoredTask,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Option<i64>> {
     let n = if expected == 0 {
         let mut insert = transaction.prepare_cached(INSERT_TASK)?;
         if insert_task(&mut insert, task)? == 0 {
-            return Ok(false);
+            return Ok(None);
         }
         let n = transaction.last_insert_rowid();
         if !task.spec.payload.is_empty() {
@@ -360,7 +329,7 @@ fn put_task(
         let mut update = transaction.prepare_cached(UPDATE_TASK)?;
         match update_task(&mut update, task, expected)? {
             Some(n) => n,
-            None => return Ok(false),
+            None => return Ok(None),
         }
     };
     if let Some(outcome) = task.outcome.as_ref().filter(|o| !o.result.is_null()) {
@@ -368,7 +337,7 @@ fn put_task(
             .prepare_cached("INSERT OR REPLACE INTO task_results (n, result) VALUES (?1, ?2)")?;
         insert.execute(params![n, to_json(&outcome.result)])?;
     }
-    Ok(true)
+    Ok(Some(n))
 }
 
 fn put_entity<T: Serialize>(
@@ -419,51 +388,4 @@ fn stored_version(transaction: &Transaction<'_>, kind: &str, key: &str) -> rusql
         version.optional()?
     };
     Ok(found.unwrap_or(0).cast_unsigned())
-}
-
-fn apply_access(transaction: &Transaction<'_>, write: &AccessWrite) -> rusqlite::Result<()> {
-    match write {
-        AccessWrite::InsertKey(key) => {
-            transaction.execute(
-                "INSERT INTO api_keys (hash, key_id, peer_id, role, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    key.hash,
-                    key.key_id,
-                    key.peer_id.as_str(),
-                    role_text(key.role),
-                    int(key.created_ms)
-                ],
-            )?;
-        }
-        AccessWrite::RemoveKey { hash, key_id } => {
-            transaction.execute("DELETE FROM api_keys WHERE hash = ?1", [hash])?;
-            transaction.execute("DELETE FROM sessions WHERE credential = ?1", [key_id])?;
-        }
-        AccessWrite::InsertSession { session, now } => {
-            transaction.execute("DELETE FROM sessions WHERE expires_ms <= ?1", [int(now.0)])?;
-            transaction.execute(
-                "INSERT INTO sessions (hash, peer_id, role, credential, expires_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![
-                    session.hash,
-                    session.grant.peer_id.as_str(),
-                    role_text(session.grant.role),
-                    session.grant.credential,
-                    int(session.expires.0)
-                ],
-            )?;
-        }
-        AccessWrite::RemoveSession(hash) => {
-            transaction.execute("DELETE FROM sessions WHERE hash = ?1", [hash])?;
-        }
-    }
-    Ok(())
-}
-
-fn role_text(role: Role) -> &'static str {
-    match role {
-        Role::Agent => "agent",
-        Role::Viewer => "viewer",
-        Role::Operator => "operator",
-        Role::Admin => "admin",
-    }
 }

@@ -182,13 +182,14 @@ pub(super) const CHILDREN: &str = "SELECT p.id, c.id FROM tasks p CROSS JOIN tas
     ON c.root = coalesce(p.root, p.id) AND c.parent = p.id WHERE p.state <> 'completed' \
     AND p.state IN ('pending', 'assigned', 'input_required') AND p.attempt > 0";
 
-/// Whether there is such a task.
+/// The number of a task's row, if there is such a task.
 ///
 /// # Errors
 /// What SQLite says.
-pub(super) fn exists(connection: &Connection, id: &TaskId) -> rusqlite::Result<bool> {
-    let mut statement = connection.prepare_cached("SELECT 1 FROM tasks WHERE id = ?1")?;
-    statement.exists([id.as_str()])
+pub(super) fn number(connection: &Connection, id: &TaskId) -> rusqlite::Result<Option<i64>> {
+    let mut statement = connection.prepare_cached("SELECT n FROM tasks WHERE id = ?1")?;
+    let found = statement.query_row([id.as_str()], |row| row.get(0));
+    found.optional()
 }
 
 /// The task that its submitter named so.
@@ -240,25 +241,25 @@ pub(super) fn events_after(
     rows.collect()
 }
 
-/// Up to `limit` events of one task after `after`, oldest first.
+/// Up to `limit` events of the task in row `task_n` after `after`, oldest first.
 ///
 /// # Errors
 /// What SQLite says.
 pub(super) fn history(
     connection: &Connection,
-    task: &TaskId,
+    task_n: i64,
     after: u64,
     limit: usize,
 ) -> rusqlite::Result<Vec<EventRow>> {
     let mut statement = connection.prepare_cached(HISTORY)?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let rows = statement.query_map(params![task.as_str(), int(after), limit], read_event)?;
+    let rows = statement.query_map(params![task_n, int(after), limit], read_event)?;
     rows.collect()
 }
 
 /// Reads [`history`].
 pub(super) const HISTORY: &str =
-    "SELECT seq, at_ms, body FROM events WHERE task = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+    "SELECT seq, at_ms, body FROM events WHERE task_n = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
 
 fn read_event(row: &Row<'_>) -> rusqlite::Result<EventRow> {
     let (seq, at_ms): (i64, i64) = (row.get(0)?, row.get(1)?);
@@ -280,4 +281,76 @@ pub(super) fn tasks_by_state(connection: &Connection) -> rusqlite::Result<Vec<(S
     let mut statement = connection.prepare_cached(sql)?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use seamesh_proto::Now;
+    use seamesh_proto::events::{MeshEvent, StaleResult};
+    use seamesh_proto::task::Outcome;
+    use seamesh_registry_core::contract::pending_task;
+    use seamesh_registry_core::store::{Batch, Write};
+    use serde_json::json;
+
+    use super::super::database::Database;
+    use super::*;
+
+    fn changed(task: &StoredTask) -> Batch {
+        let write = Write::PutTask {
+            expected: task.version - 1,
+            task: Box::new(task.clone()),
+        };
+        Batch {
+            at: Now(1),
+            writes: vec![write],
+            events: vec![MeshEvent::TaskChanged(Box::new(task.summary()))],
+        }
+    }
+
+    #[test]
+    fn a_task_has_its_own_events_also_those_that_come_without_a_write_of_it_and_no_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("registry.db");
+        let mut database = Database::open(&path, vec![], None).unwrap();
+        let reading = Connection::open(&path).unwrap();
+        let seqs = |id: &str| -> Vec<u64> {
+            let n = number(&reading, &id.parse().unwrap()).unwrap().unwrap();
+            let rows = history(&reading, n, 0, 99).unwrap();
+            rows.iter().map(|row| row.seq).collect()
+        };
+        let mut task = pending_task("a");
+        let other = pending_task("b");
+        database
+            .commit([&changed(&task), &changed(&other)], [])
+            .unwrap();
+        task.version += 1;
+        task.updated_ms = 50;
+        task.state = TaskState::Completed;
+        task.outcome = Some(Outcome::completed(json!("x")));
+        let stale = MeshEvent::StaleResult(StaleResult {
+            task_id: task.spec.id.clone(),
+            lease: 1,
+            peer_id: "p".parse().unwrap(),
+        });
+        let late = Batch {
+            at: Now(2),
+            writes: vec![],
+            events: vec![stale],
+        };
+        database.commit([&changed(&task), &late], []).unwrap();
+        assert_eq!(seqs("a"), [1, 3, 4]);
+        assert_eq!(seqs("b"), [2]);
+
+        // The newest task leaves, and the next one gets the number of its row: not its events.
+        let mut ended = pending_task("c");
+        ended.state = TaskState::Completed;
+        ended.outcome = Some(Outcome::completed(json!("x")));
+        ended.updated_ms = 1;
+        database.commit([&changed(&ended)], []).unwrap();
+        let n = number(&reading, &ended.spec.id).unwrap();
+        database.drop_ended(Now(2)).unwrap();
+        database.commit([&changed(&pending_task("d"))], []).unwrap();
+        assert_eq!(number(&reading, &"d".parse().unwrap()).unwrap(), n);
+        assert_eq!(seqs("d"), [6]);
+    }
 }

@@ -3,6 +3,7 @@
 //! Commits go through a bounded queue to the writer, which takes all that wait, writes them in one transaction and
 //! thereby pays one fsync for all of them. Reads run on their own connections and see what is committed.
 
+mod access;
 mod database;
 mod lists;
 mod reader;
@@ -14,7 +15,8 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use database::{AccessWrite, Database, EVENTS_KEPT};
+pub(crate) use access::AccessWrite;
+pub(crate) use database::{Database, EVENTS_KEPT};
 pub(crate) use lists::EventRow;
 pub(crate) use reader::Reader;
 pub(crate) use retention::keep_sweeping;

@@ -103,9 +103,9 @@ impl Reader {
         after: u64,
         limit: usize,
     ) -> Result<Option<Vec<EventRow>>, StoreError> {
-        self.read(move |c| match lists::exists(c, &task)? {
-            true => lists::history(c, &task, after, limit).map(Some),
-            false => Ok(None),
+        self.read(move |c| match lists::number(c, &task)? {
+            Some(n) => lists::history(c, n, after, limit).map(Some),
+            None => Ok(None),
         })
         .await
     }

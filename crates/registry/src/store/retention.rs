@@ -32,9 +32,14 @@ pub(super) fn drop_ended(connection: &mut Connection, before: Now) -> rusqlite::
         let rows = find.query_map([int(before.0), portion], |row| row.get(0))?;
         rows.collect::<rusqlite::Result<_>>()?
     };
-    for table in ["task_payloads", "task_results", "tasks"] {
-        let sql = format!("DELETE FROM {table} WHERE n = ?1");
-        let mut delete = transaction.prepare_cached(&sql)?;
+    for sql in [
+        "DELETE FROM task_payloads WHERE n = ?1",
+        "DELETE FROM task_results WHERE n = ?1",
+        // SQLite may give the number of the newest task to another one: that one must not find these events.
+        "UPDATE events SET task_n = NULL WHERE task_n = ?1",
+        "DELETE FROM tasks WHERE n = ?1",
+    ] {
+        let mut delete = transaction.prepare_cached(sql)?;
         for n in &old {
             delete.execute([n])?;
         }

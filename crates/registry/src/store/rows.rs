@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{Row, Statement, named_params};
+use rusqlite::{Row, Statement, params};
 use seamesh_proto::chain::Hop;
 use seamesh_proto::task::{Lineage, Outcome, Path, TaskState};
 use seamesh_proto::{Payload, TaskError};
@@ -21,21 +21,18 @@ pub(super) const TASK_COLUMNS: &str = "t.n, t.id, t.version, t.state, t.skill, t
 /// Where the payload stands behind [`TASK_COLUMNS`]; the result follows it.
 const PAYLOAD: usize = 33;
 
-/// Inserts a task of which neither the id nor its submitter's key exists yet.
-pub(super) const INSERT_TASK: &str = "INSERT INTO tasks (id, version, state, skill, target, source, submitter, parent, \
-     root, depth, path, created_ms, ttl_s, max_attempts, attempt, last_lease, lease, ended_by, assigned, direct, \
-     started_ms, updated_ms, outcome_state, error, not_before_ms, \
-     priority, deadline_ms, idempotency_key, chain, by_operator, listens, talk) VALUES (:id, :version, :state, :skill, :target, :source, \
-     :submitter, :parent, :root, :depth, :path, :created_ms, :ttl_s, :max_attempts, :attempt, :last_lease, :lease, \
-     :ended_by, :assigned, :direct, :started_ms, :updated_ms, :outcome_state, :error, \
-     :not_before_ms, :priority, :deadline_ms, :idempotency_key, :chain, :by_operator, :listens, :talk) ON CONFLICT DO NOTHING";
+/// Inserts a task of which neither the id nor its submitter's key exists yet. Its values stand in the order of
+/// [`insert_task`]: SQLite looks a name up among all of them, and a task has 32.
+pub(super) const INSERT_TASK: &str = "INSERT INTO tasks (id, version, state, skill, target, source, submitter, \
+     parent, root, depth, path, created_ms, ttl_s, max_attempts, attempt, last_lease, lease, ended_by, assigned, \
+     direct, started_ms, updated_ms, outcome_state, error, not_before_ms, priority, deadline_ms, \
+     idempotency_key, chain, by_operator, listens, talk) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32) ON CONFLICT DO NOTHING";
 
 /// Changes a task that is at the expected version.
-pub(super) const UPDATE_TASK: &str = "UPDATE tasks SET version = :version, state = :state, attempt = :attempt, \
-     last_lease = :last_lease, lease = :lease, ended_by = :ended_by, assigned = :assigned, direct = :direct, \
-     started_ms = :started_ms, updated_ms = :updated_ms, outcome_state = :outcome_state, error = :error, \
-     not_before_ms = :not_before_ms, talk = :talk \
-     WHERE id = :id AND version = :expected RETURNING n";
+pub(super) const UPDATE_TASK: &str = "UPDATE tasks SET version = ?1, state = ?2, attempt = ?3, last_lease = ?4, \
+     lease = ?5, ended_by = ?6, assigned = ?7, direct = ?8, started_ms = ?9, updated_ms = ?10, \
+     outcome_state = ?11, error = ?12, not_before_ms = ?13, talk = ?16 WHERE id = ?14 AND version = ?15 RETURNING n";
 
 /// Runs [`INSERT_TASK`]; the number of rows inserted.
 pub(super) fn insert_task(
@@ -44,40 +41,40 @@ pub(super) fn insert_task(
 ) -> rusqlite::Result<usize> {
     let spec = &task.spec;
     let error = task.outcome.as_ref().and_then(|o| o.error.as_ref());
-    statement.execute(named_params! {
-        ":id": spec.id.as_str(),
-        ":version": int(task.version),
-        ":state": task.state.as_str(),
-        ":skill": spec.skill,
-        ":target": spec.target.as_ref().map(AsRef::<str>::as_ref),
-        ":source": spec.source,
-        ":submitter": spec.submitter.as_str(),
-        ":parent": spec.lineage.parent_id.as_ref().map(AsRef::<str>::as_ref),
-        ":root": spec.lineage.root_id.as_ref().map(AsRef::<str>::as_ref),
-        ":depth": spec.lineage.depth,
-        ":path": path_text(spec.path),
-        ":created_ms": int(spec.created_ms),
-        ":ttl_s": int(spec.ttl_s),
-        ":max_attempts": spec.max_attempts,
-        ":attempt": task.attempt,
-        ":last_lease": int(task.last_lease),
-        ":lease": task.lease.as_ref().map(to_json),
-        ":ended_by": task.ended_by.map(int),
-        ":assigned": task.assigned.as_ref().map(AsRef::<str>::as_ref),
-        ":direct": task.direct.as_ref().map(to_json),
-        ":started_ms": task.started_ms.map(int),
-        ":updated_ms": int(task.updated_ms),
-        ":outcome_state": task.outcome.as_ref().map(|o| o.state.as_str()),
-        ":error": error.map(to_json),
-        ":not_before_ms": task.not_before_ms.map(int),
-        ":priority": spec.priority,
-        ":deadline_ms": spec.deadline_ms.map(int),
-        ":idempotency_key": spec.idempotency_key,
-        ":listens": unless_default(&spec.listens),
-        ":talk": unless_default(&task.talk),
-        ":chain": (!spec.lineage.chain.is_empty()).then(|| to_json(&spec.lineage.chain)),
-        ":by_operator": spec.by_operator,
-    })
+    statement.execute(params![
+        spec.id.as_str(),
+        int(task.version),
+        task.state.as_str(),
+        spec.skill,
+        spec.target.as_ref().map(AsRef::<str>::as_ref),
+        spec.source,
+        spec.submitter.as_str(),
+        spec.lineage.parent_id.as_ref().map(AsRef::<str>::as_ref),
+        spec.lineage.root_id.as_ref().map(AsRef::<str>::as_ref),
+        spec.lineage.depth,
+        path_text(spec.path),
+        int(spec.created_ms),
+        int(spec.ttl_s),
+        spec.max_attempts,
+        task.attempt,
+        int(task.last_lease),
+        task.lease.as_ref().map(to_json),
+        task.ended_by.map(int),
+        task.assigned.as_ref().map(AsRef::<str>::as_ref),
+        task.direct.as_ref().map(to_json),
+        task.started_ms.map(int),
+        int(task.updated_ms),
+        task.outcome.as_ref().map(|o| o.state.as_str()),
+        error.map(to_json),
+        task.not_before_ms.map(int),
+        spec.priority,
+        spec.deadline_ms.map(int),
+        spec.idempotency_key,
+        (!spec.lineage.chain.is_empty()).then(|| to_json(&spec.lineage.chain)),
+        spec.by_operator,
+        unless_default(&spec.listens),
+        unless_default(&task.talk),
+    ])
 }
 
 /// Runs [`UPDATE_TASK`]; the row's `n`, or `None` when it is not at the expected version.
@@ -87,24 +84,24 @@ pub(super) fn update_task(
     expected: u64,
 ) -> rusqlite::Result<Option<i64>> {
     let error = task.outcome.as_ref().and_then(|o| o.error.as_ref());
-    let mut rows = statement.query(named_params! {
-        ":id": task.spec.id.as_str(),
-        ":expected": int(expected),
-        ":version": int(task.version),
-        ":state": task.state.as_str(),
-        ":attempt": task.attempt,
-        ":last_lease": int(task.last_lease),
-        ":lease": task.lease.as_ref().map(to_json),
-        ":ended_by": task.ended_by.map(int),
-        ":assigned": task.assigned.as_ref().map(AsRef::<str>::as_ref),
-        ":direct": task.direct.as_ref().map(to_json),
-        ":started_ms": task.started_ms.map(int),
-        ":updated_ms": int(task.updated_ms),
-        ":outcome_state": task.outcome.as_ref().map(|o| o.state.as_str()),
-        ":error": error.map(to_json),
-        ":not_before_ms": task.not_before_ms.map(int),
-        ":talk": unless_default(&task.talk),
-    })?;
+    let mut rows = statement.query(params![
+        int(task.version),
+        task.state.as_str(),
+        task.attempt,
+        int(task.last_lease),
+        task.lease.as_ref().map(to_json),
+        task.ended_by.map(int),
+        task.assigned.as_ref().map(AsRef::<str>::as_ref),
+        task.direct.as_ref().map(to_json),
+        task.started_ms.map(int),
+        int(task.updated_ms),
+        task.outcome.as_ref().map(|o| o.state.as_str()),
+        error.map(to_json),
+        task.not_before_ms.map(int),
+        task.spec.id.as_str(),
+        int(expected),
+        unless_default(&task.talk),
+    ])?;
     match rows.next()? {
         Some(row) => Ok(Some(row.get(0)?)),
         None => Ok(None),

@@ -246,11 +246,11 @@ fn a_history_is_read_from_its_index_alone() {
     let sql = format!("EXPLAIN QUERY PLAN {}", lists::HISTORY);
     let connection = subject.reading();
     let mut statement = connection.prepare(&sql).unwrap();
-    let steps = statement.query_map(rusqlite::params!["t", 0, 9], |row| row.get(3));
+    let steps = statement.query_map(rusqlite::params![1, 0, 9], |row| row.get(3));
     let steps: Vec<String> = steps.unwrap().map(Result::unwrap).collect();
     assert_eq!(steps.len(), 1, "no sorting: {steps:?}");
     assert!(
-        steps[0].contains("events_by_task (task=? AND seq>?)"),
+        steps[0].contains("events_by_task (task_n=? AND rowid>?)"),
         "{steps:?}"
     );
 }
@@ -288,14 +288,14 @@ async fn what_ended_long_ago_leaves_in_portions_and_commits_go_on_between_them()
     waits.updated_ms = 5;
     let kept = [put(waits), put(ended_at("young", 2_000))];
     let first = batch(writes.chain(kept).collect());
-    writer.commit(0, 1, first).await.unwrap();
+    writer.commit(0, 1, vec![first]).await.unwrap();
 
     let (before, mut number) = (Now(2_000), 1);
     let mut portions = Vec::new();
     while portions.last() != Some(&0) {
         number += 1;
         let beside = batch(vec![put(pending_task(&format!("beside{number}")))]);
-        writer.commit(0, number, beside).await.unwrap();
+        writer.commit(0, number, vec![beside]).await.unwrap();
         portions.push(writer.drop_ended(before).await.unwrap());
         assert_eq!(
             writer.progress().borrow().durable,
@@ -322,7 +322,7 @@ async fn what_ended_long_ago_leaves_in_portions_and_commits_go_on_between_them()
     let key = ended_at("old0", 0).spec.idempotency_key.clone();
     let again = task("again", |spec| spec.idempotency_key = key);
     writer
-        .commit(0, number + 1, batch(vec![put(again)]))
+        .commit(0, number + 1, vec![batch(vec![put(again)])])
         .await
         .unwrap();
     let mut progress = writer.progress();
@@ -406,7 +406,7 @@ async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away
     let mut progress = writer.progress();
     for n in 1..=200 {
         let write = batch(vec![put(pending_task(&format!("t{n}")))]);
-        writer.commit(0, n, write).await.unwrap();
+        writer.commit(0, n, vec![write]).await.unwrap();
     }
     progress.wait_for(|p| p.durable == 200).await.unwrap();
     let fsyncs = writer
@@ -417,11 +417,11 @@ async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away
 
     // t1 exists: the batch conflicts, and what was decided after it goes with it.
     writer
-        .commit(0, 201, batch(vec![put(pending_task("t1"))]))
+        .commit(0, 201, vec![batch(vec![put(pending_task("t1"))])])
         .await
         .unwrap();
     writer
-        .commit(0, 202, batch(vec![put(pending_task("lost"))]))
+        .commit(0, 202, vec![batch(vec![put(pending_task("lost"))])])
         .await
         .unwrap();
     progress
@@ -429,7 +429,7 @@ async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away
         .await
         .unwrap();
     writer
-        .commit(1, 203, batch(vec![put(pending_task("kept"))]))
+        .commit(1, 203, vec![batch(vec![put(pending_task("kept"))])])
         .await
         .unwrap();
     progress.wait_for(|p| p.durable == 203).await.unwrap();

@@ -9,12 +9,13 @@ use seamesh_registry_core::store::Batch;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::StoreError;
-use super::database::{AccessWrite, Database};
+use super::access::AccessWrite;
+use super::database::Database;
 
 /// Jobs that wait for the writer. The driver pauses at a full queue, and with it every producer behind it.
 const MAX_QUEUED_JOBS: usize = 1_024;
 
-/// Jobs in one transaction. At some 50 us each, a transaction of this size takes about as long as a slow fsync.
+/// Jobs in one transaction: with the driver's bound on commits under way, all that can wait.
 const MAX_GROUP: usize = 512;
 
 /// How far the writer came.
@@ -41,10 +42,11 @@ pub(crate) struct WriterCounters {
 }
 
 enum Job {
-    Batch {
+    Batches {
         epoch: u64,
-        number: u64,
-        batch: Batch,
+        /// Number of the last of them.
+        last: u64,
+        batches: Vec<Batch>,
     },
     Access {
         write: Box<AccessWrite>,
@@ -94,20 +96,21 @@ impl Writer {
         Ok((writer, handle))
     }
 
-    /// Queues a batch of the core. `number` grows by one from batch to batch; [`Progress`] tells what became of it.
+    /// Queues batches of the core, which share a transaction; the last has number `last`. Numbers grow by one from batch
+    /// to batch; [`Progress`] tells what became of them.
     ///
     /// # Errors
     /// [`StoreError::Closed`].
     pub(crate) async fn commit(
         &self,
         epoch: u64,
-        number: u64,
-        batch: Batch,
+        last: u64,
+        batches: Vec<Batch>,
     ) -> Result<(), StoreError> {
-        let job = Job::Batch {
+        let job = Job::Batches {
             epoch,
-            number,
-            batch,
+            last,
+            batches,
         };
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
     }
@@ -182,15 +185,15 @@ impl WriterThread {
     fn write(&mut self, group: &mut Vec<Job>) {
         let failed_epoch = self.report.borrow().failed_epoch;
         group.retain(|job| match job {
-            Job::Batch { epoch, .. } => failed_epoch != Some(*epoch),
+            Job::Batches { epoch, .. } => failed_epoch != Some(*epoch),
             _ => true,
         });
         if group.is_empty() {
             return;
         }
-        let batches = group.iter().filter_map(|job| match job {
-            Job::Batch { batch, .. } => Some(batch),
-            _ => None,
+        let batches = group.iter().flat_map(|job| match job {
+            Job::Batches { batches, .. } => batches.as_slice(),
+            _ => &[],
         });
         let access = group.iter().filter_map(|job| match job {
             Job::Access { write, .. } => Some(&**write),
@@ -201,7 +204,11 @@ impl WriterThread {
             tracing::error!(%error, jobs = group.len(), "the store did not commit");
             StoreError::Failed(error.to_string())
         });
-        self.count(group.len(), result.is_ok());
+        let commits = group.iter().map(|job| match job {
+            Job::Batches { batches, .. } => batches.len(),
+            _ => 1,
+        });
+        self.count(commits.sum(), result.is_ok());
         self.finish(group, &result);
     }
 
@@ -215,10 +222,10 @@ impl WriterThread {
         }
     }
 
-    fn count(&self, jobs: usize, done: bool) {
+    fn count(&self, commits: usize, done: bool) {
         if done {
             self.counters.fsyncs.fetch_add(1, Relaxed);
-            self.counters.commits.fetch_add(jobs as u64, Relaxed);
+            self.counters.commits.fetch_add(commits as u64, Relaxed);
         } else {
             self.counters.failures.fetch_add(1, Relaxed);
         }
@@ -229,7 +236,11 @@ impl WriterThread {
         let mut last = None;
         for job in group.drain(..) {
             match job {
-                Job::Batch { epoch, number, .. } => last = Some((epoch, number)),
+                Job::Batches {
+                    epoch,
+                    last: number,
+                    ..
+                } => last = Some((epoch, number)),
                 // Who no longer waits is not told.
                 Job::Access { done, .. } => drop(done.send(result.clone())),
                 // `run` took these.

@@ -156,17 +156,26 @@ async fn a_task_is_shown_in_its_tree_with_its_reason_and_its_history() -> Checke
     let ended = mesh.admin().wait(&root, CAP).await?;
     assert_eq!(ended.state, TaskState::Completed, "{}", ended.error);
     let shown = stdout(&run(&mesh, &["tasks", "show", root.as_str()]).await?);
-    let lines: Vec<&str> = shown.lines().collect();
-    for (line, parts) in [
-        (lines[0], ["lead  you -> lead", "completed", "◀ this task"]),
-        (lines[1], ["├─ add  lead -> worker", "direct", "completed"]),
-        (
-            lines[2],
-            ["├─ add  lead -> worker", "failed", "bad_arguments"],
-        ),
-        (lines[3], ["└─ hold  lead -> worker", "queue", "completed"]),
+    let mut tree = shown.lines().take(4);
+    let first = tree.next().unwrap_or_default();
+    assert!(
+        first.starts_with("lead  you -> lead") && first.ends_with("◀ this task"),
+        "{shown}"
+    );
+    // What was asked for within one millisecond stands in any order.
+    let below: Vec<&str> = tree.collect();
+    let marks: Vec<String> = below
+        .iter()
+        .map(|line| line.chars().take(2).collect())
+        .collect();
+    assert_eq!(marks, ["├─", "├─", "└─"], "{shown}");
+    for parts in [
+        ["add  lead -> worker", "direct", "completed"],
+        ["add  lead -> worker", "failed", "bad_arguments"],
+        ["hold  lead -> worker", "queue", "completed"],
     ] {
-        assert!(parts.iter().all(|part| line.contains(part)), "{shown}");
+        let is_it = |line: &&str| parts.iter().all(|part| line.contains(part));
+        assert!(below.iter().any(is_it), "{shown}");
     }
     let data = run(&mesh, &["tasks", "show", &held, "--json"]).await?;
     let data: Value = serde_json::from_str(&stdout(&data))?;
@@ -178,7 +187,7 @@ async fn a_task_is_shown_in_its_tree_with_its_reason_and_its_history() -> Checke
     );
     let children = data["tree"][0]["children"].as_array().unwrap();
     let asked = children.iter().map(|child| child["asked"] == true);
-    assert_eq!(asked.collect::<Vec<_>>(), [false, false, true]);
+    assert_eq!(asked.filter(|is_it| *is_it).count(), 1);
     assert_eq!(data["history"][0]["what"], "pending");
     Ok(())
 }

@@ -439,7 +439,7 @@ mod tests {
             core: Core::new(Config { seed: [7; 32] }, loaded, clock.now()),
             clock,
             writer: writer.clone(),
-            reader: Reader::new(&path),
+            reader: writer.reader(&path),
             sockets: Arc::default(),
             devices: Arc::new(Devices::new(&[])),
             metrics: Arc::default(),

@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::options::{Options, Ready, RunError};
 use crate::session::Sessions;
 use crate::sockets::Sockets;
-use crate::store::{Database, OpenError, Reader, Writer, keep_sweeping};
+use crate::store::{Database, OpenError, Writer, keep_sweeping};
 use crate::token::TokenSigner;
 use crate::{key_file, secret};
 
@@ -114,7 +114,7 @@ fn assemble(
     let (writer, writer_thread) = Writer::start(database)?;
     let devices = Arc::new(Devices::new(&loaded.newcomers));
     let (sockets, metrics) = (Arc::new(Sockets::default()), Arc::new(Metrics::default()));
-    let reader = Reader::new(&path);
+    let reader = writer.reader(&path);
     let seed = secret::random_bytes().map_err(DataDirError::Random)?;
     let (core, driver) = driver::start(Parts {
         core: Core::new(Config { seed }, loaded, clock.now()),

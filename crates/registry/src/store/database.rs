@@ -1,7 +1,7 @@
 //! One writing connection: loads what lives, commits batches.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,6 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::access::{self, AccessWrite};
+use super::disk::Disk;
 use super::rows::{
     INSERT_TASK, Json, TASK_COLUMNS, UPDATE_TASK, insert_task, int, read_task, to_json, update_task,
 };
@@ -50,9 +51,6 @@ pub(crate) enum CommitError {
     /// SQLite cannot write: a full disk, a broken one.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// A file cannot be brought to disk.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
 }
 
 /// The database's writing connection.
@@ -60,15 +58,14 @@ pub(crate) struct Database {
     connection: Connection,
     last_seq: u64,
     pruned_to: u64,
-    /// Files and directories that may not be on disk yet.
-    unsynced: Vec<PathBuf>,
+    disk: Option<Disk>,
 }
 
 impl Database {
     /// Opens or makes the database file (mode 0600). `max_bytes` bounds its size; a commit that would pass it fails.
     ///
-    /// A new file is not yet on disk when this returns: nothing is in it that anybody was told of. The first commit
-    /// waits for it, and for `companions`, files that were made beside it.
+    /// A new file is not yet on disk when this returns: nothing is in it that anybody was told of. [`Disk`] brings it
+    /// there with what is committed, and before that `companions`, files that were made beside it.
     ///
     /// # Errors
     /// [`OpenError`].
@@ -93,9 +90,10 @@ impl Database {
             connection.pragma_update(None, "journal_mode", "MEMORY")?;
         }
         schema::prepare(&mut connection)?;
-        // Write-ahead log: readers never wait for the writer; FULL: a commit is on disk when it returns.
+        // Write-ahead log: readers never wait for the writer. NORMAL: a commit is in the log when it returns, and on disk
+        // when `Disk` says so; SQLite itself syncs around checkpoints.
         connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "FULL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
         if let Some(bytes) = max_bytes {
             let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
@@ -103,15 +101,11 @@ impl Database {
             connection.pragma_update(None, "max_page_count", pages)?;
         }
         let (first, last) = lists::event_bounds(&connection)?.unwrap_or((1, 0));
-        let mut unsynced = companions;
-        unsynced.push(path.to_owned());
-        // A new name is on disk only once its directory is.
-        unsynced.extend(path.parent().map(Path::to_owned));
         Ok(Self {
             connection,
             last_seq: last,
             pruned_to: first.saturating_sub(1),
-            unsynced,
+            disk: Some(Disk::new(path, companions)?),
         })
     }
 
@@ -120,7 +114,12 @@ impl Database {
         self.last_seq
     }
 
-    /// Commits groups of writes in one transaction, with one fsync: all of them or none.
+    /// What brings commits to disk: whoever commits takes it, once.
+    pub(super) fn take_disk(&mut self) -> Option<Disk> {
+        self.disk.take()
+    }
+
+    /// Commits groups of writes in one transaction: all of them or none. They are durable once [`Disk`] has synced.
     ///
     /// # Errors
     /// [`CommitError`].
@@ -129,10 +128,6 @@ impl Database {
         batches: impl IntoIterator<Item = &'a Batch>,
         access: impl IntoIterator<Item = &'a AccessWrite>,
     ) -> Result<(), CommitError> {
-        while let Some(path) = self.unsynced.last() {
-            File::open(path)?.sync_all()?;
-            self.unsynced.pop();
-        }
         let transaction = self.connection.transaction()?;
         let mut seq = self.last_seq;
         for batch in batches {

@@ -1,10 +1,12 @@
 //! The store: one SQLite file, one writing thread with group commit, a few reading connections.
 //!
-//! Commits go through a bounded queue to the writer, which takes all that wait, writes them in one transaction and
-//! thereby pays one fsync for all of them. Reads run on their own connections and see what is committed.
+//! Commits go through a bounded queue to the writer, which takes all that wait and writes them in one transaction. One
+//! fsync of another thread makes them durable while the writer writes the next. Reads run on their own connections, and
+//! tell what they saw once it is durable.
 
 mod access;
 mod database;
+mod disk;
 mod lists;
 mod reader;
 mod retention;

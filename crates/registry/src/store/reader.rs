@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 
 use super::StoreError;
 use super::database;
+use super::disk::Settling;
 use super::lists::{self, EventRow, Page};
 
 /// Reads at once. More would only wait for the same disk; the rest queue up in order.
@@ -22,7 +23,7 @@ const STATEMENT_CACHE: usize = 64;
 /// Milliseconds a read waits for a lock. Readers of a write-ahead log wait only while it is being recovered.
 const BUSY_TIMEOUT_MS: u64 = 5_000;
 
-/// Reads what is committed, off the runtime's thread.
+/// Reads what is durable, off the runtime's thread.
 #[derive(Clone)]
 pub(crate) struct Reader {
     shared: Arc<Shared>,
@@ -30,16 +31,19 @@ pub(crate) struct Reader {
 
 struct Shared {
     path: PathBuf,
+    settling: Settling,
     idle: Mutex<Vec<Connection>>,
     permits: Semaphore,
 }
 
 impl Reader {
-    /// A reader of a database file that exists. Connections are opened when they are first needed.
-    pub(crate) fn new(path: &Path) -> Self {
+    /// A reader of a database file that exists, and that nobody writes but the writer with this `settling`. Connections
+    /// are opened when they are first needed.
+    pub(super) fn new(path: &Path, settling: Settling) -> Self {
         Self {
             shared: Arc::new(Shared {
                 path: path.to_owned(),
+                settling,
                 idle: Mutex::new(Vec::new()),
                 permits: Semaphore::new(MAX_READS),
             }),
@@ -151,7 +155,9 @@ impl Reader {
             }
             result
         };
-        match tokio::task::spawn_blocking(work).await {
+        let read = tokio::task::spawn_blocking(work).await;
+        self.shared.settling.settled().await;
+        match read {
             Ok(result) => result.map_err(|error| {
                 tracing::error!(%error, "a read of the store failed");
                 StoreError::Failed(error.to_string())

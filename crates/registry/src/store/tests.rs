@@ -12,7 +12,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::database::{CommitError, Database};
-use super::{Reader, Writer, lists};
+use super::{Writer, lists};
 
 struct SqliteSubject {
     directory: TempDir,
@@ -297,17 +297,14 @@ async fn what_ended_long_ago_leaves_in_portions_and_commits_go_on_between_them()
         let beside = batch(vec![put(pending_task(&format!("beside{number}")))]);
         writer.commit(0, number, vec![beside]).await.unwrap();
         portions.push(writer.drop_ended(before).await.unwrap());
-        assert_eq!(
-            writer.progress().borrow().durable,
-            number,
-            "the commit went first"
-        );
+        let mut progress = writer.progress();
+        progress.wait_for(|p| p.durable == number).await.unwrap();
     }
     assert_eq!(
         portions,
         [super::retention::PORTION, super::retention::PORTION, 10, 0]
     );
-    let reader = Reader::new(&path);
+    let reader = writer.reader(&path);
     let asked = ["old0", "old500", "waits", "young"].map(|id| id.parse().unwrap());
     let found = reader.find(asked.to_vec(), None).await.unwrap();
     let found: Vec<_> = found.iter().map(|t| t.spec.id.as_str()).collect();
@@ -434,7 +431,11 @@ async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away
         .unwrap();
     progress.wait_for(|p| p.durable == 203).await.unwrap();
     let asked = ["t200", "lost", "kept"].map(|id| id.parse().unwrap());
-    let found = Reader::new(&path).find(asked.to_vec(), None).await.unwrap();
+    let found = writer
+        .reader(&path)
+        .find(asked.to_vec(), None)
+        .await
+        .unwrap();
     let found: Vec<_> = found.iter().map(|t| t.spec.id.as_str()).collect();
     assert_eq!(found, ["t200", "kept"]);
     drop((writer, progress));

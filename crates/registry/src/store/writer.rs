@@ -1,7 +1,10 @@
-//! The writing thread: takes everything that waits, writes it in one transaction, says how far it came.
+//! Two threads: one takes everything that waits and writes it in one transaction, the other brings it to disk and says
+//! how far they came. While one transaction is brought to disk the next is written, and no third is begun.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::mpsc as std_mpsc;
 use std::thread::JoinHandle;
 
 use seamesh_proto::Now;
@@ -11,6 +14,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::StoreError;
 use super::access::AccessWrite;
 use super::database::Database;
+use super::disk::{Disk, Settling};
+use super::reader::Reader;
 
 /// Jobs that wait for the writer. The driver pauses at a full queue, and with it every producer behind it.
 const MAX_QUEUED_JOBS: usize = 1_024;
@@ -66,34 +71,54 @@ pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
     progress: watch::Receiver<Progress>,
     counters: Arc<WriterCounters>,
+    settling: Settling,
 }
 
 impl Writer {
-    /// Starts the thread. It ends with [`Self::close`], or once every clone of the writer is dropped.
+    /// Starts the threads. They end with [`Self::close`], or once every clone of the writer is dropped; the handle is
+    /// that of the last to end.
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(crate) fn start(database: Database) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(crate) fn start(mut database: Database) -> std::io::Result<(Self, JoinHandle<()>)> {
         let (jobs, queue) = mpsc::channel(MAX_QUEUED_JOBS);
         let (report, progress) = watch::channel(Progress {
             last_seq: database.last_seq(),
             ..Progress::default()
         });
         let counters = Arc::new(WriterCounters::default());
-        let thread = WriterThread {
+        let settling = Settling::default();
+        let disk = database.take_disk();
+        // Nothing is kept in it: who hands over waits until the transaction before is on disk.
+        let (hand_over, committed) = std_mpsc::sync_channel(0);
+        let writing = WriterThread {
             database,
+            failed_epoch: None,
+            progress: progress.clone(),
+            settling: settling.clone(),
+            hand_over,
+        };
+        let syncing = SyncThread {
+            disk,
             report,
             counters: counters.clone(),
+            settling: settling.clone(),
         };
-        let handle = std::thread::Builder::new()
-            .name("registry-store".to_owned())
-            .spawn(move || thread.run(queue))?;
+        let thread = |name: &str| std::thread::Builder::new().name(name.to_owned());
+        thread("registry-store").spawn(move || writing.run(queue))?;
+        let handle = thread("registry-sync").spawn(move || syncing.run(&committed))?;
         let writer = Self {
             jobs,
             progress,
             counters,
+            settling,
         };
         Ok((writer, handle))
+    }
+
+    /// A reader of the same database, whose file is at `path`.
+    pub(crate) fn reader(&self, path: &Path) -> Reader {
+        Reader::new(path, self.settling.clone())
     }
 
     /// Queues batches of the core, which share a transaction; the last has number `last`. Numbers grow by one from batch
@@ -155,10 +180,22 @@ impl Writer {
     }
 }
 
+/// A transaction that was written, or could not be.
+struct Committed {
+    number: u64,
+    group: Vec<Job>,
+    /// Number of its last event.
+    last_seq: u64,
+    result: Result<(), StoreError>,
+}
+
 struct WriterThread {
     database: Database,
-    report: watch::Sender<Progress>,
-    counters: Arc<WriterCounters>,
+    /// The epoch in which a transaction failed here.
+    failed_epoch: Option<u64>,
+    progress: watch::Receiver<Progress>,
+    settling: Settling,
+    hand_over: std_mpsc::SyncSender<Committed>,
 }
 
 impl WriterThread {
@@ -174,7 +211,7 @@ impl WriterThread {
                 .extract_if(.., |job| matches!(job, Job::DropEnded { .. }))
                 .collect();
             // Somebody waits for a commit: it goes first.
-            self.write(&mut group);
+            self.write(std::mem::take(&mut group));
             self.drop_ended(drops);
             if closed.is_some() {
                 return;
@@ -182,15 +219,16 @@ impl WriterThread {
         }
     }
 
-    fn write(&mut self, group: &mut Vec<Job>) {
-        let failed_epoch = self.report.borrow().failed_epoch;
+    fn write(&mut self, mut group: Vec<Job>) {
+        let failed = [self.failed_epoch, self.progress.borrow().failed_epoch];
         group.retain(|job| match job {
-            Job::Batches { epoch, .. } => failed_epoch != Some(*epoch),
+            Job::Batches { epoch, .. } => !failed.contains(&Some(*epoch)),
             _ => true,
         });
         if group.is_empty() {
             return;
         }
+        let number = self.settling.begin();
         let batches = group.iter().flat_map(|job| match job {
             Job::Batches { batches, .. } => batches.as_slice(),
             _ => &[],
@@ -204,12 +242,17 @@ impl WriterThread {
             tracing::error!(%error, jobs = group.len(), "the store did not commit");
             StoreError::Failed(error.to_string())
         });
-        let commits = group.iter().map(|job| match job {
-            Job::Batches { batches, .. } => batches.len(),
-            _ => 1,
-        });
-        self.count(commits.sum(), result.is_ok());
-        self.finish(group, &result);
+        if result.is_err() {
+            self.failed_epoch = last_batch(&group).map(|(epoch, _)| epoch);
+        }
+        let committed = Committed {
+            number,
+            group,
+            last_seq: self.database.last_seq(),
+            result,
+        };
+        // The other thread ends after this one; if it panicked, who waits is told so by the dropped jobs.
+        drop(self.hand_over.send(committed));
     }
 
     fn drop_ended(&mut self, jobs: Vec<Job>) {
@@ -221,42 +264,79 @@ impl WriterThread {
             }
         }
     }
+}
 
-    fn count(&self, commits: usize, done: bool) {
-        if done {
+struct SyncThread {
+    disk: Option<Disk>,
+    report: watch::Sender<Progress>,
+    counters: Arc<WriterCounters>,
+    settling: Settling,
+}
+
+impl SyncThread {
+    fn run(mut self, committed: &std_mpsc::Receiver<Committed>) {
+        while let Ok(mut one) = committed.recv() {
+            if one.result.is_ok() {
+                one.result = self.sync();
+            }
+            self.count(&one);
+            self.settling.settle(one.number);
+            self.tell(one);
+        }
+    }
+
+    fn sync(&mut self) -> Result<(), StoreError> {
+        let Some(disk) = &mut self.disk else {
+            return Ok(());
+        };
+        disk.sync().map_err(|error| {
+            tracing::error!(%error, "the store did not reach the disk");
+            StoreError::Failed(error.to_string())
+        })
+    }
+
+    fn count(&self, committed: &Committed) {
+        let commits = committed.group.iter().map(|job| match job {
+            Job::Batches { batches, .. } => batches.len(),
+            _ => 1,
+        });
+        if committed.result.is_ok() {
             self.counters.fsyncs.fetch_add(1, Relaxed);
+            let commits: usize = commits.sum();
             self.counters.commits.fetch_add(commits as u64, Relaxed);
         } else {
             self.counters.failures.fetch_add(1, Relaxed);
         }
     }
 
-    /// Tells everybody who waits, and leaves the group empty.
-    fn finish(&mut self, group: &mut Vec<Job>, result: &Result<(), StoreError>) {
-        let mut last = None;
-        for job in group.drain(..) {
-            match job {
-                Job::Batches {
-                    epoch,
-                    last: number,
-                    ..
-                } => last = Some((epoch, number)),
+    /// Tells everybody who waits.
+    fn tell(&mut self, committed: Committed) {
+        let last = last_batch(&committed.group);
+        for job in committed.group {
+            if let Job::Access { done, .. } = job {
                 // Who no longer waits is not told.
-                Job::Access { done, .. } => drop(done.send(result.clone())),
-                // `run` took these.
-                Job::Close | Job::DropEnded { .. } => {}
+                drop(done.send(committed.result.clone()));
             }
         }
         let Some((epoch, number)) = last else {
             return;
         };
-        let last_seq = self.database.last_seq();
-        self.report.send_modify(|progress| match result {
-            Ok(()) => {
+        self.report.send_modify(|progress| {
+            // What was written while the transaction before it failed stands in the file: the core loads it from there.
+            if committed.result.is_ok() && progress.failed_epoch != Some(epoch) {
                 progress.durable = number;
-                progress.last_seq = last_seq;
+                progress.last_seq = committed.last_seq;
+            } else {
+                progress.failed_epoch = Some(epoch);
             }
-            Err(_) => progress.failed_epoch = Some(epoch),
         });
     }
+}
+
+/// Epoch and number of the last batch of a group.
+fn last_batch(group: &[Job]) -> Option<(u64, u64)> {
+    group.iter().rev().find_map(|job| match job {
+        Job::Batches { epoch, last, .. } => Some((*epoch, *last)),
+        _ => None,
+    })
 }

@@ -89,6 +89,34 @@ def test_a_mesh_tells_every_hop() -> None:
     asyncio.run(scenario())
 
 
+def test_a_skill_knows_the_span_of_its_run_and_what_it_asks_for_stands_under_it() -> None:
+    spans: dict[str, str | None] = {}
+    asker, helper = Agent("asker"), Agent("helper")
+
+    @asker.skill
+    async def plan(ctx: Context, span: str | None = None) -> None:
+        spans["plan"] = ctx.traceparent
+        await ctx.delegate("help", traceparent=span)
+
+    @helper.skill
+    async def help(ctx: Context) -> None:
+        spans["help"] = ctx.traceparent
+
+    async def scenario() -> None:
+        given = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+        async with FakeMesh(asker, helper) as mesh:
+            await mesh.call("plan")
+            first, second = mesh.tasks
+            assert (first.traceparent, first.run_traceparent) == (None, spans["plan"])
+            assert (second.traceparent, second.run_traceparent) == (spans["plan"], spans["help"])
+            assert first.run_traceparent[:36] == second.run_traceparent[:36]
+            await mesh.call("plan", span=given)
+            assert mesh.tasks[3].traceparent == given
+            assert str(spans["help"])[:36] == given[:36]
+
+    asyncio.run(scenario())
+
+
 def test_errors_come_as_they_come_in_a_mesh() -> None:
     agent = Agent("bad")
 

@@ -20,3 +20,4 @@ mod python;
 mod queue;
 mod seams;
 mod talk;
+mod traces;

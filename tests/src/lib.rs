@@ -1,12 +1,14 @@
 //! What the end-to-end tests share: agents whose doings a test can watch, and clients that speak a channel themselves.
 
 mod checked;
+mod collector;
 mod member;
 mod old_client;
 mod probe;
 mod signaling_peer;
 
 pub use checked::{Checked, Failure};
+pub use collector::{Collector, Span};
 pub use member::{CAP, Member, in_time};
 pub use old_client::OldClient;
 pub use probe::Probe;

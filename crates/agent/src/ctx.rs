@@ -13,7 +13,9 @@ use seamesh_proto::limits::{
 };
 use seamesh_proto::link::MeshMessage;
 use seamesh_proto::talk::{ArtifactPart, Progress};
-use seamesh_proto::{AgentId, AgentRecord, Code, Health, Path, Payload, PeerId, Raw, TaskId};
+use seamesh_proto::{
+    AgentId, AgentRecord, Code, Health, Path, Payload, PeerId, Raw, TaskId, TraceContext,
+};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -225,6 +227,11 @@ impl Ctx {
     /// How the task came.
     pub fn path(&self) -> Path {
         self.task.path
+    }
+
+    /// The span of this run (W3C Trace Context): the parent of the spans that the skill makes by itself.
+    pub fn traceparent(&self) -> Option<TraceContext> {
+        self.task.run_traceparent
     }
 
     /// When nobody waits for the answer any more.

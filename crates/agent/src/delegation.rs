@@ -8,7 +8,7 @@ use std::time::Duration;
 use seamesh_proto::ipc::{Request, Response, Via};
 use seamesh_proto::limits::{DEFAULT_REQUEST_TIMEOUT_MS, MAX_PAYLOAD_BYTES};
 use seamesh_proto::talk::{Listens, Progress, Question};
-use seamesh_proto::{AgentId, Code, Path, Payload, TaskId};
+use seamesh_proto::{AgentId, Code, Path, Payload, TaskId, TraceContext};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -71,6 +71,7 @@ impl Delegation {
                 wait: true,
                 via: Via::Auto,
                 parent,
+                traceparent: None,
                 listens: Listens::default(),
             });
         Self {
@@ -104,6 +105,11 @@ impl Delegation {
     /// Only directly, or only through the durable queue; otherwise directly when linked, else through the queue.
     pub fn via(self, via: Via) -> Self {
         self.change(|request| request.via = via)
+    }
+
+    /// Puts the work under a span of your own tracing (W3C Trace Context). Otherwise: under the run at hand.
+    pub fn traceparent(self, span: TraceContext) -> Self {
+        self.change(|request| request.traceparent = Some(span))
     }
 
     /// Answers the skill's questions. Without it the questions of work that a skill delegates go to that skill's own

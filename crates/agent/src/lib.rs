@@ -46,7 +46,7 @@ pub use error::{AgentError, MeshError, SkillError};
 pub use seamesh_proto as proto;
 pub use seamesh_proto::ipc::{Message, Via};
 pub use seamesh_proto::talk::{Progress, Question};
-pub use seamesh_proto::{AgentId, AgentRecord, Code, Path, PeerId, TaskId};
+pub use seamesh_proto::{AgentId, AgentRecord, Code, Path, PeerId, TaskId, TraceContext};
 pub use stream::{Artifact, Part, Stream};
 
 /// Names the sidecar's socket; `seamesh run` sets it.

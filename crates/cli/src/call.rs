@@ -9,8 +9,8 @@ use seamesh_client::Registry;
 use seamesh_proto::limits::{
     DEFAULT_MAX_ATTEMPTS, MAX_ATTEMPTS, MAX_HTTP_BODY_BYTES, MAX_PRIORITY, MAX_TTL_S,
 };
-use seamesh_proto::task::SubmitTask;
-use seamesh_proto::{AgentId, Code, Payload, Task, TaskError, TaskId};
+use seamesh_proto::task::{Lineage, SubmitTask};
+use seamesh_proto::{AgentId, Code, Payload, Task, TaskError, TaskId, TraceContext};
 use serde_json::Value;
 
 use crate::access::Access;
@@ -51,6 +51,9 @@ pub(crate) struct CallArgs {
     /// Names this call: the same key again, with the same skill, agent and arguments, is the same task.
     #[arg(long, value_name = "KEY")]
     idempotency_key: Option<String>,
+    /// The span that asks (W3C Trace Context): the task goes on in its trace.
+    #[arg(long, env = "TRACEPARENT", value_name = "TRACEPARENT")]
+    traceparent: Option<TraceContext>,
     /// Times it may be handed out.
     #[arg(long, default_value_t = DEFAULT_MAX_ATTEMPTS, value_name = "N",
         value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_ATTEMPTS)))]
@@ -83,6 +86,10 @@ pub(crate) async fn run(args: CallArgs) -> Result<()> {
         deadline_ms: args.deadline.map(|s| s * 1000),
         idempotency_key: args.idempotency_key,
         max_attempts: args.max_attempts,
+        lineage: Lineage {
+            traceparent: args.traceparent,
+            ..Lineage::default()
+        },
         ..SubmitTask::default()
     };
     let registry = args.access.registry()?;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use seamesh_registry::{IceSettings, KEEP_ENDED_DAYS, Options, TurnSettings};
+use seamesh_registry::{IceSettings, KEEP_ENDED_DAYS, Options, OtlpSettings, TurnSettings};
 
 use crate::{data, serving};
 
@@ -37,6 +37,10 @@ pub(crate) struct RegistryArgs {
     #[arg(long, env = "SEAMESH_KEEP_ENDED", default_value_t = KEEP_ENDED_DAYS, value_name = "DAYS",
         value_parser = clap::value_parser!(u64).range(1..))]
     keep_ended: u64,
+    /// Collector of traces (OTLP over HTTP), such as http://127.0.0.1:4318: each tree of tasks is told as one trace.
+    /// Headers, and the secrets in them, are taken from OTEL_EXPORTER_OTLP_HEADERS.
+    #[arg(long, env = "SEAMESH_OTLP", value_name = "URL")]
+    otlp: Option<String>,
     /// STUN server told to sidecars, `stun:host:port`; may be repeated.
     #[arg(long, env = "SEAMESH_STUN", value_name = "URL", value_delimiter = ',')]
     stun: Vec<String>,
@@ -77,6 +81,10 @@ pub(crate) fn run(args: RegistryArgs) -> Result<()> {
             turn,
         },
         keep_ended: Options::days(args.keep_ended),
+        otlp: args.otlp.map(|url| OtlpSettings {
+            url,
+            headers: std::env::var("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default(),
+        }),
         ..Options::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

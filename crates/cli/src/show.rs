@@ -6,7 +6,7 @@ use seamesh_client::{ClientError, Registry};
 use seamesh_proto::events::{EventRecord, MeshEvent};
 use seamesh_proto::limits::MAX_PAGE;
 use seamesh_proto::rest::{HistoryQuery, TaskQuery};
-use seamesh_proto::{Code, Task, TaskId, TaskState};
+use seamesh_proto::{Code, Task, TaskId, TaskState, TraceContext};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -105,6 +105,8 @@ impl Shown {
         }
         lines.push(String::new());
         lines.push(format!("task       {}", task.id));
+        let trace = TraceContext::of_task(&task.id, &task.lineage);
+        lines.push(format!("trace      {}", trace.trace_id()));
         // An older registry gives none.
         if let Some(reason) = &task.reason {
             lines.push(format!("reason     {}", plain(reason, MAX_VALUE_CHARS)));

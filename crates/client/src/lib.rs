@@ -20,7 +20,7 @@ mod url;
 pub use calls::WAIT_SLICE_MS;
 pub use error::ClientError;
 pub use events::Events;
-pub use registry::{Credential, Registry};
+pub use registry::{Credential, Registry, http_builder};
 pub use signal::{Incoming, SignalReceiver, SignalSender, SignalSocket};
 pub use tls::install_crypto;
 pub use url::{RegistryUrl, UrlError};

@@ -70,18 +70,30 @@ impl fmt::Debug for Registry {
     }
 }
 
+/// An HTTP client as every process of the mesh uses it, also towards others: no redirects, a bounded connect, one TLS.
+///
+/// # Errors
+/// [`ClientError::Tls`] with `is_tls` on a machine without usable certificates.
+pub fn http_builder(is_tls: bool) -> Result<reqwest::ClientBuilder, ClientError> {
+    Ok(builder(tls::client_config(is_tls)?))
+}
+
+fn builder(tls: ClientConfig) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .connect_timeout(Duration::from_secs(CONNECT_TIMEOUT_S))
+        .redirect(reqwest::redirect::Policy::none())
+        .tcp_nodelay(true)
+}
+
 impl Registry {
     /// A client of the registry at `url`. Opens no connection yet.
     ///
     /// # Errors
     /// [`ClientError::Tls`] when an `https` registry is asked for on a machine without usable certificates.
     pub fn new(url: RegistryUrl, credential: Credential) -> Result<Self, ClientError> {
-        let tls = tls::client_config(&url)?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls.clone())
-            .connect_timeout(Duration::from_secs(CONNECT_TIMEOUT_S))
-            .redirect(reqwest::redirect::Policy::none())
-            .tcp_nodelay(true)
+        let tls = tls::client_config(url.is_tls())?;
+        let http = builder(tls.clone())
             .build()
             .map_err(|e| ClientError::Tls(e.to_string()))?;
         let inner = Inner {

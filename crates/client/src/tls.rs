@@ -4,7 +4,6 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::ConfigVerifierExt;
 
 use crate::error::ClientError;
-use crate::url::RegistryUrl;
 
 /// Makes ring the process's crypto provider. Called by every constructor here; calling it again does nothing.
 pub fn install_crypto() {
@@ -14,11 +13,11 @@ pub fn install_crypto() {
     }
 }
 
-/// How to trust the registry: the machine's certificate store for `https`, nothing at all for `http` (reading the
-/// store costs tens of milliseconds).
-pub(crate) fn client_config(url: &RegistryUrl) -> Result<ClientConfig, ClientError> {
+/// How to trust a server: the machine's certificate store with TLS, nothing at all without (reading the store costs
+/// tens of milliseconds).
+pub(crate) fn client_config(is_tls: bool) -> Result<ClientConfig, ClientError> {
     install_crypto();
-    if url.is_tls() {
+    if is_tls {
         return ClientConfig::with_platform_verifier().map_err(|e| ClientError::Tls(e.to_string()));
     }
     Ok(ClientConfig::builder()

@@ -7,6 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::limits::MAX_ID_BYTES;
+use crate::now::Now;
 
 /// Why a text is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -122,9 +123,24 @@ id! {
     AgentId
 }
 id! {
-    /// Names a task, on the direct path and in the queue alike. Chosen by whoever submits, at random (128 bits);
-    /// the registry chooses one for submitters that bring none.
+    /// Names a task, on the direct path and in the queue alike. Chosen by whoever submits ([`TaskId::made`]); the
+    /// registry chooses one for submitters that bring none.
     TaskId
+}
+
+impl TaskId {
+    /// A UUID version 7 (RFC 9562, section 5.7): the time in milliseconds, then 74 random bits. Ids that grow with time
+    /// stand side by side in a store's index, so that a commit touches one page of it and not one for each task.
+    pub fn made(now: Now, random: u128) -> Self {
+        const RANDOM: u128 = 0x0fff_3fff_ffff_ffff_ffff;
+        const VERSION_AND_VARIANT: u128 = 0x7000_8000_0000_0000_0000;
+        let bits = u128::from(now.0) << 80 | random & RANDOM | VERSION_AND_VARIANT;
+        let mut text = format!("{bits:032x}");
+        for at in [20, 16, 12, 8] {
+            text.insert(at, '-');
+        }
+        Self(text.into())
+    }
 }
 
 /// The peer id that only the registry speaks under.

@@ -15,6 +15,7 @@ use crate::problem::{Code, Problem};
 use crate::signaling::PeerList;
 use crate::talk::{Listens, News, TaskInput};
 use crate::task::{Lineage, Outcome, Path};
+use crate::trace::TraceContext;
 
 messages! {
     /// What an agent says to its sidecar.
@@ -187,6 +188,9 @@ pub struct Request {
     /// The task whose handler asks, if one does: the sidecar puts the new task under it in the tree.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<TaskId>,
+    /// The span that asks, when the agent traces by itself; absent: that of the run that asks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceContext>,
     /// What the agent is there for until the response.
     #[serde(flatten)]
     pub listens: Listens,
@@ -317,6 +321,9 @@ pub struct TaskEvent {
     /// What its asker is there for. A question of queued work is answered by a person when the asker does not.
     #[serde(flatten)]
     pub listens: Listens,
+    /// The span of this run: what its handler does stands under it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_traceparent: Option<TraceContext>,
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,

@@ -39,6 +39,7 @@ pub mod routes;
 pub mod signaling;
 pub mod talk;
 pub mod task;
+pub mod trace;
 
 pub use agent::{AgentInfo, AgentProfile, AgentRecord, Capabilities, Health, SkillInfo};
 pub use ids::{AgentId, IdError, PeerId, TaskId};
@@ -47,6 +48,7 @@ pub use now::Now;
 pub use payload::{Payload, Raw};
 pub use problem::{Code, Fault, Problem, Retry};
 pub use task::{Outcome, Path, Task, TaskError, TaskState};
+pub use trace::TraceContext;
 
 /// Version of the native protocol on IPC, links and signaling. Raised only when an old peer would misunderstand.
 pub const PROTOCOL_VERSION: u32 = 1;

@@ -10,6 +10,7 @@ use crate::limits::{DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_S, MAX_PRIORITY};
 use crate::payload::Payload;
 use crate::problem::Code;
 use crate::talk::{Listens, Progress, Question};
+use crate::trace::TraceContext;
 
 /// Where a task stands. The last three are terminal and never change.
 #[derive(
@@ -138,6 +139,9 @@ pub struct Lineage {
     /// root; hops are missing where older producers took part.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub chain: Vec<Hop>,
+    /// The span that asked for it, in whose trace it stands. Absent: nobody named one, and a root begins a trace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceContext>,
 }
 
 /// A direct attempt that was made before the work came to the queue.
@@ -285,6 +289,9 @@ pub struct Task {
     /// Why it stands where it does, for a person: said when one task is asked for, absent in lists and events.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The span of its present or last run: said when one task is asked for or handed out, absent in lists and events.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_traceparent: Option<TraceContext>,
     /// Its place in the delegation tree.
     #[serde(flatten)]
     pub lineage: Lineage,

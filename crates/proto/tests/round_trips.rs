@@ -35,11 +35,19 @@ fn lineage() -> impl Strategy<Value = Lineage> {
     });
     let chain = prop::collection::vec(hop, 0..4);
     let ids = (prop::option::of(id()), prop::option::of(id()));
-    (ids, any::<u32>(), chain).prop_map(|((parent_id, root_id), depth, chain)| Lineage {
-        parent_id,
-        root_id,
-        depth,
-        chain,
+    let span = prop::option::of((1..=u128::MAX, 1..=u64::MAX, any::<u8>()));
+    (ids, any::<u32>(), chain, span).prop_map(|((parent_id, root_id), depth, chain, span)| {
+        let traceparent = span.map(|(trace, span, flags)| {
+            let text = format!("00-{trace:032x}-{span:016x}-{flags:02x}");
+            text.parse().expect("a traceparent")
+        });
+        Lineage {
+            parent_id,
+            root_id,
+            depth,
+            chain,
+            traceparent,
+        }
     })
 }
 
@@ -101,6 +109,7 @@ fn task() -> impl Strategy<Value = Task> {
             schema: None,
         }),
         reason: times.1.map(|_| "it waits".to_owned()),
+        run_traceparent: lineage.traceparent,
         lineage,
     })
 }
@@ -156,6 +165,7 @@ proptest! {
             wait,
             via: Via::Queue,
             parent,
+            traceparent: None,
             listens: Listens { stream: wait, answers: !wait },
         });
         let mut line = Vec::new();
@@ -176,6 +186,7 @@ proptest! {
             timeout_ms,
             lease: Some(timeout_ms),
             listens: Listens { stream: true, answers: true },
+            run_traceparent: lineage.traceparent,
             lineage,
         });
         let mut line = Vec::new();

@@ -78,6 +78,9 @@ pub fn pending_task(id: &str) -> StoredTask {
             root_id: Some("root".parse().unwrap()),
             depth: 2,
             chain: vec![hop("editor", "plan"), hop("librarian", "größe")],
+            traceparent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+                .parse()
+                .ok(),
         },
         path: Path::Queue,
         created_ms: 1_700_000_000_123,

@@ -58,7 +58,10 @@ impl Core {
         let started = direct.started_ms.clamp(oldest, self.now.0);
         let finished = direct.finished_ms.clamp(started, self.now.0);
         let agent = direct.target_agent_id.parse().ok();
-        let error = TaskError::new(direct.error_code.unwrap_or(Code::SkillFailed), direct.error);
+        // The answer had all of it; here it is for whoever looks the task up.
+        let mut error = direct.error;
+        error.truncate(error.floor_char_boundary(MAX_TEXT_BYTES));
+        let error = TaskError::new(direct.error_code.unwrap_or(Code::SkillFailed), error);
         let is_failed = direct.state != TaskState::Completed;
         let spec = TaskSpec {
             id: direct.task_id,
@@ -104,7 +107,6 @@ impl Core {
 fn is_fit(direct: &DirectTask) -> bool {
     direct.state.is_terminal()
         && direct.skill.len() <= MAX_SKILL_BYTES
-        && direct.error.len() <= MAX_TEXT_BYTES
         && direct.lineage.depth <= MAX_DEPTH
         && is_chain(&direct.lineage.chain)
 }

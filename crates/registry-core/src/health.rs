@@ -12,7 +12,7 @@ use seamesh_proto::limits::{
 use seamesh_proto::rest::{HeartbeatAnswer, HeartbeatBody};
 use seamesh_proto::signaling::{AgentUp, Heartbeat, LeaseRef, RegistrySignal};
 use seamesh_proto::task::TaskState;
-use seamesh_proto::{AgentId, Now, Problem, TaskId};
+use seamesh_proto::{AgentId, Now, Problem, Task, TaskId};
 
 use crate::agents::unknown_agent;
 use crate::dispatch::Core;
@@ -154,7 +154,10 @@ impl Core {
                 break;
             };
             self.assign(&task_id, id, Handout::Answer);
-            pending_tasks.extend(self.tasks.get(&task_id).map(|live| live.task.view()));
+            pending_tasks.extend(self.tasks.get(&task_id).map(|live| Task {
+                run_traceparent: live.task.run_span(),
+                ..live.task.view()
+            }));
         }
         Ok(HeartbeatAnswer {
             status: "ok".to_owned(),

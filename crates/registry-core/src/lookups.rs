@@ -207,6 +207,7 @@ impl Core {
     fn reply_task(&mut self, request: RequestId, id: &TaskId, found: Option<StoredTask>) {
         let shown = found.map(|task| Task {
             reason: Some(ended_reason(&task)),
+            run_traceparent: task.run_span(),
             ..task.view()
         });
         let result = shown

@@ -27,6 +27,7 @@ impl Core {
         let reason = Some(reason);
         Some(Task {
             reason,
+            run_traceparent: live.task.run_span(),
             ..live.view()
         })
     }

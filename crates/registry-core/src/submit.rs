@@ -11,7 +11,7 @@ use seamesh_proto::limits::{
 use seamesh_proto::rest::Role;
 use seamesh_proto::signaling::{RegistrySignal, TaskSubmit, TaskSubmitted};
 use seamesh_proto::task::{DirectAttempt, Lineage, Path, SubmitTask, TaskState};
-use seamesh_proto::{AgentId, Code, Problem, TaskId};
+use seamesh_proto::{AgentId, Code, Problem, TaskId, TraceContext};
 
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Reply, RequestId};
@@ -224,10 +224,19 @@ impl Core {
         skill: &str,
     ) -> Result<Lineage, Problem> {
         match &lineage.parent_id {
-            None => lineage = Lineage::default(),
+            None => {
+                let traceparent = lineage.traceparent;
+                lineage = Lineage {
+                    traceparent,
+                    ..Lineage::default()
+                };
+            }
             Some(parent_id) => {
                 let parent = self.tasks.get(parent_id).map(|live| &live.task);
                 let above = parent.map(|p| &p.spec.lineage);
+                let span =
+                    |p: &StoredTask| TraceContext::of_run(parent_id, p.attempt, &p.spec.lineage);
+                lineage.traceparent = lineage.traceparent.or_else(|| parent.map(span));
                 if let Some(known) = parent.and_then(chain_below) {
                     lineage.chain = known;
                 }
@@ -255,23 +264,9 @@ impl Core {
         Err(too_many(&parent.task.spec.id, &parent.task.spec.skill))
     }
 
-    /// A UUID version 7 (RFC 9562, section 5.7): the time in milliseconds, then 74 random bits. Ids that grow with time
-    /// stand side by side in a store's index, so that a commit touches one page of it and not one for each task.
     fn new_task_id(&mut self) -> TaskId {
-        let mut bytes = [0u8; 16];
-        self.rng.fill_bytes(&mut bytes);
-        bytes[..6].copy_from_slice(&self.now.0.to_be_bytes()[2..]);
-        bytes[6] = bytes[6] & 0x0f | 0x70;
-        bytes[8] = bytes[8] & 0x3f | 0x80;
-        let mut text = String::with_capacity(36);
-        for (at, byte) in bytes.iter().enumerate() {
-            if matches!(at, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            push_hex(&mut text, *byte);
-        }
-        // Hexadecimal digits and dashes make a valid id.
-        text.parse().expect("a valid id")
+        let (high, low) = (self.rng.next_u64(), self.rng.next_u64());
+        TaskId::made(self.now, u128::from(high) << 64 | u128::from(low))
     }
 }
 
@@ -291,15 +286,7 @@ pub(crate) fn is_chain(chain: &[Hop]) -> bool {
 
 /// Bytes as hexadecimal digits.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    bytes.iter().for_each(|b| push_hex(&mut text, *b));
-    text
-}
-
-fn push_hex(text: &mut String, byte: u8) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-    text.push(char::from(DIGITS[usize::from(byte & 0x0f)]));
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Same submitter, same work. Times, attempts and lineage may differ: a repeat after a reconnect has less time left.

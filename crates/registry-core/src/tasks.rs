@@ -8,7 +8,7 @@ use seamesh_proto::rest::Role;
 use seamesh_proto::signaling::{RegistrySignal, TaskDone};
 use seamesh_proto::talk::Progress;
 use seamesh_proto::task::{Outcome, Path, Task, TaskState};
-use seamesh_proto::{Code, Now, Problem, TaskId};
+use seamesh_proto::{Code, Now, Problem, TaskId, TraceContext};
 use serde_json::Value;
 
 use crate::dispatch::Core;
@@ -208,8 +208,16 @@ impl StoredTask {
             question: self.talk.question.clone(),
             deadline_at: spec.deadline_ms.map(|ms| Now(ms).seconds()),
             reason: None,
+            run_traceparent: None,
             lineage: spec.lineage.clone(),
         }
+    }
+
+    /// The span of its present or last run.
+    pub(crate) fn run_span(&self) -> Option<TraceContext> {
+        let spec = &self.spec;
+        let span = || TraceContext::of_run(&spec.id, self.attempt, &spec.lineage);
+        (self.attempt > 0).then(span)
     }
 
     /// Existing clients read `""` where there is no result. Direct work is reported without one.
@@ -308,6 +316,7 @@ impl Core {
             let reason = Some(ended_reason(&task));
             let reply = Reply::Task(Box::new(Task {
                 reason,
+                run_traceparent: task.run_span(),
                 ..task.view()
             }));
             self.out.reply(request, Ok(reply));

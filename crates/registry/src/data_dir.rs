@@ -81,6 +81,11 @@ impl DataDir {
         self.path.join("registry.db")
     }
 
+    /// How far a collector of traces was told.
+    pub(crate) fn otlp_cursor(&self) -> PathBuf {
+        self.path.join("otlp.cursor")
+    }
+
     /// The secret that tokens are signed with (`token.key`), made when missing.
     ///
     /// # Errors

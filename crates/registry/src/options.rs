@@ -10,6 +10,7 @@ use crate::data_dir::DataDirError;
 use crate::http::router::TableMismatch;
 use crate::ice::IceSettings;
 use crate::key_file::KeyFileError;
+use crate::otlp::{OtlpError, OtlpSettings};
 use crate::store::OpenError;
 
 /// Days that a task is kept after its end when nobody says otherwise: a month of work can be looked up.
@@ -36,6 +37,8 @@ pub struct Options {
     pub max_database_bytes: Option<u64>,
     /// How long a task is kept after its end. Its idempotency key is free then, and its id unknown.
     pub keep_ended: Duration,
+    /// The collector that is told of every task that ends; `None`: nobody.
+    pub otlp: Option<OtlpSettings>,
 }
 
 impl Options {
@@ -55,6 +58,7 @@ impl Default for Options {
             ice: IceSettings::default(),
             max_database_bytes: None,
             keep_ended: Self::days(KEEP_ENDED_DAYS),
+            otlp: None,
         }
     }
 }
@@ -125,6 +129,9 @@ pub enum RunError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// Traces cannot be told to the collector.
+    #[error(transparent)]
+    Otlp(#[from] OtlpError),
     /// The system gives no thread, randomness or socket.
     #[error("the system refused: {0}")]
     System(#[from] std::io::Error),

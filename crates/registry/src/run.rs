@@ -21,6 +21,7 @@ use crate::http::serve::serve;
 use crate::keyring::{ADMIN_KEY_ID, ADMIN_PEER, Key, Keyring, Origin};
 use crate::metrics::Metrics;
 use crate::options::{Options, Ready, RunError};
+use crate::otlp::Exporter;
 use crate::session::Sessions;
 use crate::sockets::Sockets;
 use crate::store::{Database, OpenError, Writer, keep_sweeping};
@@ -131,6 +132,11 @@ fn assemble(
         options.keep_ended,
         stopping.clone(),
     ));
+    if let Some(settings) = &options.otlp {
+        let cursor = data.otlp_cursor();
+        let exporter = Exporter::new(settings, &cursor, reader.clone(), writer.progress())?;
+        tokio::spawn(exporter.run(stopping.clone()));
+    }
     let app = App {
         clock,
         signer,

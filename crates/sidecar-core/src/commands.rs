@@ -337,7 +337,16 @@ impl Sidecar {
             return Err(Problem::new(Code::TooLarge, detail));
         }
         let (lineage, parent_left_ms) = match &request.parent {
-            None => (Lineage::default(), None),
+            None => {
+                let traceparent = request.traceparent;
+                (
+                    Lineage {
+                        traceparent,
+                        ..Lineage::default()
+                    },
+                    None,
+                )
+            }
             Some(parent) => {
                 let detail = "parent: no such task is running here";
                 let run = self.work.parent(parent);

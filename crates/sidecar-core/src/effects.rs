@@ -156,12 +156,9 @@ impl Effects {
         format!("{:016x}", self.rng.next_u64())
     }
 
-    /// A new task id: 128 random bits.
+    /// A new task id.
     pub(crate) fn task_id(&mut self) -> TaskId {
         let (high, low) = (self.rng.next_u64(), self.rng.next_u64());
-        // Hexadecimal digits are a valid id.
-        format!("{high:016x}{low:016x}")
-            .parse()
-            .expect("a valid id")
+        TaskId::made(self.now, u128::from(high) << 64 | u128::from(low))
     }
 }

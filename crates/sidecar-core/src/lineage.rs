@@ -37,5 +37,6 @@ pub(crate) fn child_of(
         root_id: Some(own.root_id.clone().unwrap_or_else(|| id.clone())),
         depth,
         chain,
+        traceparent: request.traceparent.or(parent.event.run_traceparent),
     })
 }

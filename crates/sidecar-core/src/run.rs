@@ -6,7 +6,7 @@ use seamesh_proto::link::{MeshMessage, TaskResponse};
 use seamesh_proto::payload::Raw;
 use seamesh_proto::talk::Listens;
 use seamesh_proto::task::Lineage;
-use seamesh_proto::{Code, Now, Outcome, Path, Payload, PeerId, TaskError, TaskId};
+use seamesh_proto::{Code, Now, Outcome, Path, Payload, PeerId, TaskError, TaskId, TraceContext};
 use serde_json::Value;
 
 use crate::effects::Effects;
@@ -69,6 +69,7 @@ impl Run {
         };
         // Questions of queued work can be answered by a person, too.
         let answers = incoming.listens.answers || lease.is_some();
+        let span = TraceContext::of_run(&incoming.task_id, incoming.attempt, &incoming.lineage);
         let mut run = Self {
             event: TaskEvent {
                 task_id: incoming.task_id,
@@ -83,6 +84,7 @@ impl Run {
                     answers,
                     ..incoming.listens
                 },
+                run_traceparent: Some(span),
                 lineage: incoming.lineage,
             },
             deadline: now.plus(timeout_ms),

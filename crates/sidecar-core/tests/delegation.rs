@@ -84,6 +84,22 @@ fn a_chain_grows_by_one_hop_on_the_link() {
     assert_eq!(task.path, Path::Direct);
     assert_eq!(task.lineage.depth, 1);
     assert_eq!(task.lineage.chain, [hop("alice", "plan")]);
+    let asking = tasks(&mut world, "a").remove(0).run_traceparent.unwrap();
+    assert_eq!(task.lineage.traceparent, Some(asking));
+    let run = task.run_traceparent.unwrap();
+    assert_eq!(run.trace_id(), asking.trace_id());
+    assert_ne!(run, asking);
+}
+
+#[test]
+fn an_agent_that_traces_by_itself_names_the_span_that_asks() {
+    let mut world = pair();
+    let span = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    request(&mut world, &format!(r#","traceparent":"{span}""#));
+    world.run(20);
+    let task = tasks(&mut world, "b").remove(0);
+    assert_eq!(task.lineage.traceparent, span.parse().ok());
+    assert_eq!(task.run_traceparent.unwrap().trace_id(), &span[3..35]);
 }
 
 #[test]

@@ -312,11 +312,14 @@ fn a_delegation_hangs_under_its_parent_and_ends_no_later() {
             root_id: Some("root".parse().unwrap()),
             depth: 1,
             chain: vec![hop("root-agent", "begin")],
+            traceparent: None,
         };
     }
     world.tell("b", &root);
     world.signals("b");
     world.run(1_000);
+    // The agent knows the span of its run, and what it asks for stands under it.
+    let run = tasks(&mut world, "b").remove(0).run_traceparent.unwrap();
     delegate(&mut world, "child", 60_000);
     let told = world.signals("b");
     let Some(ClientSignal::TaskSubmit(submit)) = told.last() else {
@@ -327,6 +330,7 @@ fn a_delegation_hangs_under_its_parent_and_ends_no_later() {
         root_id: Some("root".parse().unwrap()),
         depth: 2,
         chain: vec![hop("root-agent", "begin"), hop("bob", "add")],
+        traceparent: Some(run),
     };
     assert_eq!((&submit.task.lineage, submit.task.ttl), (&expected, 3));
 }

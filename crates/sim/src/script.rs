@@ -142,6 +142,7 @@ fn request(world: &mut World, name: &str, step: &Step<'_>) -> Option<()> {
             _ => Via::Auto,
         },
         parent: None,
+        traceparent: None,
         listens: seamesh_proto::talk::Listens::default(),
     };
     world.command(name, AgentCommand::Request(request));

@@ -351,6 +351,11 @@ export interface SubmitTask {
    * are missing where older producers took part.
    */
   chain?: Hop[];
+  /**
+   * The span that asked for it, in whose trace it stands. Absent: nobody named one, and a root begins a
+   * trace.
+   */
+  traceparent?: string;
   /** The direct attempt that was made before. */
   direct_attempt?: DirectAttempt;
 }
@@ -519,6 +524,11 @@ export interface Task {
    * events.
    */
   reason?: string;
+  /**
+   * The span of its present or last run: said when one task is asked for or handed out, absent in lists
+   * and events.
+   */
+  run_traceparent?: string;
   /** The task whose handler asked for this one. */
   parent_id?: string;
   /** The first task of the tree; absent on the first task itself. */
@@ -530,6 +540,11 @@ export interface Task {
    * are missing where older producers took part.
    */
   chain?: Hop[];
+  /**
+   * The span that asked for it, in whose trace it stands. Absent: nobody named one, and a root begins a
+   * trace.
+   */
+  traceparent?: string;
 }
 
 /** Body of `stale_result`. */

@@ -35,6 +35,15 @@ export const id: Check = (value, at) => {
   if (typeof value !== "string" || value.length > MAX_ID_BYTES || !ID.test(value)) refuse(at, "an id");
 };
 
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
+
+/** A span of a trace (W3C Trace Context). */
+export const traceparent: Check = (value, at) => {
+  if (typeof value !== "string" || !TRACEPARENT.test(value)) {
+    throw new WireError("bad_field", `${at}: not a traceparent`);
+  }
+};
+
 export const real: Check = (value, at) => {
   if (typeof value !== "number" || !Number.isFinite(value)) refuse(at, "a number");
 };

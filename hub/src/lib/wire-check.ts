@@ -44,6 +44,7 @@ import {
   parseJson,
   real,
   text,
+  traceparent,
   WireError,
   whole,
 } from "./check";
@@ -138,6 +139,8 @@ const task = object<Task>({
   root_id: orNull(id),
   depth: orAbsent(count(U32)),
   chain: orAbsent(listOf(hop)),
+  traceparent: orNull(traceparent),
+  run_traceparent: orNull(traceparent),
 });
 
 const edge = object<MeshEdge>({ from_peer: id, to_peer: id });

@@ -161,6 +161,8 @@ class AgentProtocol:
             parent_id=task.parent_id,
             root_id=task.root_id,
             depth=task.depth,
+            chain=task.chain,
+            traceparent=task.traceparent,
         )
         self._speeches[key] = Speech(key, is_streamed=bool(task.stream))
         return True

@@ -148,6 +148,7 @@ def _submit(work: Work, timeout_ms: int) -> _wire.SubmitTask:
         parent_id=parent.task_id if parent else None,
         root_id=(parent.root_id or parent.task_id) if parent else None,
         depth=parent.depth + 1 if parent else 0,
+        traceparent=work.traceparent or (parent.run_traceparent if parent else None),
     )
 
 

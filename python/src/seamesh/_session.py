@@ -238,6 +238,7 @@ class Session:
             wait=work.wait,
             via=work.via,
             parent=work.parent.task_id if work.parent else None,
+            traceparent=work.traceparent,
         )
         if work.listener is not None:
             request.stream = work.listener.stream or None

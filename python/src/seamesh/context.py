@@ -48,6 +48,11 @@ class Context(Mesh):
         return self._task.from_agent
 
     @property
+    def traceparent(self) -> str | None:
+        """The span of this run (W3C Trace Context): the parent of the spans that the skill makes by itself."""
+        return self._task.run_traceparent
+
+    @property
     def path(self) -> _wire.Path:
         """How the task came: ``direct`` or ``queue``."""
         return self._task.path

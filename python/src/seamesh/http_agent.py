@@ -266,6 +266,7 @@ def _event(task: _wire.Task) -> _wire.TaskEvent:
         parent_id=task.parent_id,
         root_id=task.root_id,
         depth=task.depth,
+        run_traceparent=task.run_traceparent,
     )
 
 

@@ -28,6 +28,7 @@ class Work(msgspec.Struct, frozen=True):
     via: _wire.Via = "auto"
     timeout_ms: int | None = None
     parent: _wire.TaskEvent | None = None
+    traceparent: str | None = None
     listener: Listener | None = None
     """Hears what is told before the end; ``None``: nobody does."""
 
@@ -91,6 +92,7 @@ class Mesh:
         via: _wire.Via = "auto",
         on_question: OnQuestion | None = None,
         on_progress: OnProgress | None = None,
+        traceparent: str | None = None,
         payload: Any = msgspec.UNSET,
         **args: Any,
     ) -> Any:
@@ -108,6 +110,8 @@ class Mesh:
                 those of other work to a person, where it goes through the queue.
             on_progress: a function, sync or async, that is called on the event loop with each `Progress` of the skill,
                 at most ten times a second. What it raises is told to the log.
+            traceparent: the span that asks (W3C Trace Context), when the agent traces by itself; ``None``: that of the
+                run at hand.
             payload: the arguments when they are not an object, or when their names collide with those above.
             args: the arguments.
 
@@ -133,6 +137,7 @@ class Mesh:
             via=via,
             timeout_ms=self._timeout_ms(timeout, wait=wait),
             parent=self._parent(),
+            traceparent=traceparent,
             listener=listener,
         )
         return await self._port.request(work)
@@ -146,6 +151,7 @@ class Mesh:
         via: _wire.Via = "auto",
         on_question: OnQuestion | None = None,
         on_progress: OnProgress | None = None,
+        traceparent: str | None = None,
         payload: Any = msgspec.UNSET,
         **args: Any,
     ) -> Stream:
@@ -169,6 +175,7 @@ class Mesh:
             via=via,
             timeout_ms=self._timeout_ms(timeout, wait=True),
             parent=self._parent(),
+            traceparent=traceparent,
         )
 
         def ask(listener: Listener) -> Coroutine[Any, Any, Any]:

@@ -26,6 +26,7 @@ arguments are validated, results are serialised, and errors come as they come in
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -57,6 +58,8 @@ class FakeTask:
         to_agent: who got it.
         parent_id: the task whose skill asked.
         depth: hops from the first task of its tree.
+        traceparent: the span that asked (W3C Trace Context); ``None``: nobody named one.
+        run_traceparent: the span of its run.
         outcome: how it ended; ``None`` while it runs.
         progress: how far its skill told that it was, in order.
         questions: what its skill asked, in order.
@@ -69,6 +72,8 @@ class FakeTask:
     to_agent: str
     parent_id: str | None
     depth: int
+    traceparent: str | None
+    run_traceparent: str
     outcome: _wire.Outcome | None = None
     progress: list[_wire.Progress] = field(default_factory=list)
     questions: list[_wire.Question] = field(default_factory=list)
@@ -182,8 +187,18 @@ class FakeMesh:
             detail = f"task {parent.task_id} has asked for {_wire.MAX_CHILDREN} others"
             return member.refuse("fan_out_exceeded", detail, request.request_id)
         task_id = f"task-{len(self.tasks) + 1}"
+        above = request.traceparent or (parent.run_traceparent if parent else None)
+        trace, flags = (above[3:35], above[53:55]) if above else (secrets.token_hex(16), "01")
         task = FakeTask(
-            task_id, request.skill, request.payload, member.agent.name, target.agent.name, request.parent, depth
+            task_id,
+            request.skill,
+            request.payload,
+            member.agent.name,
+            target.agent.name,
+            request.parent,
+            depth,
+            traceparent=above,
+            run_traceparent=f"00-{trace}-{secrets.token_hex(8)}-{flags}",
         )
         self.tasks.append(task)
         self._accept(member, target, request, task)
@@ -222,6 +237,8 @@ class FakeMesh:
             parent_id=task.parent_id,
             depth=task.depth,
             chain=self._chain(next((above for above in self.tasks if above.task_id == task.parent_id), None)) or None,
+            traceparent=task.traceparent,
+            run_traceparent=task.run_traceparent,
         )
         target.say(_wire.AgentEventTask(event))
 

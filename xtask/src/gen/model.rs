@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Map, Value};
 
+/// The title of a `traceparent` in the schemas.
+const TRACE: &str = "TraceContext";
+
 /// A type as the emitters see it.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Ty {
@@ -14,6 +17,8 @@ pub(crate) enum Ty {
     Str,
     /// Text that is an id.
     Id,
+    /// Text that is a `traceparent`.
+    Trace,
     /// A whole number from 0 to the given maximum.
     UInt(u64),
     /// A whole number of 32 bits, which may be negative.
@@ -304,6 +309,7 @@ fn read_any_of(options: &[Value]) -> Result<Ty> {
 
 fn read_named(name: &str, object: &Map<String, Value>) -> Result<Ty> {
     Ok(match name {
+        "string" if object.get("title").is_some_and(|t| t == TRACE) => Ty::Trace,
         "string" if object.contains_key("pattern") => Ty::Id,
         "string" => Ty::Str,
         "boolean" => Ty::Bool,

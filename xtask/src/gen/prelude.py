@@ -15,6 +15,9 @@ import msgspec
 Id: TypeAlias = Annotated[
     str, msgspec.Meta(min_length=1, max_length=128, pattern="^[A-Za-z0-9._:@+~*=-]+$")
 ]
+TraceContext: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern="^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)")
+]
 UInt16: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-2147483648, le=2147483647)]
 UInt32: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=4294967295)]

@@ -190,6 +190,7 @@ fn ty(ty_: &Ty) -> String {
         Ty::Any => "Any".to_owned(),
         Ty::Str => "str".to_owned(),
         Ty::Id => "Id".to_owned(),
+        Ty::Trace => "TraceContext".to_owned(),
         Ty::Bool => "bool".to_owned(),
         Ty::Float => "float".to_owned(),
         Ty::Int32 => "Int32".to_owned(),

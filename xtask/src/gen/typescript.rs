@@ -151,7 +151,7 @@ pub(super) fn screaming(name: &str) -> String {
 fn ty(ty_: &Ty) -> String {
     match ty_ {
         Ty::Any => "unknown".to_owned(),
-        Ty::Str | Ty::Id => "string".to_owned(),
+        Ty::Str | Ty::Id | Ty::Trace => "string".to_owned(),
         Ty::UInt(_) | Ty::Int32 | Ty::Float => "number".to_owned(),
         Ty::Bool => "boolean".to_owned(),
         Ty::Ref(name) => name.clone(),

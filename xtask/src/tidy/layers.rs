@@ -17,7 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("seamesh-agent", &["seamesh-proto"]),
     (
         "seamesh-registry",
-        &["seamesh-proto", "seamesh-registry-core"],
+        &["seamesh-proto", "seamesh-registry-core", "seamesh-client"],
     ),
     (
         "seamesh-sidecar",

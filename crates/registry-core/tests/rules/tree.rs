@@ -3,7 +3,7 @@
 use seamesh_proto::chain::Hop;
 use seamesh_proto::limits::{MAX_CHILDREN, MAX_DEPTH, MAX_SKILL_BYTES};
 use seamesh_proto::task::{Lineage, SubmitTask};
-use seamesh_proto::{Code, Problem};
+use seamesh_proto::{Code, Problem, TraceContext};
 use seamesh_registry_core::Op;
 use serde_json::json;
 
@@ -40,7 +40,7 @@ fn a_chain_that_is_too_deep_is_refused_whatever_depth_it_names() {
             parent_id: (n > 0).then(|| id(&format!("t{}", n - 1))),
             root_id: None,
             depth,
-            chain: Vec::new(),
+            ..Lineage::default()
         },
         ..work(&format!("t{n}"), "s")
     };
@@ -168,4 +168,66 @@ fn a_report_whose_chain_is_over_its_limit_is_refused_and_the_others_are_kept() {
     assert_eq!(told.len(), 1);
     assert_eq!(told[0].code, Code::BadField);
     assert_eq!(world.task("fine").lineage.chain, [hop("a", "s")]);
+}
+
+#[test]
+fn a_reported_error_that_is_too_long_is_cut_and_the_report_is_kept() {
+    let mut world = World::new();
+    let a = world.agent("a", &[]);
+    let now = world.now.0;
+    let tasks = [
+        json!({"task_id": "long", "skill": "s", "source_agent_id": "a", "target_agent_id": "b", "state": "failed",
+        "error_code": "skill_failed", "error": "é".repeat(5_000), "started_ms": now, "finished_ms": now}),
+    ];
+    let report = json!({"type": "task_report", "peer_id": "p-a", "payload": {"tasks": tasks}});
+    world.raw(a, report);
+    assert!(world.errors(a).is_empty());
+    let task = world.task("long");
+    assert_eq!(task.error_code, Some(Code::SkillFailed));
+    assert_eq!(task.error, "é".repeat(2_048));
+}
+
+const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+fn given(task: SubmitTask) -> SubmitTask {
+    SubmitTask {
+        lineage: Lineage {
+            traceparent: GIVEN.parse().ok(),
+            ..task.lineage
+        },
+        ..task
+    }
+}
+
+#[test]
+fn whoever_runs_a_task_is_told_the_span_of_the_run_in_its_callers_trace() {
+    let mut world = World::new();
+    let a = world.agent("a", &["plan"]);
+    world.submit(given(work("root", "plan")));
+    let assign = world.assigned(a).remove(0);
+    assert_eq!(assign.lineage.traceparent, GIVEN.parse().ok());
+    let run = world.task("root").run_traceparent.unwrap();
+    let expected = TraceContext::of_run(&id("root"), 1, &assign.lineage);
+    assert_eq!(run, expected);
+    assert_eq!(run.trace_id(), &GIVEN[3..35]);
+    world.restart();
+    assert_eq!(world.task("root").run_traceparent, Some(run));
+}
+
+#[test]
+fn a_child_that_names_no_span_stands_under_the_run_of_its_parent_and_another_under_the_one_it_names()
+ {
+    let mut world = World::new();
+    let a = world.agent("a", &["plan"]);
+    world.submit(work("root", "plan"));
+    world.assigned(a);
+    let run = world.task("root").run_traceparent;
+    assert!(run.is_some());
+    // As an agent over REST asks.
+    world.submit(child("kid", "root"));
+    assert_eq!(world.task("kid").lineage.traceparent, run);
+    assert_eq!(world.task("kid").run_traceparent, None);
+    world.submit(given(child("named", "root")));
+    let named = world.task("named").lineage.traceparent;
+    assert_eq!(named, GIVEN.parse().ok());
 }

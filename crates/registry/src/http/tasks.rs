@@ -21,7 +21,11 @@ use crate::metrics::Metrics;
 const DEFAULT_WAIT_MS: u64 = 30_000;
 
 pub(super) async fn submit(call: Call) -> Answer {
-    let task: SubmitTask = call.json()?;
+    let mut task: SubmitTask = call.json()?;
+    if task.lineage.traceparent.is_none() {
+        // A header that is none is as good as absent (W3C Trace Context, section 4.3).
+        task.lineage.traceparent = call.header("traceparent").and_then(|h| h.parse().ok());
+    }
     match call.ask(Op::SubmitTask(Box::new(task))).await? {
         Reply::Submitted(task_id) => Ok(json(&SubmitAnswer { task_id })),
         other => Err(Failure::unexpected(&other)),

@@ -16,18 +16,18 @@ use serde_json::Value;
 pub(super) const TASK_COLUMNS: &str = "t.n, t.id, t.version, t.state, t.skill, t.target, t.source, t.submitter, \
      t.parent, t.root, t.depth, t.path, t.created_ms, t.ttl_s, t.max_attempts, t.attempt, t.last_lease, t.lease, \
      t.ended_by, t.assigned, t.direct, t.started_ms, t.updated_ms, t.outcome_state, t.error, \
-     t.not_before_ms, t.priority, t.deadline_ms, t.idempotency_key, t.chain, t.by_operator, t.listens, t.talk";
+     t.not_before_ms, t.priority, t.deadline_ms, t.idempotency_key, t.chain, t.by_operator, t.listens, t.talk, t.traceparent";
 
 /// Where the payload stands behind [`TASK_COLUMNS`]; the result follows it.
-const PAYLOAD: usize = 33;
+const PAYLOAD: usize = 34;
 
 /// Inserts a task of which neither the id nor its submitter's key exists yet. Its values stand in the order of
-/// [`insert_task`]: SQLite looks a name up among all of them, and a task has 32.
+/// [`insert_task`]: SQLite looks a name up among all of them, and a task has 33.
 pub(super) const INSERT_TASK: &str = "INSERT INTO tasks (id, version, state, skill, target, source, submitter, \
      parent, root, depth, path, created_ms, ttl_s, max_attempts, attempt, last_lease, lease, ended_by, assigned, \
      direct, started_ms, updated_ms, outcome_state, error, not_before_ms, priority, deadline_ms, \
-     idempotency_key, chain, by_operator, listens, talk) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
-     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32) ON CONFLICT DO NOTHING";
+     idempotency_key, chain, by_operator, listens, talk, traceparent) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, \
+     ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33) ON CONFLICT DO NOTHING";
 
 /// Changes a task that is at the expected version.
 pub(super) const UPDATE_TASK: &str = "UPDATE tasks SET version = ?1, state = ?2, attempt = ?3, last_lease = ?4, \
@@ -74,6 +74,7 @@ pub(super) fn insert_task(
         spec.by_operator,
         unless_default(&spec.listens),
         unless_default(&task.talk),
+        spec.lineage.traceparent.map(|t| t.to_string()),
     ])
 }
 
@@ -126,6 +127,7 @@ pub(super) fn read_task(row: &Row<'_>) -> rusqlite::Result<(i64, StoredTask)> {
                 .get::<_, Json<Option<Vec<Hop>>>>(29)?
                 .0
                 .unwrap_or_default(),
+            traceparent: row.get::<_, Option<Parsed<_>>>(33)?.map(|p| p.0),
         },
         path: row.get::<_, Word<Path>>(11)?.0,
         created_ms: unsigned(row, 12)?,

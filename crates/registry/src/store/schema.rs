@@ -5,7 +5,7 @@ use rusqlite::Connection;
 /// What brings a file from each version to the next, the first from nothing. Its number of steps is kept in SQLite's
 /// `user_version`; a step that was released never changes.
 const STEPS: &[&str] = &[
-    TABLES, PAUSES, OPTIONS, HISTORY, AGES, TALK, CHAINS, EVENT_ROWS,
+    TABLES, PAUSES, OPTIONS, HISTORY, AGES, TALK, CHAINS, EVENT_ROWS, TRACES,
 ];
 
 /// Version of the tables that this registry writes.
@@ -114,6 +114,9 @@ const CHAINS: &str = "
 ALTER TABLE tasks ADD COLUMN chain TEXT;
 ALTER TABLE tasks ADD COLUMN by_operator INTEGER NOT NULL DEFAULT 1;
 ";
+
+/// The span that asked for a task, where one was named.
+const TRACES: &str = "ALTER TABLE tasks ADD COLUMN traceparent TEXT;";
 
 /// An event names its task by the number of the task's row: numbers grow, and so the index grows at its end, where ids,
 /// which may be random, touch a page of it each.

@@ -18,6 +18,9 @@ import msgspec
 Id: TypeAlias = Annotated[
     str, msgspec.Meta(min_length=1, max_length=128, pattern="^[A-Za-z0-9._:@+~*=-]+$")
 ]
+TraceContext: TypeAlias = Annotated[
+    str, msgspec.Meta(pattern="^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)")
+]
 UInt16: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Int32: TypeAlias = Annotated[int, msgspec.Meta(ge=-2147483648, le=2147483647)]
 UInt32: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=4294967295)]
@@ -150,6 +153,9 @@ class RunRef(msgspec.Struct, kw_only=True, omit_defaults=True):
     chain: list[Hop] | None = None
     """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
     hops are missing where older producers took part."""
+    traceparent: TraceContext | None = None
+    """The span that asked for it, in whose trace it stands. Absent: nobody named one, and a root
+    begins a trace."""
 
 
 class Hello(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -184,6 +190,9 @@ class TaskRef(msgspec.Struct, kw_only=True, omit_defaults=True):
     chain: list[Hop] | None = None
     """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
     hops are missing where older producers took part."""
+    traceparent: TraceContext | None = None
+    """The span that asked for it, in whose trace it stands. Absent: nobody named one, and a root
+    begins a trace."""
 
 
 class MeshMessage(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -254,6 +263,8 @@ class Request(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Which way it may go."""
     parent: Id | None = None
     """The task whose handler asks, if one does: the sidecar puts the new task under it in the tree."""
+    traceparent: TraceContext | None = None
+    """The span that asks, when the agent traces by itself; absent: that of the run that asks."""
     stream: bool | None = None
     """It takes chunks. Without it a handler that sends some is told so."""
     answers: bool | None = None
@@ -612,6 +623,8 @@ class TaskEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     """It takes chunks. Without it a handler that sends some is told so."""
     answers: bool | None = None
     """It answers questions. Without it those of queued work wait for a person."""
+    run_traceparent: TraceContext | None = None
+    """The span of this run: what its handler does stands under it."""
     parent_id: Id | None = None
     """The task whose handler asked for this one."""
     root_id: Id | None = None
@@ -621,6 +634,9 @@ class TaskEvent(msgspec.Struct, kw_only=True, omit_defaults=True):
     chain: list[Hop] | None = None
     """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
     hops are missing where older producers took part."""
+    traceparent: TraceContext | None = None
+    """The span that asked for it, in whose trace it stands. Absent: nobody named one, and a root
+    begins a trace."""
 
     def __post_init__(self) -> None:
         if self.payload is None:
@@ -1035,6 +1051,9 @@ class SubmitTask(msgspec.Struct, kw_only=True, omit_defaults=True):
     chain: list[Hop] | None = None
     """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
     hops are missing where older producers took part."""
+    traceparent: TraceContext | None = None
+    """The span that asked for it, in whose trace it stands. Absent: nobody named one, and a root
+    begins a trace."""
     direct_attempt: DirectAttempt | None = None
     """The direct attempt that was made before."""
 
@@ -1095,6 +1114,9 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     reason: str | None = None
     """Why it stands where it does, for a person: said when one task is asked for, absent in lists and
     events."""
+    run_traceparent: TraceContext | None = None
+    """The span of its present or last run: said when one task is asked for or handed out, absent in
+    lists and events."""
     parent_id: Id | None = None
     """The task whose handler asked for this one."""
     root_id: Id | None = None
@@ -1104,6 +1126,9 @@ class Task(msgspec.Struct, kw_only=True, omit_defaults=True):
     chain: list[Hop] | None = None
     """Who ran what from the root down to the parent, at most `MAX_DEPTH` hops. Absent at the root;
     hops are missing where older producers took part."""
+    traceparent: TraceContext | None = None
+    """The span that asked for it, in whose trace it stands. Absent: nobody named one, and a root
+    begins a trace."""
 
     def __post_init__(self) -> None:
         if self.payload is None:

@@ -5,7 +5,7 @@ use seamesh_proto::signaling::{ClientSignal, Register, RegistrySignal};
 use seamesh_registry::RunError;
 use serde_json::json;
 
-use crate::fixture::{Registry, ok, options, refused};
+use crate::fixture::{Registry, ok, options, refused, soon};
 
 #[tokio::test]
 async fn accepted_tasks_agents_and_leases_are_there_after_a_restart() {
@@ -178,4 +178,40 @@ async fn a_database_of_something_else_stops_the_start_and_is_left_alone() {
     let text = run.await.unwrap_err().to_string();
     assert!(text.contains("registry.db"), "{text}");
     assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_registry_that_starts_lets_go_of_tasks_that_ended_too_long_ago() {
+    let registry = Registry::start().await;
+    let body = json!({"skill": "search"});
+    let submitted = registry
+        .post("/api/hub/tasks", &registry.admin, body.clone())
+        .await;
+    let old = format!("/api/hub/tasks/{}", submitted["task_id"].as_str().unwrap());
+    let cancel = format!("{old}/cancel");
+    ok(registry.request(Method::POST, &cancel, &registry.admin)).await;
+    let submitted = registry.post("/api/hub/tasks", &registry.admin, body).await;
+    let waits = format!("/api/hub/tasks/{}", submitted["task_id"].as_str().unwrap());
+
+    let data = registry.stop().await;
+    let mut chosen = options(data.path());
+    chosen.keep_ended = std::time::Duration::ZERO;
+    let registry = Registry::over(data, chosen).await;
+    let gone = async {
+        while registry
+            .request(Method::GET, &old, &registry.admin)
+            .send()
+            .await
+            .unwrap()
+            .status()
+            != 404
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the old task is gone", gone).await;
+    assert_eq!(
+        registry.get(&waits, &registry.admin).await["state"],
+        "pending"
+    );
 }

@@ -204,3 +204,69 @@ async fn metrics_count_what_happened() {
         .find_map(|l| l.strip_prefix("seamesh_store_fsyncs_total "));
     assert!(fsyncs.unwrap().parse::<u64>().unwrap() >= 3);
 }
+
+#[tokio::test]
+async fn a_traceparent_comes_in_a_header_or_in_the_body_and_one_that_is_none_begins_a_new_trace() {
+    let registry = Registry::start().await;
+    let key = registry.key("p1", "agent").await;
+    let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let field = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let submit = |body: Value, header: &str| {
+        registry
+            .request(Method::POST, "/api/hub/tasks", &registry.admin)
+            .header("traceparent", header.to_owned())
+            .json(&body)
+    };
+    for (body, given, kept) in [
+        (json!({"skill": "search"}), header, json!(header)),
+        (
+            json!({"skill": "search", "traceparent": field}),
+            header,
+            json!(field),
+        ),
+        (json!({"skill": "search"}), "00-none", Value::Null),
+    ] {
+        let submitted = ok(submit(body, given)).await;
+        let path = format!("/api/hub/tasks/{}", submitted["task_id"].as_str().unwrap());
+        let task = registry.get(&path, &registry.admin).await;
+        assert_eq!(task["traceparent"], kept, "{given}");
+        // Whoever runs it gets the span of the run, in the same trace.
+        let handed = beat(&registry, &key, "a1").await;
+        let run = handed[0]["run_traceparent"].as_str().unwrap();
+        let trace = kept.as_str().map_or_else(
+            || submitted["task_id"].as_str().unwrap().replace('-', ""),
+            |kept| kept[3..35].to_owned(),
+        );
+        assert_eq!(run[3..35], trace);
+        let done = json!({"state": "completed", "result": ""});
+        registry.post(&path, &key, done).await;
+    }
+    let bad = json!({"skill": "search", "traceparent": "00-none"});
+    let refusal = refused(submit(bad, header)).await;
+    assert_eq!(refusal, (422, "bad_field".into()));
+}
+
+#[tokio::test]
+async fn an_answer_that_nobody_asked_for_or_that_is_none_is_refused_with_its_reason() {
+    let registry = Registry::start().await;
+    let body = json!({"skill": "search"});
+    let submitted = registry.post("/api/hub/tasks", &registry.admin, body).await;
+    let id = submitted["task_id"].as_str().unwrap();
+    let answer = |id: &str, body: &Value| {
+        let path = format!("/api/hub/tasks/{id}/input");
+        registry
+            .request(Method::POST, &path, &registry.admin)
+            .json(body)
+    };
+    let good = json!({"number": 1, "value": "yes"});
+    for (task, body, refusal) in [
+        (id, good.clone(), (409, "task_state")),
+        ("unknown", good, (404, "task_unknown")),
+        (id, json!({"number": "one", "value": 1}), (422, "bad_field")),
+        (id, json!({"value": 1}), (422, "bad_field")),
+        (id, json!([]), (422, "bad_field")),
+    ] {
+        let (status, code) = refused(answer(task, &body)).await;
+        assert_eq!((status, code.as_str()), refusal, "{body}");
+    }
+}

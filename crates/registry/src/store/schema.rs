@@ -196,7 +196,13 @@ mod tests {
             connection.execute(event, []).unwrap();
             // Where events name their task already, this one does.
             let names = connection.execute("UPDATE events SET task = 't'", []);
-            assert_eq!(names.is_ok(), version >= 4, "version {version}");
+            let names_row = connection.execute("UPDATE events SET task_n = 1", []);
+            assert_eq!(
+                names.is_ok(),
+                (4..8).contains(&version),
+                "version {version}"
+            );
+            assert_eq!(names_row.is_ok(), version >= 8, "version {version}");
             let version = i64::try_from(version).unwrap();
             connection
                 .pragma_update(None, "user_version", version)

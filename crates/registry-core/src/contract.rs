@@ -47,8 +47,6 @@ pub fn run<S: Subject>(mut empty: impl FnMut() -> S) {
     gives_back_every_field(empty());
     loads_live_tasks_only(empty());
     loads_whom_live_tasks_asked(empty());
-    takes_a_task_through_many_versions_in_one_batch(empty());
-    refuses_a_stale_version_in_the_middle_of_a_batch(empty());
     refuses_a_stale_write_and_its_whole_batch(empty());
     refuses_to_make_what_exists(empty());
     adds_what_ended_elsewhere_once(empty());
@@ -341,41 +339,6 @@ fn loads_whom_live_tasks_asked<S: Subject>(mut store: S) {
     let named = |(parent, child): (&str, &str)| (parent.parse().unwrap(), child.parse().unwrap());
     let expected = [("c2", "g1"), ("root", "c1"), ("root", "c2")].map(named);
     assert_eq!(children, expected);
-}
-
-fn takes_a_task_through_many_versions_in_one_batch<S: Subject>(mut store: S) {
-    let held = assigned(pending_task("t1"));
-    let done = ended(held.clone(), Outcome::completed(json!("all at once")));
-    let writes = vec![
-        put(0, pending_task("t1")),
-        put(0, pending_task("t2")),
-        put(1, held),
-        put(2, done.clone()),
-    ];
-    store.commit(&batch(writes, vec![])).unwrap();
-    assert_eq!(store.load().tasks, [pending_task("t2")]);
-    assert_eq!(store.find(&["t1".parse().unwrap()]), [done]);
-    let writes = vec![put(1, assigned(pending_task("t2")))];
-    store.commit(&batch(writes, vec![])).unwrap();
-    assert_eq!(store.load().tasks, [assigned(pending_task("t2"))]);
-}
-
-fn refuses_a_stale_version_in_the_middle_of_a_batch<S: Subject>(mut store: S) {
-    store
-        .commit(&batch(vec![put(0, pending_task("t1"))], vec![]))
-        .unwrap();
-    let held = assigned(pending_task("t1"));
-    for stale in [
-        // Decided on a version that is over, and on one that was never there.
-        vec![put(1, held.clone()), put(1, held.clone())],
-        vec![put(0, pending_task("t1")), put(1, held.clone())],
-        vec![put(7, held.clone())],
-    ] {
-        let conflict = store.commit(&batch(stale, vec![event("a")])).unwrap_err();
-        assert_eq!(conflict.key, "t1");
-        assert_eq!(store.load().tasks, [pending_task("t1")]);
-        assert_eq!(store.events_after(0), []);
-    }
 }
 
 fn refuses_a_stale_write_and_its_whole_batch<S: Subject>(mut store: S) {

@@ -225,8 +225,8 @@ fn write_batch(
         insert.execute(params![int(seq), int(batch.at.0), to_json(event), task_n])
     };
     let mut rows = BTreeMap::new();
-    for (write, expected) in last_of_each_task(&batch.writes) {
-        match (apply(transaction, write, expected)?, write) {
+    for write in &batch.writes {
+        match (apply(transaction, write)?, write) {
             (Some(n), Write::AddEnded { event, .. }) => _ = tell(event, Some(n))?,
             (Some(n), Write::PutTask { task, .. }) => _ = rows.insert(&task.spec.id, n),
             _ => {}
@@ -245,35 +245,10 @@ fn write_batch(
     Ok(seq)
 }
 
-/// The writes, each with the version it expects. A task that is written again at the version it was just written at, as
-/// one is that is handed out when it is accepted, is written once: nobody sees what is between.
-fn last_of_each_task(writes: &[Write]) -> impl Iterator<Item = (&Write, u64)> {
-    let mut last: BTreeMap<_, (usize, u64)> = BTreeMap::new();
-    let mut kept: Vec<Option<(&Write, u64)>> = Vec::with_capacity(writes.len());
-    for write in writes {
-        let mut expects = write.expected();
-        if let Write::PutTask { expected, task } = write {
-            let at = (kept.len(), task.version);
-            if let Some((before, version)) = last.insert(&task.spec.id, at)
-                && version == *expected
-                && let Some((_, first)) = kept[before].take()
-            {
-                expects = first;
-            }
-        }
-        kept.push(Some((write, expects)));
-    }
-    kept.into_iter().flatten()
-}
-
 /// Writes; the number of the task's row, if it is a task that was written.
-fn apply(
-    transaction: &Transaction<'_>,
-    write: &Write,
-    expected: u64,
-) -> Result<Option<i64>, CommitError> {
+fn apply(transaction: &Transaction<'_>, write: &Write) -> Result<Option<i64>, CommitError> {
     let done = match write {
-        Write::PutTask { task, .. } => match put_task(transaction, expected, task)? {
+        Write::PutTask { expected, task } => match put_task(transaction, *expected, task)? {
             Some(n) => return Ok(Some(n)),
             None => false,
         },
@@ -294,16 +269,14 @@ fn apply(
     if done {
         return Ok(None);
     }
-    if expected == 0
-        && let Some(conflict) = key_conflict(transaction, write)?
-    {
+    if let Some(conflict) = key_conflict(transaction, write)? {
         return Err(CommitError::Conflict(conflict));
     }
     let (kind, key) = write.key();
     Err(CommitError::Conflict(Conflict {
         kind: kind.to_owned(),
         key: key.to_owned(),
-        expected,
+        expected: write.expected(),
         stored: stored_version(transaction, kind, key)?,
     }))
 }
@@ -313,7 +286,7 @@ fn key_conflict(
     transaction: &Transaction<'_>,
     write: &Write,
 ) -> rusqlite::Result<Option<Conflict>> {
-    let Write::PutTask { task, .. } = write else {
+    let Write::PutTask { expected: 0, task } = write else {
         return Ok(None);
     };
     let Some(key) = task.spec.key() else {

@@ -53,10 +53,57 @@ if __name__ == "__main__":
     agent.run()
 "#;
 
+/// Offers every built-in skill, says what it was told, and answers prompts.
+const DESK: &str = r#"
+from seamesh import Agent, Context
+from seamesh.builtin import NAMES
+
+agent = Agent("NAME", builtin=NAMES)
+heard = []
+
+@agent.on_prompt
+async def read(ctx: Context, message: str) -> str:
+    heard.append([ctx.from_agent, message, ctx.path])
+    return message.upper()
+
+@agent.skill
+def said() -> list:
+    """What it was told."""
+    return heard
+
+@agent.skill
+async def asks(ctx: Context, whom: str) -> list:
+    """Asks another for an answer in parts, for its skills, and how far it is."""
+    parts = []
+    answer = await ctx.prompt(whom, "are you there", on_chunk=parts.append)
+    skills = [skill.name for skill in await ctx.skills_of(whom)]
+    return [answer, "said" in skills, await ctx.ping(whom) < 10]
+
+if __name__ == "__main__":
+    agent.run()
+"#;
+
 fn write_agent(mesh: &Mesh) -> Result<PathBuf> {
-    let file = mesh.directory().join("agent.py");
-    std::fs::write(&file, AGENT)?;
+    write(mesh, "agent.py", AGENT)
+}
+
+fn write(mesh: &Mesh, name: &str, text: &str) -> Result<PathBuf> {
+    let file = mesh.directory().join(name);
+    std::fs::write(&file, text)?;
     Ok(file)
+}
+
+/// Serves an agent without a sidecar.
+async fn http_agent(mesh: &Mesh, name: &str, file: PathBuf) -> Result<Process> {
+    let key = mesh.key(name, Role::Agent).await?;
+    let mut command = Command::new(binaries::python()?);
+    command
+        .args(["-m", "seamesh.http_agent"])
+        .arg(file)
+        .args(["--registry", mesh.url(), "--interval", "0.05"])
+        .env("SEAMESH_API_KEY", key);
+    let (process, _) = Process::spawn(name, command, &mesh.directory().join("logs"))?;
+    Ok(process)
 }
 
 fn double(n: i64) -> SubmitTask {
@@ -100,14 +147,7 @@ async fn a_python_agent_executes_direct_and_queued_work_and_delegates() -> Check
 async fn seam_rest_pending_tasks_are_executed_by_the_http_only_python_loop() -> Checked {
     let mesh = Mesh::start().await?;
     let mut watch = mesh.watch().await?;
-    let key = mesh.key("http-agent", Role::Agent).await?;
-    let mut command = Command::new(binaries::python()?);
-    command
-        .args(["-m", "seamesh.http_agent"])
-        .arg(write_agent(&mesh)?)
-        .args(["--registry", mesh.url(), "--interval", "0.05"])
-        .env("SEAMESH_API_KEY", key);
-    let (_process, _) = Process::spawn("http-agent", command, &mesh.directory().join("logs"))?;
+    let _process = http_agent(&mesh, "http-agent", write_agent(&mesh)?).await?;
     watch
         .find(|event| match event {
             MeshEvent::AgentRegistered(agent) if agent.info.agent_id.as_str() == "snake" => {
@@ -190,6 +230,116 @@ async fn streams_artifacts_and_questions_pass_between_python_and_rust_on_both_pa
         expected.push(json!(["picture", 300_000]));
         let expected = json!({ "parts": expected, "result": "WHICH ONE?" });
         assert_eq!(followed, expected, "{name}");
+
+/// Asks the desk until it answers as `wanted`; each look is a delegated task.
+async fn until(
+    asker: &Member,
+    skill: &str,
+    to: &str,
+    args: Value,
+    wanted: impl Fn(&Value) -> bool,
+) -> Result<Value> {
+    let look = async {
+        loop {
+            let asked = asker.view().delegate(skill, args.clone()).to(to);
+            let answer: Value = asked.get().await?;
+            if wanted(&answer) {
+                return Ok(answer);
+            }
+        }
+    };
+    in_time(&format!("{skill} of {to} is as it should be"), look).await?
+}
+
+#[tokio::test]
+async fn built_in_skills_and_prompts_act_at_their_receiver_on_both_paths() -> Checked {
+    let mesh = Mesh::start().await?;
+    let asker = Member::join(&mesh, "asker", Agent::new("asker")).await?;
+    let desk = mesh.sidecar("desk-peer").await?;
+    let file = write(&mesh, "desk.py", &DESK.replace("NAME", "desk"))?;
+    let _desk = mesh.python_agent("desk", &file, &desk)?;
+    let near = mesh.sidecar("near-peer").await?;
+    let file = write(&mesh, "near.py", &DESK.replace("NAME", "near"))?;
+    let _near = mesh.python_agent("near", &file, &near)?;
+    let file = write(&mesh, "far.py", &DESK.replace("NAME", "far"))?;
+    let _far = http_agent(&mesh, "far", file).await?;
+    asker.knows("mesh_send").await?;
+    asker.linked_with(&["desk-peer", "near-peer"]).await?;
+
+    let is = |agents: &Value, name: &str, linked: bool| {
+        let mut agents = agents.as_array().into_iter().flatten();
+        agents.any(|a| a["agent_id"] == name && a["linked"] == linked)
+    };
+    let there = |agents: &Value| is(agents, "near", true) && is(agents, "far", false);
+    until(&asker, "list_agents", "desk", json!({}), there).await?;
+    let found = json!({ "skill": "said" });
+    let found: Value = asker
+        .view()
+        .delegate("find_agent", found)
+        .to("desk")
+        .get()
+        .await?;
+    assert!(
+        found["skills"]
+            .as_array()
+            .is_some_and(|s| s.contains(&json!("said")))
+    );
+
+    for (whom, path) in [("near", "direct"), ("far", "queue")] {
+        let ask =
+            |skill: &str, args: Value| asker.view().delegate(skill, args).to("desk").timeout(CAP);
+        let sent = ask(
+            "mesh_send",
+            json!({ "target_agent_id": whom, "message": "one" }),
+        );
+        let sent: Value = sent.get().await?;
+        assert_eq!(sent["path"], path);
+        let work = json!({ "target_agent_id": whom, "message": "two" });
+        let answer: Value = ask("delegate", work).get().await?;
+        assert_eq!(answer, "TWO");
+        let told = |said: &Value| {
+            let said = said.as_array();
+            let has = |m: &str| said.is_some_and(|s| s.contains(&json!(["desk", m, path])));
+            has("one") && has("two")
+        };
+        until(&asker, "said", whom, json!({}), told).await?;
+    }
+    let all = json!({ "message": "all" });
+    let told: Value = asker
+        .view()
+        .delegate("mesh_broadcast", all)
+        .to("desk")
+        .get()
+        .await?;
+    assert_eq!(told["direct"].as_array().map(Vec::len), Some(2), "{told}");
+    assert_eq!(told["queue"], json!(["far"]), "{told}");
+    for (whom, path) in [("near", "direct"), ("far", "queue")] {
+        let said = json!(["desk", "all", path]);
+        let has = |s: &Value| s.as_array().is_some_and(|s| s.contains(&said));
+        until(&asker, "said", whom, json!({}), has).await?;
+    }
+    let asked: Value = asker
+        .view()
+        .delegate("asks", json!({ "whom": "near" }))
+        .to("desk")
+        .get()
+        .await?;
+    assert_eq!(asked, json!(["ARE YOU THERE", true, true]));
+
+    // The hub, and an agent of the old dialect that has no link, put a person's word into the queue.
+    for skill in ["user_intervention", ""] {
+        let word = SubmitTask {
+            skill: skill.to_owned(),
+            target_agent_id: "near".to_owned(),
+            payload: Payload::new(json!({ "message": "stop", "direct": true })),
+            ..SubmitTask::default()
+        };
+        let id = mesh.admin().submit(&word).await?;
+        let task = mesh.admin().wait(&id, CAP).await?;
+        assert_eq!(
+            (task.state, task.result),
+            (TaskState::Completed, json!("STOP"))
+        );
     }
     Ok(())
 }

@@ -22,6 +22,10 @@ use crate::task::{Lineage, Outcome, TaskError, TaskState};
 /// The label of the DataChannel.
 pub const CHANNEL_LABEL: &str = "mesh";
 
+/// The skill that reads prompts. A prompt goes over a link as the message of the same name, and through the queue as work
+/// for this skill; agents of the old dialect leave its name out there.
+pub const PROMPT_SKILL: &str = "agent_prompt";
+
 /// What travels on a link.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct MeshMessage {

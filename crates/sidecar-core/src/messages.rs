@@ -9,7 +9,7 @@ use seamesh_proto::task::Lineage;
 use seamesh_proto::{Code, Payload, PeerId, WireError};
 use serde::Deserialize;
 
-use crate::run::{Asker, Incoming, Origin, answer};
+use crate::run::{Asker, Incoming, Origin, answer, skill_of};
 use crate::{LinkId, Piece, Sidecar};
 
 /// As much of a message as routing needs. Reading it checks the rest for being JSON.
@@ -130,7 +130,7 @@ impl Sidecar {
             agent: message.source_agent.clone(),
             listens,
         };
-        let skill = request.skill.clone();
+        let skill = skill_of(request.skill.clone());
         let (task_id, attempt, timeout_ms, lineage, payload) = match &message.task {
             Some(task) => {
                 let (id, lineage) = (task.task_id.clone(), task.lineage.clone());

@@ -2,7 +2,7 @@
 
 use seamesh_proto::ipc::{AgentEvent, RunRef, TaskEvent};
 use seamesh_proto::limits::{MAX_PAYLOAD_BYTES, MAX_TTL_S};
-use seamesh_proto::link::{MeshMessage, TaskResponse};
+use seamesh_proto::link::{MeshMessage, PROMPT_SKILL, TaskResponse};
 use seamesh_proto::payload::Raw;
 use seamesh_proto::talk::Listens;
 use seamesh_proto::task::Lineage;
@@ -43,6 +43,14 @@ pub(crate) struct Incoming {
     pub(crate) listens: Listens,
     pub(crate) lineage: Lineage,
     pub(crate) origin: Origin,
+}
+
+/// The skill that work is for: without one it is a prompt.
+pub(crate) fn skill_of(named: String) -> String {
+    match named.is_empty() {
+        true => PROMPT_SKILL.to_owned(),
+        false => named,
+    }
 }
 
 /// Work that has not ended.

@@ -7,7 +7,7 @@ use seamesh_proto::signaling::{
 };
 use seamesh_proto::{AgentInfo, PROTOCOL_VERSION, PeerId, Problem};
 
-use crate::run::{Incoming, Origin};
+use crate::run::{Incoming, Origin, skill_of};
 use crate::timers::Reason;
 use crate::{Note, Sidecar};
 
@@ -102,7 +102,7 @@ impl Sidecar {
         let incoming = Incoming {
             task_id: assign.task_id,
             attempt: assign.attempt,
-            skill: assign.skill,
+            skill: skill_of(assign.skill),
             payload: assign.payload,
             from_agent: assign.source_agent_id,
             timeout_ms: assign.timeout_ms,

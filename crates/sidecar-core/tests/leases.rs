@@ -5,7 +5,7 @@
 use seamesh_proto::ipc::AgentEvent;
 use seamesh_proto::limits::HEARTBEAT_MS;
 use seamesh_proto::signaling::{ClientSignal, LeaseRef, RegistrySignal, TaskAck, TaskRevoke};
-use seamesh_proto::{Code, TaskState};
+use seamesh_proto::{Code, Path, TaskState};
 use seamesh_sidecar_core::limits::AGENT_RETURN_MS;
 
 use crate::world::pair::{DONE, assign, pair, request, respond, settled, submits, tasks};
@@ -174,4 +174,26 @@ fn a_revoked_lease_stops_the_work() {
     assert!(
         matches!(&told[..], [AgentEvent::TaskCancel(c)] if c.code == Code::Expired && c.attempt == 1)
     );
+}
+
+#[test]
+fn work_without_a_skill_is_a_prompt_on_both_paths() {
+    let mut world = pair();
+    world.disconnect_client("b");
+    world.connect_client("b", 2);
+    world.hello("b", "bob", &["agent_prompt"], "[]");
+    let RegistrySignal::TaskAssign(mut prompt) = assign("t", 1, 7) else {
+        panic!("an assignment");
+    };
+    prompt.skill = String::new();
+    world.tell("b", &RegistrySignal::TaskAssign(prompt));
+    let request = r#"{"type":"send","payload":{"target_peer":"b","message":{"type":"task_request","request_id":"q","payload":{"message":"hi"}}}}"#;
+    world.say_line("a", request);
+    world.run(20);
+    let skills: Vec<_> = tasks(&mut world, "b")
+        .into_iter()
+        .map(|t| (t.path, t.skill))
+        .collect();
+    let prompt = || "agent_prompt".to_owned();
+    assert_eq!(skills, [(Path::Queue, prompt()), (Path::Direct, prompt())]);
 }

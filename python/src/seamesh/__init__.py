@@ -34,7 +34,7 @@ from seamesh.errors import (
     TooLarge,
     Unauthorized,
 )
-from seamesh.mesh import Mesh
+from seamesh.mesh import Mesh, Told, ToldAll
 from seamesh.message import Message
 from seamesh.stream import Artifact, Restarted, Stream
 
@@ -68,6 +68,8 @@ __all__ = [
     "Stream",
     "StreamBroken",
     "Timeout",
+    "Told",
+    "ToldAll",
     "TooLarge",
     "Unauthorized",
 ]

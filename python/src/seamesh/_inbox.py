@@ -9,8 +9,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import msgspec
-
 from seamesh.mesh import Mesh
 from seamesh.message import Message
 
@@ -52,16 +50,11 @@ class Inbox:
         self._waiting: deque[Message] = deque()
         self._pump: asyncio.Task[None] | None = None
 
-    def put(self, from_peer: str, raw: msgspec.Raw) -> None:
+    def put(self, message: Message) -> None:
         """A message came. A handler that is not async is called right here."""
         handler = self._handler
         if handler is None:
-            _log.debug("a message of %s was not read: there is no message handler", from_peer)
-            return
-        try:
-            message = Message(from_peer, raw)
-        except (ValueError, RecursionError) as error:
-            _log.warning("peer %s sent what is no message, it was skipped: %s", from_peer, error)
+            _log.debug("a message of %s was not read: there is no message handler", message.from_peer)
             return
         if not handler.is_async:
             try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping, Set
 from typing import Any, NoReturn
 
 import msgspec
@@ -15,7 +15,7 @@ from seamesh._listener import Listener
 from seamesh._registry_client import RegistryClient
 from seamesh._threads import WorkerThreads
 from seamesh.errors import LinkError, NobodyAnswers, NotStreamed, SeameshError, Timeout, error_of
-from seamesh.mesh import Work
+from seamesh.mesh import OnPart, Work
 
 _log = logging.getLogger("seamesh")
 
@@ -116,6 +116,22 @@ class RestPort:
     async def peers(self) -> list[str]:
         """No peer: there are no links."""
         return []
+
+    @property
+    def linked(self) -> Set[str]:
+        """No peer: there are no links."""
+        return frozenset()
+
+    @property
+    def statuses(self) -> Mapping[str, Any]:
+        """Nothing: there are no links."""
+        return {}
+
+    async def ask(
+        self, peer: str, kind: str, to: str, body: Any, patience_s: float, on_chunk: OnPart | None = None
+    ) -> Any:
+        """Always refused."""
+        _no_link()
 
     def send(self, peer: str, message: msgspec.Raw) -> Awaitable[None]:
         """Always refused."""

@@ -10,13 +10,14 @@ import asyncio
 import logging
 import secrets
 import threading
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Mapping, Set
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
 from seamesh import _wire
+from seamesh._conversation import Conversation
 from seamesh._inbox import Inbox
 from seamesh._protocol import AgentProtocol, Event
 from seamesh._requests import Requests
@@ -28,7 +29,8 @@ from seamesh.errors import (
     error_of,
     outcome_error,
 )
-from seamesh.mesh import Mesh, Work
+from seamesh.mesh import Mesh, OnPart, Work
+from seamesh.message import Message
 
 if TYPE_CHECKING:
     from seamesh.agent import Agent
@@ -91,6 +93,7 @@ class Session:
         self.mesh = Mesh(self, agent.name)
         self.welcome = asyncio.Event()
         self._tasks = Tasks(agent, self, self._protocol, self._output, self._is_writable)
+        self._conversation = Conversation(agent, self, self._tasks.threads)
         self._inbox = Inbox(agent.message_handler, self.mesh, self._hold_reading)
 
     # What a transport says.
@@ -108,18 +111,28 @@ class Session:
         try:
             for event in self._protocol.receive(data):
                 if type(event) is _wire.AgentEventMessage:
-                    self._inbox.put(event.payload.from_peer, event.payload.message)
+                    self._message(event.payload.from_peer, event.payload.message)
                 else:
                     self._dispatch(event)
         finally:
             self._dispatching = False
             self._flush()
 
+    def _message(self, from_peer: str, raw: msgspec.Raw) -> None:
+        try:
+            message = Message(from_peer, raw)
+        except (ValueError, RecursionError) as error:
+            _log.warning("peer %s sent what is no message, it was skipped: %s", from_peer, error)
+            return
+        if not self._conversation.hears(message):
+            self._inbox.put(message)
+
     def connection_lost(self) -> None:
         """The connection is gone; another may come."""
         self._sink = None
         self.welcome.clear()
         self.writable()
+        self._conversation.unlinked()
         lost = SidecarUnavailable("the sidecar went away before it answered; the work may still run")
         self._requests.lost(self._protocol.disconnected(), lost)
 
@@ -162,8 +175,10 @@ class Session:
                 self._registry_connected = state.connected
                 self._call(self._agent.registry_handler, state.connected)
             case _wire.AgentEventPeerConnected(payload=peer):
+                self._conversation.link(peer.peer_id, True)
                 self._call(self._agent.peer_handler, peer.peer_id, True)
             case _wire.AgentEventPeerDisconnected(payload=peer):
+                self._conversation.link(peer.peer_id, False)
                 self._call(self._agent.peer_handler, peer.peer_id, False)
             case _wire.AgentEventError(payload=problem):
                 self._refused(problem)
@@ -260,6 +275,23 @@ class Session:
         self._protocol.list_peers()
         return await self._requests.peer_list()
 
+    @property
+    def linked(self) -> Set[str]:
+        """The peers with an open link, as told last."""
+        return self._conversation.linked
+
+    @property
+    def statuses(self) -> Mapping[str, Any]:
+        """What agents said of themselves last."""
+        return self._conversation.statuses
+
+    async def ask(
+        self, peer: str, kind: str, to: str, body: Any, patience_s: float, on_chunk: OnPart | None = None
+    ) -> Any:
+        """Says something to a linked peer and gives the body of the answer."""
+        self._inbox.let_read()
+        return await self._conversation.ask(peer, kind, to, body, patience_s, on_chunk)
+
     def send(self, peer: str, message: msgspec.Raw) -> Awaitable[None]:
         """Sends to a peer."""
         return self._emit(partial(self._protocol.send, peer, message))
@@ -333,7 +365,7 @@ class Session:
     def _hold_reading(self, hold: bool) -> bool:
         """Slows the sidecar down while messages wait for their handler. Not while an answer is awaited: it could be
         the handler that awaits it."""
-        if self._sink is None or (hold and self._requests):
+        if self._sink is None or (hold and (self._requests or self._conversation)):
             return False
         if hold:
             self._sink.pause_reading()
@@ -353,6 +385,7 @@ class Session:
     async def close(self) -> None:
         """Ends everything that still runs here."""
         leftovers: list[asyncio.Future[Any]] = [*self._hooks, *self._inbox.close(), *self._tasks.handles]
+        leftovers += self._conversation.handles
         for handle in leftovers:
             handle.cancel()
         await asyncio.gather(*leftovers, return_exceptions=True)

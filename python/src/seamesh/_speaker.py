@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
+
+import msgspec
 
 from seamesh import _wire
 from seamesh._talk import Speech
@@ -15,6 +17,18 @@ from seamesh.errors import Canceled
 
 _HASHED_AT_ONCE = 1024 * 1024
 """Bytes that are hashed on the event loop; more goes to a thread."""
+
+
+class Voice(Protocol):
+    """What a running skill can say."""
+
+    def progress(self, progress: _wire.Progress) -> None: ...
+
+    async def chunk(self, data: msgspec.Raw) -> None: ...
+
+    async def artifact(self, name: str, media_type: str, data: bytes) -> None: ...
+
+    async def ask(self, prompt: str, schema: Any) -> Any: ...
 
 
 class Speaker:

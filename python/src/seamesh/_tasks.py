@@ -126,6 +126,11 @@ class Tasks:
         """The tasks that run."""
         return [running.handle for running in self._running.values()]
 
+    @property
+    def threads(self) -> WorkerThreads:
+        """Where skills that are not async run."""
+        return self._threads
+
     def close(self) -> None:
         """Lets the threads end."""
         self._threads.shutdown()

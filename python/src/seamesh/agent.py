@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
 from seamesh import _wire
+from seamesh import builtin as builtin_skills
 from seamesh._inbox import MessageHandler
 from seamesh._session import Session
 from seamesh._transport import SidecarConnection
 from seamesh.errors import SeameshError, SidecarUnavailable
 from seamesh.logs import start_logging
-from seamesh.mesh import Mesh
+from seamesh.mesh import PROMPT, Mesh
+from seamesh.prompts import INTERVENTION, PromptSkill, intervention, reads_messages
 from seamesh.skills import Skill
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,9 +41,11 @@ class Agent:
         max_concurrent: tasks it takes at once; 0 means the mesh's default (64).
         hostname: the machine it runs on; ``None``: this one.
         mode: a free-form mode, for the dashboard.
+        builtin: built-in skills to offer: ``list_agents``, ``find_agent``, ``delegate``, ``mesh_send``,
+            ``mesh_broadcast``, ``user_intervention``; see `seamesh.builtin`.
 
     Raises:
-        ValueError: the name is not an id, or ``max_concurrent`` is negative.
+        ValueError: the name is not an id, ``max_concurrent`` is negative, or a built-in skill is not known.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Agent:
         max_concurrent: int = 0,
         hostname: str | None = None,
         mode: str = "",
+        builtin: Iterable[str] = (),
     ) -> None:
         if not _wire.is_id(name):
             raise ValueError(f"{name!r} is no agent id: use letters, digits and . _ - : @ + ~ * =, at most 128")
@@ -65,11 +70,14 @@ class Agent:
         self.hostname = sockets.gethostname() if hostname is None else hostname
         self.mode = mode
         self.skills: dict[str, Skill] = {}
+        self.prompt: PromptSkill | None = None
         self.message_handler: MessageHandler | None = None
         self.peer_handler: Callable[[str, bool], Any] | None = None
         self.registry_handler: Callable[[bool], Any] | None = None
         self.error_handler: Callable[[SeameshError], Any] | None = None
         self.start_handler: Callable[[Mesh], Awaitable[None]] | None = None
+        for name_of_skill in builtin:
+            self.add_builtin(name_of_skill)
 
     def __repr__(self) -> str:
         return f"Agent({self.name!r}, skills={sorted(self.skills)})"
@@ -124,13 +132,56 @@ class Agent:
 
         return declare if function is None else declare(function)
 
+    def add_builtin(self, name: str) -> None:
+        """Offers a built-in skill. One that the agent has already, by whatever way, stays.
+
+        Raises:
+            ValueError: there is no such built-in skill.
+        """
+        if name not in builtin_skills.NAMES:
+            raise ValueError(f"no built-in skill {name!r}; there are: {', '.join(builtin_skills.NAMES)}")
+        if name in self.skills:
+            return
+        if name == INTERVENTION:
+            self.skills[name] = intervention(self.prompt)
+        else:
+            self.skills[name] = Skill(builtin_skills.FUNCTIONS[name])
+
+    def remove_skill(self, name: str) -> None:
+        """Offers a skill no more; before the agent serves.
+
+        Raises:
+            KeyError: it has no such skill.
+        """
+        del self.skills[name]
+
+    def on_prompt(self, function: F) -> F:
+        """Reads prompts: what agents and people say in words (`Mesh.prompt`, `Mesh.tell`, the hub). The function,
+        like a skill, takes ``message``, after a `Context` if it wants one, and gives the answer; a generator gives it
+        in parts. Prompts over links and through the queue come here alike; the agent then offers the skill
+        ``agent_prompt``.
+
+        Raises:
+            TypeError: it takes something else.
+            ValueError: there is a prompt handler already.
+        """
+        if self.prompt is not None:
+            raise ValueError(f"agent {self.name} has a prompt handler already")
+        self.prompt = PromptSkill(function)
+        self.skills[PROMPT] = self.prompt
+        if INTERVENTION in self.skills:
+            self.skills[INTERVENTION] = intervention(self.prompt)
+        return function
+
     def on_message(self, function: F) -> F:
         """Calls a function with each `Message`, in order; with the `Mesh` too when it takes two parameters.
 
         A function that is not async is called at once, on the event loop: it must not block. An async one is awaited
-        before the next message is handed over.
+        before the next message is handed over. Prompts come here when there is no `on_prompt`; one that came through
+        the queue has no ``from_peer``, and comes as work does, beside what comes over links.
         """
         self.message_handler = MessageHandler(function)
+        self.skills.setdefault(PROMPT, reads_messages(self.message_handler))
         return function
 
     def on_peer(self, function: F) -> F:

@@ -11,7 +11,7 @@ import msgspec
 
 from seamesh import _wire, values
 from seamesh._listener import OnQuestion
-from seamesh._speaker import Speaker
+from seamesh._speaker import Voice
 from seamesh.errors import BadArguments, BadResult, Canceled, NobodyAnswers, NotStreamed, TooLarge
 from seamesh.mesh import Mesh, Port
 
@@ -23,7 +23,7 @@ class Context(Mesh):
 
     __slots__ = ("_awaited", "_canceled", "_deadline", "_result", "_speaker", "_task")
 
-    def __init__(self, port: Port, agent_id: str, task: _wire.TaskEvent, speaker: Speaker | None = None) -> None:
+    def __init__(self, port: Port, agent_id: str, task: _wire.TaskEvent, speaker: Voice | None = None) -> None:
         super().__init__(port, agent_id)
         self._task = task
         self._speaker = speaker
@@ -181,7 +181,7 @@ class Context(Mesh):
         """What `set_result` was given; ``msgspec.UNSET`` when it was not called."""
         return self._result
 
-    def _streaming(self) -> Speaker:
+    def _streaming(self) -> Voice:
         if self._speaker is None or not self._task.stream:
             raise NotStreamed(
                 "whoever asked for this work takes no chunks and no artifacts: return the result, or ask with stream()"

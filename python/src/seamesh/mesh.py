@@ -3,19 +3,56 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Set
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
 from seamesh import _wire, values
 from seamesh._listener import Listener, OnProgress, OnQuestion
-from seamesh.errors import BadArguments, NoAgent, Timeout, TooLarge
+from seamesh.errors import BadArguments, NoAgent, SkillUnknown, Timeout, TooLarge
 from seamesh.message import encode_message
 from seamesh.stream import Stream
 
 T = TypeVar("T")
+
+PROMPT = "agent_prompt"
+"""The skill that reads prompts, and the message that carries one over a link."""
+
+
+OnPart: TypeAlias = Callable[[Any], None]
+"""Is called on the event loop with each part of an answer."""
+
+
+class Told(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How a message went.
+
+    Attributes:
+        path: ``direct`` over a link, or ``queue``.
+        task_id: the queue's task; ``None`` for a link.
+    """
+
+    path: _wire.Path
+    task_id: str | None = None
+
+
+class ToldAll(msgspec.Struct, frozen=True):
+    """Which agents a message for all went to.
+
+    Attributes:
+        direct: over a link.
+        queue: through the queue.
+        unreached: neither is linked nor reads messages.
+    """
+
+    direct: list[str]
+    queue: list[str]
+    unreached: list[str]
+
+
+PROMPT_TTL_S = 60.0
+"""Seconds that a message waits in the queue for its reader."""
 
 
 class Work(msgspec.Struct, frozen=True):
@@ -51,11 +88,25 @@ class Port(Protocol):
 
     async def peers(self) -> list[str]: ...
 
+    @property
+    def linked(self) -> Set[str]: ...
+
+    @property
+    def statuses(self) -> Mapping[str, Any]: ...
+
+    async def ask(
+        self, peer: str, kind: str, to: str, body: Any, patience_s: float, on_chunk: OnPart | None = None
+    ) -> Any: ...
+
     def send(self, peer: str, message: msgspec.Raw) -> Awaitable[None]: ...
 
     def broadcast(self, message: msgspec.Raw) -> Awaitable[None]: ...
 
     def connect_peer(self, peer: str) -> Awaitable[None]: ...
+
+
+ASK_S = 10.0
+"""Seconds that another end has to answer a question of the SDK's own."""
 
 
 class Mesh:
@@ -206,6 +257,127 @@ class Mesh:
         """Asks for a link to a peer, if there is none; `Agent.on_peer` tells when it is open."""
         return self._port.connect_peer(peer)
 
+    # Conversation.
+
+    def is_linked(self, peer: str) -> bool:
+        """Whether a link to a peer is open, as the sidecar told last."""
+        return peer in self._port.linked
+
+    async def prompt(
+        self,
+        to: str,
+        message: str,
+        *,
+        timeout: float | None = None,  # noqa: ASYNC109 -- the deadline travels with the work
+        on_chunk: OnPart | None = None,
+    ) -> Any:
+        """Says something to an agent in words and gives its answer: what its `Agent.on_prompt` handler returns. Over
+        the link to it (``agent_prompt``, ``agent_response``), else through the queue.
+
+        Args:
+            to: the agent.
+            message: the text.
+            timeout: seconds until the answer is given up; ``None``: what is left of the task at hand, else 120.
+            on_chunk: is called with each part of an answer that comes in parts; ``None``: they come as one list.
+
+        Raises:
+            NoAgent: there is no such agent.
+            SkillUnknown: it reads no prompts.
+            LinkError: the link went down before the answer; the prompt may have been read.
+            Timeout: no answer came in time.
+            SeameshError: the handler's error.
+        """
+        timeout_ms = self._timeout_ms(timeout, wait=True) or _wire.DEFAULT_REQUEST_TIMEOUT_MS
+        agent = await self._reader(to)
+        if self.is_linked(agent.sidecar_peer_id):
+            body = {"message": message, "direct": True, "stream": on_chunk is not None}
+            answer = await self._port.ask(agent.sidecar_peer_id, PROMPT, to, body, timeout_ms / 1000, on_chunk)
+            return answer.get("message") if isinstance(answer, dict) else answer
+        if on_chunk is None:
+            return await self.delegate(PROMPT, to=to, timeout=timeout, message=message)
+        async with self.stream(PROMPT, to=to, timeout=timeout, message=message) as stream:
+            async for part in stream:
+                on_chunk(part)
+            return await stream.result()
+
+    async def tell(self, to: str, message: str) -> Told:
+        """Says something to an agent and waits for no answer: over the link to it, else through the queue, where it
+        waits for at most 60 seconds (``PROMPT_TTL_S``).
+
+        Raises:
+            NoAgent: there is no such agent.
+            SkillUnknown: it is not linked, and takes no prompts from the queue.
+        """
+        agent = await self._agent(to)
+        if self.is_linked(agent.sidecar_peer_id):
+            body = {"message": message, "direct": True}
+            await self.send(agent.sidecar_peer_id, {"type": PROMPT, "target_agent": to, "payload": body})
+            return Told("direct")
+        _check_reads(agent)
+        return Told("queue", await self._queue(to, message))
+
+    async def tell_all(self, message: str) -> ToldAll:
+        """Says something to every healthy agent, and tells which path each got it by."""
+        others = [a for a in await self.agents() if a.health == "active" and a.agent_id != self._agent_id]
+        direct = [a.agent_id for a in others if self.is_linked(a.sidecar_peer_id)]
+        apart = [a for a in others if not self.is_linked(a.sidecar_peer_id)]
+        if self._port.linked:
+            await self.broadcast(message)
+        queue = [a.agent_id for a in apart if _wire.offers(a, PROMPT)]
+        for name in queue:
+            await self._queue(name, message)
+        return ToldAll(direct, queue, [a.agent_id for a in apart if not _wire.offers(a, PROMPT)])
+
+    async def skills_of(self, to: str) -> list[_wire.SkillInfo]:
+        """The skills of an agent: as itself says over the link to it (``skill_query``), else as the registry knows.
+
+        Raises:
+            NoAgent: there is no such agent.
+            Timeout: it is linked, and did not say.
+        """
+        agent = await self._agent(to)
+        if not self.is_linked(agent.sidecar_peer_id):
+            return agent.skills
+        body = await self._port.ask(agent.sidecar_peer_id, "skill_query", to, {}, ASK_S)
+        return msgspec.convert(body.get("skills", []), list[_wire.SkillInfo])
+
+    async def ping(self, to: str) -> float:
+        """Seconds that a word to an agent's sidecar and back takes (``ping``, ``pong``).
+
+        Raises:
+            NoAgent: there is no such agent.
+            LinkError: it is not linked.
+            Timeout: nothing came back within 10 seconds.
+        """
+        agent = await self._agent(to)
+        before = self._port.loop.time()
+        await self._port.ask(agent.sidecar_peer_id, "ping", to, {}, ASK_S)
+        return self._port.loop.time() - before
+
+    def report_status(self, status: Any) -> Awaitable[None]:
+        """Tells every linked peer how this agent is (``agent_status``): any JSON."""
+        return self.broadcast({"type": "agent_status", "target_agent": "*", "payload": status})
+
+    @property
+    def statuses(self) -> Mapping[str, Any]:
+        """What linked agents told last of how they are, by agent."""
+        return self._port.statuses
+
+    def _queue(self, to: str, message: str) -> Coroutine[Any, Any, Any]:
+        payload = {"message": message}
+        return self.delegate(PROMPT, to=to, wait=False, via="queue", timeout=PROMPT_TTL_S, payload=payload)
+
+    async def _agent(self, name: str) -> _wire.AgentRecord:
+        found = [agent for agent in await self.agents() if agent.agent_id == name]
+        if not found:
+            raise NoAgent(f"no agent {name}; `seamesh agents` shows who is there", code="agent_unknown")
+        return found[0]
+
+    async def _reader(self, name: str) -> _wire.AgentRecord:
+        agent = await self._agent(name)
+        _check_reads(agent)
+        return agent
+
     async def agents(self, skill: str | None = None) -> list[_wire.AgentRecord]:
         """The agents of the mesh, by id; with ``skill`` only those that offer it."""
         return await self._port.agents(skill)
@@ -253,6 +425,11 @@ class Mesh:
 
     def _answerer(self, on_question: OnQuestion | None) -> OnQuestion | None:
         return on_question
+
+
+def _check_reads(agent: _wire.AgentRecord) -> None:
+    if not _wire.offers(agent, PROMPT):
+        raise SkillUnknown(f"agent {agent.agent_id} reads no prompts: it has no @agent.on_prompt")
 
 
 def _encode_payload(payload: Any, args: dict[str, Any]) -> bytes:

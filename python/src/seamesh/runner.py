@@ -16,6 +16,7 @@ from seamesh import _wire, values
 from seamesh._yields import BadYield, Yields
 from seamesh.context import Context
 from seamesh.errors import BadArguments, BadResult, Canceled, SeameshError, SkillError
+from seamesh.mesh import PROMPT
 from seamesh.skills import Skill
 
 _log = logging.getLogger("seamesh")
@@ -25,7 +26,8 @@ async def run_skill(
     skills: dict[str, Skill], task: _wire.TaskEvent, context: Context, executor: Executor
 ) -> _wire.Outcome:
     """Runs the task's skill once, and gives its outcome whatever happens in it."""
-    skill = skills.get(task.skill)
+    # Agents of the old dialect send a prompt through the queue as work without a skill.
+    skill = skills.get(task.skill or PROMPT)
     if skill is None:
         offered = ", ".join(sorted(skills)) or "none"
         return failed("skill_unknown", f"no skill {task.skill!r} here; there are: {offered}")

@@ -38,6 +38,7 @@ from seamesh import _wire
 from seamesh._lines import LineSplitter, Oversized
 from seamesh._session import Session
 from seamesh.agent import Agent
+from seamesh.mesh import Mesh
 from seamesh.stream import Stream
 
 _encoder = msgspec.json.Encoder()
@@ -63,6 +64,7 @@ class FakeTask:
         outcome: how it ended; ``None`` while it runs.
         progress: how far its skill told that it was, in order.
         questions: what its skill asked, in order.
+        path: ``direct``, or ``queue``.
     """
 
     task_id: str
@@ -77,12 +79,21 @@ class FakeTask:
     outcome: _wire.Outcome | None = None
     progress: list[_wire.Progress] = field(default_factory=list)
     questions: list[_wire.Question] = field(default_factory=list)
+    path: _wire.Path = "direct"
 
 
 class FakeMesh:
-    """Some agents, and a mesh between them that is always there. Use it with ``async with``."""
+    """Some agents, and a mesh between them. Use it with ``async with``.
 
-    def __init__(self, *agents: Agent) -> None:
+    Args:
+        agents: the agents.
+        linked: whether every two of them are linked; without links everything goes through the queue.
+    """
+
+    def __init__(self, *agents: Agent, linked: bool = True) -> None:
+        self._linked = linked
+        self._cut: set[str] = set()
+        self._ended = asyncio.Event()
         self.tasks: list[FakeTask] = []
         self._client = Agent(CLIENT)
         self._agents = (*agents, self._client)
@@ -122,6 +133,37 @@ class FakeMesh:
         body = _wire.Message(from_peer=from_peer, message=msgspec.Raw(_encoder.encode(message)))
         self._members[to].say(_wire.AgentEventMessage(body))
 
+    def assign(self, to: str, skill: str, payload: Any) -> FakeTask:
+        """Work for an agent that somebody outside the mesh put in the queue."""
+        task = FakeTask(f"task-{len(self.tasks) + 1}", skill, payload, CLIENT, to, None, 0, path="queue")
+        self.tasks.append(task)
+        event = _wire.TaskEvent(
+            task_id=task.task_id, attempt=1, skill=skill, payload=payload, path="queue", timeout_ms=300_000
+        )
+        self._members[to].say(_wire.AgentEventTask(event))
+        return task
+
+    async def settled(self) -> None:
+        """Waits until all the work of the mesh has ended."""
+        while any(task.outcome is None for task in self.tasks):
+            self._ended.clear()
+            await self._ended.wait()
+
+    def mesh_of(self, agent: Agent) -> Mesh:
+        """The mesh as one of the agents sees it."""
+        return self._members[agent.name].session.mesh
+
+    def cut(self, agent: Agent) -> None:
+        """Takes the links of an agent down. Its work goes on, and new work goes through the queue."""
+        for other in self._members.values():
+            if self._has_link(agent.name, other.agent.name):
+                other.say(_wire.AgentEventPeerDisconnected(_wire.PeerRef(peer_id=agent.name)))
+                self._members[agent.name].say(_wire.AgentEventPeerDisconnected(_wire.PeerRef(peer_id=other.agent.name)))
+        self._cut.add(agent.name)
+
+    def _has_link(self, one: str, other: str) -> bool:
+        return self._linked and one != other and not {one, other} & self._cut
+
     # What members say.
 
     def handle(self, member: _Member, command: _wire.AgentCommand) -> None:
@@ -129,6 +171,9 @@ class FakeMesh:
         match command:
             case _wire.AgentCommandHello():
                 member.welcome()
+                for name in self._members:
+                    if self._has_link(member.agent.name, name):
+                        member.say(_wire.AgentEventPeerConnected(_wire.PeerRef(peer_id=name)))
             case _wire.AgentCommandRequest(payload=request):
                 self._delegate(member, request)
             case _wire.AgentCommandRespond(payload=answer):
@@ -144,22 +189,29 @@ class FakeMesh:
                 found = [r for r in records if query.skill is None or _wire.offers(r, query.skill)]
                 member.say(_wire.AgentEventAgents(_wire.AgentsList(request_id=query.request_id, agents=found)))
             case _wire.AgentCommandListPeers():
-                peers = sorted(name for name in self._members if name not in (CLIENT, member.agent.name))
+                linked = (name for name in self._members if self._has_link(member.agent.name, name))
+                peers = sorted(name for name in linked if name != CLIENT)
                 member.say(_wire.AgentEventPeerList(_wire.PeerList(peers=peers)))
             case _wire.AgentCommandSend(payload=sent):
                 self._send(member, sent)
             case _wire.AgentCommandBroadcast(payload=broadcast):
                 body = _wire.Message(from_peer=member.agent.name, message=broadcast.message)
                 for other in self._members.values():
-                    if other is not member:
+                    if self._has_link(member.agent.name, other.agent.name):
                         other.say(_wire.AgentEventMessage(body))
             case _:
                 pass
 
     def _send(self, member: _Member, sent: _wire.Send) -> None:
         target = self._members.get(sent.target_peer)
-        if target is None:
+        if target is None or not self._has_link(member.agent.name, sent.target_peer):
             member.refuse("no_link", f"no link to {sent.target_peer}")
+            return
+        message = msgspec.json.decode(sent.message, type=_wire.MeshMessage)
+        if message.type == "ping":
+            pong = {"type": "pong", "request_id": message.request_id, "source_agent": target.agent.name}
+            body = _wire.Message(from_peer=target.agent.name, message=msgspec.Raw(_encoder.encode(pong)))
+            member.say(_wire.AgentEventMessage(body))
         else:
             body = _wire.Message(from_peer=member.agent.name, message=sent.message)
             target.say(_wire.AgentEventMessage(body))
@@ -175,6 +227,9 @@ class FakeMesh:
         if not self._may_call(member, target, request.skill):
             detail = f"agent {member.agent.name} may not call skill {request.skill!r} of agent {target.agent.name}"
             return member.refuse("forbidden", detail, request.request_id)
+        is_linked = self._has_link(member.agent.name, target.agent.name)
+        if request.via == "direct" and not is_linked:
+            return member.refuse("no_link", f"no link to {target.agent.name}", request.request_id)
         parent = next((task for task in self.tasks if task.task_id == request.parent), None)
         depth = parent.depth + 1 if parent else 0
         if depth > _wire.MAX_DEPTH:
@@ -217,7 +272,9 @@ class FakeMesh:
         return hops
 
     def _accept(self, member: _Member, target: _Member, request: _wire.Request, task: FakeTask) -> None:
-        path: _wire.Path = "direct" if request.wait and request.via != "queue" else "queue"
+        is_linked = self._has_link(member.agent.name, target.agent.name)
+        path: _wire.Path = "direct" if is_linked and request.wait and request.via != "queue" else "queue"
+        task.path = path
         accepted = _wire.Accepted(request_id=request.request_id, task_id=task.task_id, path=path)
         member.say(_wire.AgentEventAccepted(accepted))
         if request.wait:
@@ -246,11 +303,12 @@ class FakeMesh:
         task = next(task for task in self.tasks if task.task_id == task_id)
         if task.outcome is None:
             task.outcome = outcome
+            self._ended.set()
         asked = self._requests.pop(task_id, None)
         if asked is not None:
             member, request = asked
             response = _wire.Response(
-                request_id=request.request_id, task_id=task_id, outcome=outcome, path="direct", agent_id=task.to_agent
+                request_id=request.request_id, task_id=task_id, outcome=outcome, path=task.path, agent_id=task.to_agent
             )
             member.say(_wire.AgentEventResponse(response))
 

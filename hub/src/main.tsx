@@ -6,13 +6,14 @@ import { HubProvider } from "./hub";
 import { createApi } from "./lib/api";
 import { tickingClock } from "./lib/clock";
 import { LiveMesh } from "./lib/live";
-import { placeStore } from "./lib/place-store";
+import { storageShelf } from "./lib/shelf";
 import { takeLoginCode } from "./lib/url";
+import "./ui/fonts.css";
 import "./ui/tokens.css";
 import "./ui/base.css";
-import "./app.css";
-import "./features/mesh/mesh.css";
-import "./features/tasks/detail.css";
+import "./ui/table.css";
+import "./ui/form.css";
+import "./features/shell/shell.css";
 import "./features/session/login.css";
 import "./ui/narrow.css";
 
@@ -41,7 +42,7 @@ const hub = {
   api,
   live,
   clock: tickingClock(() => Date.now(), 1000),
-  place: placeStore(window),
+  shelf: storageShelf(window.localStorage),
   loginCode: code,
 };
 const queries = new QueryClient({
@@ -55,6 +56,9 @@ window.addEventListener("online", () => live.wake());
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) live.wake();
 });
+
+const scheme = hub.shelf.read("scheme");
+if (scheme === "light" || scheme === "dark") document.documentElement.dataset.scheme = scheme;
 
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no #root");

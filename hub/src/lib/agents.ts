@@ -16,6 +16,34 @@ export function countByHealth(agents: Iterable<AgentEntry>): Record<Health, numb
   return counts;
 }
 
+export interface AgentFilter {
+  readonly health?: Health | undefined;
+  /** Text within name, skills, host or description; letters of either case. */
+  readonly q?: string | undefined;
+}
+
+export function filterAgents(
+  agents: readonly AgentEntry[],
+  { health, q }: AgentFilter,
+): readonly AgentEntry[] {
+  const text = q?.trim().toLowerCase();
+  if (!health && !text) return agents;
+  return agents.filter(
+    ({ record }) => (!health || record.health === health) && (!text || mentions(record, text)),
+  );
+}
+
+function mentions(record: AgentRecord, text: string): boolean {
+  const said = [record.agent_id, record.hostname, record.description, ...skillNames(record)];
+  return said.some((one) => one.toLowerCase().includes(text));
+}
+
+/** The agent behind a sidecar. */
+export function agentOfPeer(agents: Iterable<AgentEntry>, peer: string): AgentEntry | undefined {
+  for (const entry of agents) if (entry.record.sidecar_peer_id === peer) return entry;
+  return undefined;
+}
+
 /** Names of its skills, whichever of the two lists carries them, each once. */
 export function skillNames(record: AgentRecord): string[] {
   const named = (record.skills ?? []).map((skill) => skill.name);

@@ -1,8 +1,48 @@
 // The registry's HTTP API as the hub calls it. Every answer is checked before the page sees it.
 
-import type { Code, HubState, Problem, SessionAnswer, SessionBody, Task } from "../generated/wire";
+import {
+  type Answer,
+  type ApproveAnswer,
+  type Code,
+  type HealthAnswer,
+  type HubState,
+  type IceConfig,
+  type InviteAnswer,
+  type KeyAnswer,
+  type KeyBody,
+  type KeyRecord,
+  MAX_PAGE,
+  type OnboardingEntry,
+  type Problem,
+  ROUTES,
+  type SessionAnswer,
+  type SessionBody,
+  type SubmitAnswer,
+  type SubmitTask,
+  type Task,
+  type TaskHistory,
+  type TaskPage,
+  type TaskQuery,
+} from "../generated/wire";
 import { parseJson } from "./check";
-import { type Reader, readHubState, readProblem, readSession, readTask } from "./wire-check";
+import {
+  type Reader,
+  readApproveAnswer,
+  readHealth,
+  readHubState,
+  readIceConfig,
+  readInviteAnswer,
+  readKeyAnswer,
+  readKeys,
+  readNewcomers,
+  readOk,
+  readProblem,
+  readSession,
+  readSubmitAnswer,
+  readTask,
+  readTaskHistory,
+  readTaskPage,
+} from "./wire-check";
 
 export type Fetch = (input: string, init?: RequestInit) => Promise<Response>;
 
@@ -45,6 +85,26 @@ export interface Api {
   logout(): Promise<void>;
   snapshot(signal?: AbortSignal): Promise<Snapshot>;
   task(id: string, signal?: AbortSignal): Promise<Task>;
+  /** One page of a task's history, after event `after`. */
+  history(id: string, after: number, signal?: AbortSignal): Promise<TaskHistory>;
+  tasks(query: TaskQuery, signal?: AbortSignal): Promise<TaskPage>;
+  submit(task: SubmitTask): Promise<SubmitAnswer>;
+  cancel(id: string): Promise<void>;
+  answer(id: string, answer: Answer): Promise<void>;
+  /** Every newcomer, decided or not. */
+  newcomers(signal?: AbortSignal): Promise<OnboardingEntry[]>;
+  invite(): Promise<InviteAnswer>;
+  approve(id: string): Promise<ApproveAnswer>;
+  reject(id: string): Promise<void>;
+  revoke(id: string): Promise<void>;
+  keys(signal?: AbortSignal): Promise<KeyRecord[]>;
+  createKey(body: KeyBody): Promise<KeyAnswer>;
+  revokeKey(id: string): Promise<void>;
+  removeAgent(id: string): Promise<void>;
+  health(signal?: AbortSignal): Promise<HealthAnswer>;
+  iceConfig(signal?: AbortSignal): Promise<IceConfig>;
+  /** In the Prometheus text format. */
+  metrics(signal?: AbortSignal): Promise<string>;
   /** The open event stream after event `seq`: its answer has a body that is still arriving. */
   events(seq: number, signal: AbortSignal): Promise<Response>;
 }
@@ -57,30 +117,66 @@ export function createApi(fetch: Fetch): Api {
   };
   const read = async <T>(path: string, as: Reader<T>, init: RequestInit): Promise<T> =>
     as(parseJson(await (await call(path, init)).text()));
+  const done = async (path: string, method: "POST" | "DELETE", body?: unknown): Promise<void> => {
+    await read(path, readOk, body === undefined ? { method } : post(body));
+  };
 
   return {
     session: (signal) => read("/api/session", readSession, until(signal)),
     login: (body) => read("/api/session", readSession, post(body)),
-    logout: async () => {
-      await call("/api/session", { method: "DELETE" });
-    },
+    logout: () => done("/api/session", "DELETE"),
     snapshot: async (signal) => {
       const response = await call("/api/hub/state", until(signal));
       const date = Date.parse(response.headers.get("date") ?? "");
       const state = readHubState(parseJson(await response.text()));
       return { state, servedMs: Number.isNaN(date) ? null : date };
     },
-    task: (id, signal) => read(`/api/hub/tasks/${encodeURIComponent(id)}`, readTask, until(signal)),
+    task: (id, signal) => read(at(ROUTES.get_task.path, id), readTask, until(signal)),
+    history: (id, after, signal) =>
+      read(
+        `${at(ROUTES.task_history.path, id)}${queryOf({ after, limit: MAX_PAGE })}`,
+        readTaskHistory,
+        until(signal),
+      ),
+    tasks: (query, signal) =>
+      read(`${ROUTES.list_tasks.path}${queryOf({ ...query })}`, readTaskPage, until(signal)),
+    submit: (task) => read(ROUTES.submit_task.path, readSubmitAnswer, post(task)),
+    cancel: (id) => done(at(ROUTES.cancel_task.path, id), "POST"),
+    answer: (id, answer) => done(at(ROUTES.answer_task.path, id), "POST", answer),
+    newcomers: (signal) => read(ROUTES.list_pairing.path, readNewcomers, until(signal)),
+    invite: () => read(ROUTES.create_invite.path, readInviteAnswer, { method: "POST" }),
+    approve: (id) => read(at(ROUTES.approve.path, id), readApproveAnswer, { method: "POST" }),
+    reject: (id) => done(at(ROUTES.reject.path, id), "POST"),
+    revoke: (id) => done(at(ROUTES.revoke.path, id), "POST"),
+    keys: (signal) => read(ROUTES.list_keys.path, readKeys, until(signal)),
+    createKey: (body) => read(ROUTES.create_key.path, readKeyAnswer, post(body)),
+    revokeKey: (id) => done(at(ROUTES.revoke_key.path, id), "DELETE"),
+    removeAgent: (id) => done(at(ROUTES.remove_agent.path, id), "DELETE"),
+    health: (signal) => read(ROUTES.health.path, readHealth, until(signal)),
+    iceConfig: (signal) => read(ROUTES.ice_config.path, readIceConfig, until(signal)),
+    metrics: async (signal) => (await call(ROUTES.metrics.path, until(signal))).text(),
     events: (seq, signal) =>
       call(`/api/events?after=${seq}`, { signal, headers: { accept: "text/event-stream" } }),
   };
+}
+
+/** The path with its one parameter filled in. */
+function at(path: string, id: string): string {
+  return path.replace(/\{\w+\}/, encodeURIComponent(id));
+}
+
+function queryOf(values: Readonly<Record<string, string | number | undefined>>): string {
+  const given = Object.entries(values).flatMap(([key, value]) =>
+    value === undefined || value === "" ? [] : [[key, String(value)]],
+  );
+  return given.length > 0 ? `?${new URLSearchParams(given)}` : "";
 }
 
 function until(signal: AbortSignal | undefined): RequestInit {
   return signal ? { signal } : {};
 }
 
-function post(body: SessionBody): RequestInit {
+function post(body: unknown): RequestInit {
   return { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) };
 }
 

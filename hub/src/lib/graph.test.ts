@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { meshGraph } from "./graph";
+import { meshGraph, withTraffic } from "./graph";
 import { layout } from "./layout";
 import { fromSnapshot } from "./mesh-state";
-import { agent, snapshot } from "./samples";
+import { agent, snapshot, task } from "./samples";
 
 const FRAME = { width: 600, height: 400 };
 
@@ -25,7 +25,7 @@ describe("the graph", () => {
       ["b", ["a"]],
       ["c", []],
     ]);
-    expect(graph.links).toEqual([{ key: "peer-a peer-b", from: "peer-a", to: "peer-b" }]);
+    expect(graph.links).toMatchObject([{ key: "peer-a peer-b", from: "peer-a", to: "peer-b" }]);
   });
 
   test("shows a sidecar whose agent is not known", () => {
@@ -79,5 +79,30 @@ describe("the layout", () => {
     const within = distance(left[4], left[5]);
     const across = left.map((name) => distance(name, right[5])).reduce((sum, d) => sum + d, 0) / left.length;
     expect(within).toBeLessThan(across);
+  });
+});
+
+describe("traffic", () => {
+  test("is counted on links, and drawn as a way through the queue where there is none", () => {
+    const mesh = fromSnapshot(
+      snapshot({
+        agents: [agent("a"), agent("b"), agent("c")],
+        links: [{ from_peer: "peer-a", to_peer: "peer-b" }],
+      }),
+    );
+    const went = (id: string, from: string, to: string) =>
+      task(id, { source_agent_id: from, assigned_agent_id: to });
+    const graph = withTraffic(meshGraph(mesh), [
+      went("1", "a", "b"),
+      went("2", "b", "a"),
+      went("3", "c", "a"),
+      went("4", "", "a"),
+      went("5", "a", "gone"),
+      went("6", "a", "a"),
+    ]);
+    expect(graph.links.map(({ key, way, tasks }) => [key, way, tasks])).toEqual([
+      ["peer-a peer-b", "direct", 2],
+      ["peer-a peer-c", "queue", 1],
+    ]);
   });
 });

@@ -1,6 +1,6 @@
 // The mesh as a graph: who is there, and the links that are really open. Pure.
 
-import type { Health } from "../generated/wire";
+import type { Health, Task } from "../generated/wire";
 import { byName } from "./agents";
 import { type AgentEntry, linkKey, type MeshState } from "./mesh-state";
 
@@ -22,6 +22,10 @@ export interface MeshLink {
   readonly key: string;
   readonly from: string;
   readonly to: string;
+  /** `direct`: an open link. `queue`: no link, but work went between the two through the queue. */
+  readonly way: "direct" | "queue";
+  /** Tasks that went this way, of those looked at. */
+  readonly tasks: number;
 }
 
 export interface MeshGraph {
@@ -31,7 +35,10 @@ export interface MeshGraph {
 
 export function meshGraph(mesh: Pick<MeshState, "agents" | "links">): MeshGraph {
   const links = [...mesh.links.values()]
-    .map((link) => ({ key: linkKey(link), from: link.from_peer, to: link.to_peer }))
+    .map(
+      (link) =>
+        ({ key: linkKey(link), from: link.from_peer, to: link.to_peer, way: "direct", tasks: 0 }) as const,
+    )
     .sort((a, b) => (a.key < b.key ? -1 : 1));
   const bare = [...byName(mesh.agents.values()).map(agentNode), ...strangers(mesh, links)];
   const labels = new Map(bare.map((node) => [node.id, node.label]));
@@ -41,6 +48,29 @@ export function meshGraph(mesh: Pick<MeshState, "agents" | "links">): MeshGraph 
     linkedWith: [...(linked.get(node.id) ?? [])].map((id) => labels.get(id) ?? id).sort(),
   }));
   return { nodes, links };
+}
+
+/** The graph with the traffic of these tasks on its links, and ways through the queue where there is no link. */
+export function withTraffic(graph: MeshGraph, tasks: readonly Task[]): MeshGraph {
+  const nodeOf = new Map(
+    graph.nodes.flatMap((node) => (node.agentId === null ? [] : [[node.agentId, node.id]])),
+  );
+  const counts = new Map<string, { from: string; to: string; tasks: number }>();
+  for (const task of tasks) {
+    const [a, b] = [nodeOf.get(task.source_agent_id), nodeOf.get(task.assigned_agent_id)];
+    if (!a || !b || a === b) continue;
+    const [from, to] = a < b ? [a, b] : [b, a];
+    const key = `${from} ${to}`;
+    const known = counts.get(key);
+    if (known) known.tasks += 1;
+    else counts.set(key, { from, to, tasks: 1 });
+  }
+  const links = graph.links.map((link) => ({ ...link, tasks: counts.get(link.key)?.tasks ?? 0 }));
+  const open = new Set(links.map((link) => link.key));
+  const queued = [...counts]
+    .filter(([key]) => !open.has(key))
+    .map(([key, way]) => ({ key, ...way, way: "queue" }) as const);
+  return { nodes: graph.nodes, links: [...links, ...queued] };
 }
 
 type BareNode = Omit<MeshNode, "linkedWith">;

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import type { Code, EventRecord, HubState } from "../generated/wire";
 import { type Api, ApiError, createApi, type Fetch } from "./api";
 import { type Connection, LiveMesh, SILENCE_MS, type Surroundings } from "./live";
-import { agent, NOW_MS, record, snapshot } from "./samples";
+import { agent, apiWith, NOW_MS, record, snapshot } from "./samples";
 
 /** One opened stream, as the registry holds it. */
 class Stream {
@@ -53,11 +53,7 @@ class World implements Surroundings {
   private readonly checks = new Set<() => void>();
 
   constructor() {
-    this.api = {
-      session: () => Promise.reject(new Error("not asked here")),
-      login: () => Promise.reject(new Error("not asked here")),
-      logout: () => Promise.reject(new Error("not asked here")),
-      task: () => Promise.reject(new Error("not asked here")),
+    this.api = apiWith({
       snapshot: async () => {
         this.failNow();
         this.snapshots += 1;
@@ -69,7 +65,7 @@ class World implements Surroundings {
         this.streams.push(stream);
         return stream.response;
       },
-    };
+    });
     this.live = new LiveMesh(this);
   }
 

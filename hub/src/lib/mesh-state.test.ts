@@ -1,7 +1,17 @@
 import { describe, expect, test } from "vitest";
-import type { MeshEvent } from "../generated/wire";
-import { applyEvent, applyEvents, fromSnapshot, linkKey, MAX_TASKS_KEPT, type MeshState } from "./mesh-state";
+import type { MeshEvent, Task } from "../generated/wire";
+import {
+  applyEvent,
+  applyEvents,
+  fromSnapshot,
+  linkKey,
+  MAX_LOG,
+  MAX_TASKS_KEPT,
+  type MeshState,
+  withOlder,
+} from "./mesh-state";
 import { agent, NOW_MS, record, snapshot, task } from "./samples";
+import { countByState, newestFirst } from "./tasks";
 
 const LINK = { from_peer: "peer-a", to_peer: "peer-b" };
 
@@ -99,6 +109,63 @@ describe("links", () => {
   test("a link that went down is gone", () => {
     const down = after(start, { type: "link_up", payload: LINK }, { type: "link_down", payload: LINK });
     expect(down.links.size).toBe(0);
+  });
+});
+
+describe("the order of tasks", () => {
+  const ids = (state: MeshState) => state.newest.map((one) => one.id);
+  const at = (id: string, createdS: number, over: Partial<Task> = {}) =>
+    task(id, { created_at: createdS, ...over });
+  const changed = (one: Task): MeshEvent => ({ type: "task_changed", payload: one });
+
+  test("is newest first whatever comes, and each task stands in it once", () => {
+    const start = fromSnapshot(snapshot({ tasks: [at("b", 2), at("d", 4)] }));
+    const end = after(
+      start,
+      changed(at("c", 3)),
+      changed(at("e", 5)),
+      changed(at("a", 1)),
+      changed(at("c", 3)),
+    );
+    expect(ids(end)).toEqual(["e", "d", "c", "b", "a"]);
+    expect(ids(start)).toEqual(["d", "b"]);
+    const failed = after(end, changed(at("c", 3, { state: "failed" })));
+    expect(failed.newest[2]?.state).toBe("failed");
+    expect(end.newest[2]?.state).toBe("pending");
+  });
+
+  test("and the counts by state stay what counting would give", () => {
+    const states = ["pending", "assigned", "completed", "failed"] as const;
+    const events = Array.from({ length: 400 }, (_, i) =>
+      changed(at(`t${(i * 7) % 90}`, (i * 7) % 90, { state: states[(i * 3) % 4] ?? "pending" })),
+    );
+    const end = after(fromSnapshot(snapshot()), ...events);
+    expect(end.counts).toEqual(countByState(end.tasks.values()));
+    expect(end.newest).toEqual(newestFirst(end.tasks.values()));
+  });
+
+  test("takes in older tasks, and keeps what it knows better", () => {
+    const start = fromSnapshot(snapshot({ tasks: [at("b", 2, { state: "completed" })] }));
+    const both = withOlder(start, [at("a", 1), at("b", 2, { state: "assigned" })]);
+    expect(both.newest.map((one) => [one.id, one.state])).toEqual([
+      ["b", "completed"],
+      ["a", "pending"],
+    ]);
+    expect(both.counts).toMatchObject({ completed: 1, pending: 1, assigned: 0 });
+    expect(withOlder(both, [at("a", 1)])).toBe(both);
+  });
+});
+
+describe("the log", () => {
+  test("keeps the newest events, in order, up to its limit", () => {
+    const start = fromSnapshot(snapshot({ seq: 0 }));
+    const many = Array.from({ length: MAX_LOG + 10 }, (_, i) =>
+      record(i + 1, { type: "link_up", payload: LINK }),
+    );
+    const end = applyEvents(start, many);
+    expect(end.log).toHaveLength(MAX_LOG);
+    expect(end.log[0]?.seq).toBe(11);
+    expect(end.log.at(-1)?.seq).toBe(MAX_LOG + 10);
   });
 });
 

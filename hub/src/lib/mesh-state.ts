@@ -1,4 +1,5 @@
 // What the page knows of the mesh, and how each event changes it. Pure: a snapshot and events in, a state out.
+// It is built for bursts: one copy of what a burst touches, no sorting, no counting anew.
 
 import type {
   AgentRecord,
@@ -9,7 +10,8 @@ import type {
   OnboardingEntry,
   Task,
 } from "../generated/wire";
-import { isTerminal } from "./tasks";
+import { type Beat, pulseAfter } from "./pulse";
+import { countByState, isTerminal, newestFirst, placeOf, type StateCounts } from "./tasks";
 
 /** An agent, with what the stream told about it since the snapshot. */
 export interface AgentEntry {
@@ -23,14 +25,25 @@ export interface MeshState {
   readonly seq: number;
   readonly agents: ReadonlyMap<string, AgentEntry>;
   readonly tasks: ReadonlyMap<string, Task>;
+  /** The same tasks, newest first. */
+  readonly newest: readonly Task[];
+  /** The same tasks, counted by state. */
+  readonly counts: StateCounts;
   /** By `linkKey`. */
   readonly links: ReadonlyMap<string, MeshEdge>;
   /** Newcomers that wait for a decision, as far as the stream told. */
   readonly newcomers: ReadonlyMap<string, OnboardingEntry>;
+  /** The newest events, oldest first. */
+  readonly log: readonly EventRecord[];
+  /** What happened in the last minutes, counted. */
+  readonly pulse: readonly Beat[];
 }
 
 /** Most tasks kept in the page; the oldest ended ones leave first. Keeps the tab within its memory. */
-export const MAX_TASKS_KEPT = 20_000;
+export const MAX_TASKS_KEPT = 60_000;
+
+/** Most events kept for reading: some minutes of a busy mesh, within a few megabytes. */
+export const MAX_LOG = 2_000;
 
 /** Names one link whichever end comes first. */
 export function linkKey(link: MeshEdge): string {
@@ -44,9 +57,27 @@ export function fromSnapshot(snapshot: HubState): MeshState {
     seq: snapshot.seq,
     agents: new Map(snapshot.agents.map((record) => [record.agent_id, { record, healthSinceMs: null }])),
     tasks: new Map(snapshot.tasks.map((task) => [task.id, task])),
+    newest: newestFirst(snapshot.tasks),
+    counts: countByState(snapshot.tasks),
     links: new Map(snapshot.links.map((link) => [linkKey(link), link])),
     newcomers: new Map(),
+    log: [],
+    pulse: [],
   };
+}
+
+/** The state with tasks from further back. What it already knows is newer and stays. */
+export function withOlder(state: MeshState, older: readonly Task[]): MeshState {
+  const added = older.filter((task) => !state.tasks.has(task.id));
+  if (added.length === 0) return state;
+  const tasks = new Map(state.tasks);
+  for (const task of added) tasks.set(task.id, task);
+  return { ...state, tasks, newest: newestFirst(tasks.values()), counts: countByState(tasks.values()) };
+}
+
+/** The state with the newcomers that a list told of. */
+export function withNewcomers(state: MeshState, waiting: readonly OnboardingEntry[]): MeshState {
+  return { ...state, newcomers: new Map(waiting.map((entry) => [entry.id, entry])) };
 }
 
 export function applyEvent(state: MeshState, record: EventRecord): MeshState {
@@ -80,6 +111,8 @@ const handlers: Handlers = {
   task_changed: (draft, task) => {
     const before = draft.tasks.read().get(task.id);
     draft.tasks.write().set(task.id, task);
+    draft.reorder(before, task);
+    draft.recount(before, task);
     draft.countInFlight(before, -1);
     draft.countInFlight(task, 1);
   },
@@ -121,6 +154,9 @@ class Draft {
   readonly tasks: CopyOnWrite<Task>;
   readonly links: CopyOnWrite<MeshEdge>;
   readonly newcomers: CopyOnWrite<OnboardingEntry>;
+  private newest: Task[] | undefined;
+  private counts: StateCounts | undefined;
+  private readonly taken: EventRecord[] = [];
   private seq: number;
   private readonly origin: MeshState;
 
@@ -136,9 +172,33 @@ class Draft {
   take(record: EventRecord): void {
     if (record.seq <= this.seq) return;
     this.seq = record.seq;
+    this.taken.push(record);
     const { type, payload } = record.event;
     // The table above pairs every type with its own payload; the compiler cannot follow the pair through the lookup.
     (handlers[type] as Handler<MeshEvent>)(this, payload as never, record.at_ms);
+  }
+
+  /** Keeps the order by finding places instead of sorting: a burst costs one copy of the list. */
+  reorder(before: Task | undefined, task: Task): void {
+    this.newest ??= [...this.origin.newest];
+    const list = this.newest;
+    if (before) {
+      const at = placeOf(list, before);
+      if (list[at]?.id === before.id) {
+        if (before.created_at === task.created_at) {
+          list[at] = task;
+          return;
+        }
+        list.splice(at, 1);
+      }
+    }
+    list.splice(placeOf(list, task), 0, task);
+  }
+
+  recount(before: Task | undefined, task: Task): void {
+    this.counts ??= { ...this.origin.counts };
+    if (before) this.counts[before.state] -= 1;
+    this.counts[task.state] += 1;
   }
 
   /** Agents' own counts come with their records; between records the tasks tell. */
@@ -158,17 +218,30 @@ class Draft {
       seq: this.seq,
       agents: this.agents.read(),
       tasks: this.tasks.read(),
+      newest: this.newest ?? this.origin.newest,
+      counts: this.counts ?? this.origin.counts,
       links: this.links.read(),
       newcomers: this.newcomers.read(),
+      log: [...this.origin.log, ...this.taken].slice(-MAX_LOG),
+      pulse: pulseAfter(this.origin.pulse, this.taken),
     };
   }
 
   private forgetOldTasks(): void {
-    const extra = this.tasks.read().size - MAX_TASKS_KEPT;
-    if (extra <= 0) return;
-    const ended = [...this.tasks.read().values()].filter((task) => isTerminal(task.state));
-    ended.sort((a, b) => a.created_at - b.created_at);
-    // A tenth more than needed, so that the sort is paid once in many events.
-    for (const task of ended.slice(0, extra + MAX_TASKS_KEPT / 10)) this.tasks.write().delete(task.id);
+    const list = this.newest;
+    const extra = (list?.length ?? 0) - MAX_TASKS_KEPT;
+    if (!list || extra <= 0) return;
+    // A tenth more than needed, so that the walk is paid once in many events.
+    let room = extra + MAX_TASKS_KEPT / 10;
+    const gone = new Set<string>();
+    for (let at = list.length - 1; at >= 0 && room > 0; at--) {
+      const task = list[at];
+      if (!task || !isTerminal(task.state)) continue;
+      gone.add(task.id);
+      room -= 1;
+      this.tasks.write().delete(task.id);
+      if (this.counts) this.counts[task.state] -= 1;
+    }
+    this.newest = list.filter((task) => !gone.has(task.id));
   }
 }

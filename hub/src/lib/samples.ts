@@ -1,6 +1,15 @@
 // Agents, tasks and events for the tests of this folder.
 
 import type { AgentRecord, EventRecord, HubState, MeshEvent, Task } from "../generated/wire";
+import type { Api } from "./api";
+
+/** An API that answers what the test says; whatever else is asked for fails. */
+export function apiWith(answers: Partial<Api>): Api {
+  const unused = (name: string) => () => Promise.reject(new Error(`${name} is not asked here`));
+  return new Proxy(answers as Api, {
+    get: (known, name) => Reflect.get(known, name) ?? unused(String(name)),
+  });
+}
 
 export const NOW_MS = 1_763_800_000_000;
 

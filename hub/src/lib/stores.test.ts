@@ -1,7 +1,7 @@
 // @vitest-environment happy-dom
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { tickingClock } from "./clock";
-import { placeStore } from "./place-store";
+import { MAX_VIEWS, savedViews, storageShelf, withView } from "./shelf";
 
 describe("the clock", () => {
   beforeEach(() => {
@@ -25,21 +25,32 @@ describe("the clock", () => {
   });
 });
 
-describe("the address bar", () => {
-  test("follows where one goes, and tells when one goes back", () => {
-    window.history.replaceState(null, "", "/?state=failed");
-    const store = placeStore(window);
-    let told = 0;
-    store.subscribe(() => {
-      told += 1;
-    });
-    expect(store.read().state).toBe("failed");
-    store.go({ agent: "reader" });
-    expect(window.location.search).toBe("?state=failed&agent=reader");
-    expect(store.read()).toMatchObject({ state: "failed", agent: "reader" });
-    window.history.replaceState(null, "", "/");
-    window.dispatchEvent(new PopStateEvent("popstate"));
-    expect(store.read()).toMatchObject({ state: null, agent: null });
-    expect(told).toBe(2);
+describe("the shelf", () => {
+  test("gives back what was put on it, and nothing where it is broken", () => {
+    const shelf = storageShelf(window.localStorage);
+    shelf.write("scheme", "dark");
+    expect(storageShelf(window.localStorage).read("scheme")).toBe("dark");
+    window.localStorage.setItem("seamesh.scheme", "{");
+    expect(shelf.read("scheme")).toBeNull();
+    const full = {
+      getItem: () => null,
+      setItem: () => {
+        throw new Error("full");
+      },
+    } as unknown as Storage;
+    expect(() => storageShelf(full).write("scheme", "dark")).not.toThrow();
+  });
+
+  test("saved views are replaced by name, limited in number, and checked", () => {
+    const many = Array.from({ length: MAX_VIEWS + 5 }, (_, i) => ({ name: `v${i}`, query: "?state=failed" }));
+    const kept = many.reduce(withView, [] as ReturnType<typeof savedViews>);
+    expect(kept).toHaveLength(MAX_VIEWS);
+    expect(withView(kept, { name: "v9", query: "" }).filter((view) => view.name === "v9")).toEqual([
+      { name: "v9", query: "" },
+    ]);
+    expect(savedViews([{ name: 1 }, null, { name: "a", query: "?q=x" }])).toEqual([
+      { name: "a", query: "?q=x" },
+    ]);
+    expect(savedViews("nonsense")).toEqual([]);
   });
 });

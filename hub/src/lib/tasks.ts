@@ -24,15 +24,36 @@ export function isTerminal(state: TaskState): boolean {
   return state === "completed" || state === "failed" || state === "canceled";
 }
 
-/** Which tasks a person wants to see. */
+/** Which tasks a person wants to see. Absent: all. */
 export interface TaskFilter {
-  readonly state: TaskState | null;
-  readonly agent: string | null;
+  readonly state?: TaskState | undefined;
+  readonly agent?: string | undefined;
+  readonly skill?: string | undefined;
+  /** Text within id, skill, agents or error; letters of either case. */
+  readonly q?: string | undefined;
 }
 
+export type StateCounts = Record<TaskState, number>;
+
 /** Newest first; tasks of the same moment by id, so that the order never flickers. */
+function order(a: Task, b: Task): number {
+  return b.created_at - a.created_at || (a.id < b.id ? -1 : a.id === b.id ? 0 : 1);
+}
+
 export function newestFirst(tasks: Iterable<Task>): Task[] {
-  return [...tasks].sort((a, b) => b.created_at - a.created_at || (a.id < b.id ? -1 : 1));
+  return [...tasks].sort(order);
+}
+
+/** Where `task` stands, or belongs, in a list that is newest first. */
+export function placeOf(newest: readonly Task[], task: Task): number {
+  let [low, high] = [0, newest.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    const there = newest[middle];
+    if (there && order(there, task) < 0) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 export function involves(task: Task, agent: string): boolean {
@@ -40,13 +61,33 @@ export function involves(task: Task, agent: string): boolean {
 }
 
 export function filterTasks(tasks: readonly Task[], filter: TaskFilter): readonly Task[] {
-  const { state, agent } = filter;
-  if (!state && !agent) return tasks;
-  return tasks.filter((task) => (!state || task.state === state) && (!agent || involves(task, agent)));
+  const { state, agent, skill } = filter;
+  const q = filter.q?.trim().toLowerCase();
+  if (!state && !agent && !skill && !q) return tasks;
+  return tasks.filter(
+    (task) =>
+      (!state || task.state === state) &&
+      (!agent || involves(task, agent)) &&
+      (!skill || task.skill === skill) &&
+      (!q || mentions(task, q)),
+  );
 }
 
-export function countByState(tasks: Iterable<Task>): Record<TaskState, number> {
-  const counts = { pending: 0, assigned: 0, input_required: 0, completed: 0, failed: 0, canceled: 0 };
+function mentions(task: Task, q: string): boolean {
+  return [task.id, task.skill, task.source_agent_id, receiver(task), task.error].some((text) =>
+    text.toLowerCase().includes(q),
+  );
+}
+
+export function countByState(tasks: Iterable<Task>): StateCounts {
+  const counts: StateCounts = {
+    pending: 0,
+    assigned: 0,
+    input_required: 0,
+    completed: 0,
+    failed: 0,
+    canceled: 0,
+  };
   for (const task of tasks) counts[task.state] += 1;
   return counts;
 }

@@ -19,6 +19,7 @@ export function ago(ms: number): string {
 
 /** A duration, fine where it is short. */
 export function duration(ms: number): string {
+  if (ms <= 0) return "0 ms";
   if (ms < 1) return `${Math.round(ms * 1000)} µs`;
   if (ms < 10) return `${ms.toFixed(1)} ms`;
   if (ms < SECOND) return `${Math.round(ms)} ms`;

@@ -1,38 +1,106 @@
-// Every URL of the page, in one typed place: what a person looks at is in the address, and survives a reload.
+// Every address of the page, in one typed place: what a person looks at is in the address, and survives a reload.
+// Ids may hold dots, and a path with a dot is a file to the registry: ids stand in the query, never in the path.
 
-import type { TaskState } from "../generated/wire";
+import type { Health, TaskState } from "../generated/wire";
+import { HEALTHS } from "./agents";
+import { EVENT_KINDS, type EventKind } from "./events";
 import { TASK_STATES } from "./tasks";
 
-export interface Place {
-  /** Only tasks in this state. */
-  readonly state: TaskState | null;
-  /** The agent looked at; tasks are those it has part in. */
-  readonly agent: string | null;
-  /** The task whose detail is open. */
-  readonly task: string | null;
-  readonly mesh: "graph" | "list";
+type Raw = Readonly<Record<string, unknown>>;
+
+/** The query as it stands: every value is text, none is guessed to be a number. */
+export function parseQuery(search: string): Record<string, string> {
+  return Object.fromEntries(new URLSearchParams(search));
 }
 
-export const HOME: Place = { state: null, agent: null, task: null, mesh: "graph" };
+export function writeQuery(search: Raw): string {
+  const given = Object.entries(search).flatMap(([key, value]) =>
+    value === undefined || value === null || value === "" ? [] : [[key, String(value)]],
+  );
+  const text = new URLSearchParams(given).toString();
+  return text ? `?${text}` : "";
+}
 
-export function readPlace(search: string): Place {
-  const query = new URLSearchParams(search);
+function text(raw: Raw, key: string): string | undefined {
+  const value = raw[key];
+  return typeof value === "string" && value !== "" ? value : undefined;
+}
+
+function one<T extends string>(raw: Raw, key: string, of: readonly T[]): T | undefined {
+  return of.find((name) => name === raw[key]);
+}
+
+export interface TasksSearch {
+  readonly state?: TaskState | undefined;
+  readonly agent?: string | undefined;
+  readonly skill?: string | undefined;
+  readonly q?: string | undefined;
+}
+
+export function tasksSearch(raw: Raw): TasksSearch {
   return {
-    state: TASK_STATES.find((state) => state === query.get("state")) ?? null,
-    agent: query.get("agent") || null,
-    task: query.get("task") || null,
-    mesh: query.get("mesh") === "list" ? "list" : "graph",
+    state: one(raw, "state", TASK_STATES),
+    agent: text(raw, "agent"),
+    skill: text(raw, "skill"),
+    q: text(raw, "q"),
   };
 }
 
-export function writePlace(place: Place): string {
-  const query = new URLSearchParams();
-  if (place.state) query.set("state", place.state);
-  if (place.agent) query.set("agent", place.agent);
-  if (place.task) query.set("task", place.task);
-  if (place.mesh === "list") query.set("mesh", "list");
-  const text = query.toString();
-  return text ? `?${text}` : "";
+export const TASK_TABS = ["overview", "tree", "waterfall", "json"] as const;
+
+export interface TaskSearch {
+  readonly id: string;
+  readonly tab?: (typeof TASK_TABS)[number] | undefined;
+}
+
+export function taskSearch(raw: Raw): TaskSearch {
+  return { id: text(raw, "id") ?? "", tab: one(raw, "tab", TASK_TABS) };
+}
+
+export interface AgentsSearch {
+  readonly health?: Health | undefined;
+  readonly q?: string | undefined;
+}
+
+export function agentsSearch(raw: Raw): AgentsSearch {
+  return { health: one(raw, "health", HEALTHS), q: text(raw, "q") };
+}
+
+export interface AgentSearch {
+  readonly id: string;
+  /** The skill whose form is open. */
+  readonly skill?: string | undefined;
+}
+
+export function agentSearch(raw: Raw): AgentSearch {
+  return { id: text(raw, "id") ?? "", skill: text(raw, "skill") };
+}
+
+export interface MeshSearch {
+  readonly view?: "table" | undefined;
+  readonly agent?: string | undefined;
+}
+
+export function meshSearch(raw: Raw): MeshSearch {
+  return { view: one(raw, "view", ["table"] as const), agent: text(raw, "agent") };
+}
+
+export interface EventsSearch {
+  readonly kind?: EventKind | undefined;
+  readonly q?: string | undefined;
+}
+
+export function eventsSearch(raw: Raw): EventsSearch {
+  return { kind: one(raw, "kind", EVENT_KINDS), q: text(raw, "q") };
+}
+
+export interface ChatSearch {
+  readonly agent?: string | undefined;
+  readonly skill?: string | undefined;
+}
+
+export function chatSearch(raw: Raw): ChatSearch {
+  return { agent: text(raw, "agent"), skill: text(raw, "skill") };
 }
 
 /** The one-time code of a login link, and the address without it. */

@@ -5,17 +5,25 @@ import {
   type AgentHealth,
   type AgentRecord,
   type AgentRef,
+  type ApproveAnswer,
   type Capabilities,
   CODES,
   type Code,
   type EventRecord,
   type Fault,
   type Health,
+  type HealthAnswer,
   type Hop,
   type HubState,
+  type IceConfig,
+  type IceServer,
+  type InviteAnswer,
+  type KeyAnswer,
+  type KeyRecord,
   type LinkChange,
   type MeshEdge,
   type MeshEvent,
+  type Ok,
   type OnboardingEntry,
   type PairingStatus,
   type Path,
@@ -27,7 +35,10 @@ import {
   type SessionAnswer,
   type SkillInfo,
   type StaleResult,
+  type SubmitAnswer,
   type Task,
+  type TaskHistory,
+  type TaskPage,
   type TaskState,
 } from "../generated/wire";
 import {
@@ -186,6 +197,23 @@ const hubState = object<HubState>({
 
 const sessionAnswer = object<SessionAnswer>({ peer_id: id, role });
 
+const taskPage = object<TaskPage>({ tasks: listOf(task), next_cursor: orNull(text) });
+const taskHistory = object<TaskHistory>({ events: listOf(eventRecord), next_after: orNull(count()) });
+const submitAnswer = object<SubmitAnswer>({ task_id: id });
+const ok = object<Ok>({ status: text });
+const approveAnswer = object<ApproveAnswer>({
+  id: text,
+  status: pairingStatus,
+  peer_id: id,
+  device_token: text,
+});
+const inviteAnswer = object<InviteAnswer>({ code: text, expires_in: count() });
+const keyRecord = object<KeyRecord>({ key_id: text, peer_id: id, role, created_ms: count() });
+const keyAnswer = object<KeyAnswer>({ key_id: text, api_key: text, peer_id: id, role });
+const healthAnswer = object<HealthAnswer>({ status: text, version: text });
+const iceServer = object<IceServer>({ urls: listOf(text), username: orNull(text), credential: orNull(text) });
+const iceConfig = object<IceConfig>({ iceServers: listOf(iceServer) });
+
 const problem = object<Problem>({
   code,
   detail: text,
@@ -214,6 +242,17 @@ export const readTask: Reader<Task> = reader(task);
 export const readAgentRecord: Reader<AgentRecord> = reader(agentRecord);
 export const readSession: Reader<SessionAnswer> = reader(sessionAnswer);
 export const readProblem: Reader<Problem> = reader(problem);
+export const readTaskPage: Reader<TaskPage> = reader(taskPage);
+export const readTaskHistory: Reader<TaskHistory> = reader(taskHistory);
+export const readSubmitAnswer: Reader<SubmitAnswer> = reader(submitAnswer);
+export const readOk: Reader<Ok> = reader(ok);
+export const readNewcomers: Reader<OnboardingEntry[]> = reader(listOf(newcomer));
+export const readApproveAnswer: Reader<ApproveAnswer> = reader(approveAnswer);
+export const readInviteAnswer: Reader<InviteAnswer> = reader(inviteAnswer);
+export const readKeys: Reader<KeyRecord[]> = reader(listOf(keyRecord));
+export const readKeyAnswer: Reader<KeyAnswer> = reader(keyAnswer);
+export const readHealth: Reader<HealthAnswer> = reader(healthAnswer);
+export const readIceConfig: Reader<IceConfig> = reader(iceConfig);
 
 /** The event in one `data:` of the stream. */
 export function parseEventRecord(data: string): EventRecord {

@@ -69,8 +69,8 @@ describe("tasks", () => {
 
   test("are filtered by state and by who has part in them", () => {
     const ids = (filter: Parameters<typeof filterTasks>[1]) => filterTasks(tasks, filter).map((t) => t.id);
-    expect(ids({ state: "pending", agent: null })).toEqual(["new", "z"]);
-    expect(ids({ state: null, agent: "a" })).toEqual(["old", "new"]);
+    expect(ids({ state: "pending", agent: undefined })).toEqual(["new", "z"]);
+    expect(ids({ state: undefined, agent: "a" })).toEqual(["old", "new"]);
     expect(ids({ state: "pending", agent: "a" })).toEqual(["new"]);
   });
 

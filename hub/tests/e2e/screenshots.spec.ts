@@ -1,57 +1,113 @@
-// Pictures of the page in every state worth looking at, light and dark, wide and narrow, into SEAMESH_SHOTS.
+// Pictures of every view, light and dark, wide and narrow, into SEAMESH_SHOTS: `npm run screenshots` keeps those of
+// docs/hub fresh.
 
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Page, test } from "@playwright/test";
 import { demoMesh, largeMesh } from "./mock/records";
 import { type Contents, MockRegistry } from "./mock/registry";
 
 interface Scene {
-  readonly contents: () => Contents;
-  readonly search?: string;
-  readonly window?: boolean;
+  readonly at: string;
+  readonly contents?: () => Contents;
   readonly act?: (page: Page, registry: MockRegistry) => Promise<void>;
 }
 
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } } as const;
 const SCENES: Readonly<Record<string, Scene>> = {
-  mesh: { contents: demoMesh },
-  empty: { contents: () => ({}) },
-  task: { contents: demoMesh, search: "?task=t-5", window: true },
-  chosen: { contents: demoMesh, search: "?agent=reader" },
-  list: { contents: demoMesh, search: "?mesh=list" },
-  many: { contents: () => largeMesh(5_000) },
+  overview: { at: "/", act: somethingHappens },
+  empty: { at: "/", contents: () => ({}) },
   stale: {
-    contents: demoMesh,
-    window: true,
+    at: "/",
     act: async (page, registry) => {
+      await somethingHappens(page, registry);
       registry.cut();
       await page.getByTestId("stale-age").waitFor();
     },
   },
+  mesh: { at: "/mesh" },
+  "mesh-large": {
+    at: "/mesh",
+    contents: () => largeMesh(2_000, 500),
+    act: async (page) => void (await page.locator("canvas").first().waitFor()),
+  },
+  "mesh-table": { at: "/mesh?view=table" },
+  agents: { at: "/agents" },
+  agent: { at: "/agent?id=editor&skill=answer" },
+  tasks: { at: "/tasks" },
+  "tasks-many": { at: "/tasks", contents: () => largeMesh(5_000) },
+  task: { at: "/task?id=t-4" },
+  question: { at: "/task?id=t-2" },
+  tree: { at: "/task?id=t-8&tab=tree" },
+  waterfall: { at: "/task?id=t-8&tab=waterfall" },
+  inbox: { at: "/inbox" },
+  chat: {
+    at: "/chat?agent=editor",
+    act: async (page, registry) => {
+      await page.getByLabel("question").fill("What did we decide about leases?");
+      await page.getByRole("button", { name: "Send" }).click();
+      await page.getByRole("list", { name: "The talk" }).waitFor();
+      registry.finish("t-new-1", {
+        answer: "A lease lives 15 s, and each heartbeat renews it.",
+        sources: ["design.md"],
+      });
+      await page.getByText("each heartbeat renews it").waitFor();
+    },
+  },
+  events: {
+    at: "/events",
+    act: async (page) => {
+      await page.getByRole("button", { name: "Load earlier" }).click();
+      await page.locator("[data-event]").first().waitFor();
+    },
+  },
+  seams: { at: "/seams" },
+  settings: { at: "/settings" },
+  palette: {
+    at: "/",
+    act: async (page) => {
+      await page.keyboard.press("Control+k");
+      await page.keyboard.type("re");
+    },
+  },
 };
 
-const target = process.env.SEAMESH_SHOTS ?? "test-results/screenshots";
+const docs = fileURLToPath(new URL("../../../docs/hub/", import.meta.url));
+const target = process.env.SEAMESH_SHOTS ?? docs;
 
 for (const [size, viewport] of Object.entries(SIZES)) {
   for (const colorScheme of ["light", "dark"] as const) {
     test.describe(`${size}, ${colorScheme}`, () => {
       test.use({ viewport, colorScheme, contextOptions: { reducedMotion: "reduce" } });
-      for (const [name, scene] of Object.entries(SCENES)) {
+      test("login", async ({ page }) => {
+        const registry = await MockRegistry.start();
+        await page.goto(registry.url);
+        await page.getByLabel("API key").waitFor();
+        await shoot(page, `login-${size}-${colorScheme}`);
+        await registry.close();
+      });
+      for (const [name, { at, contents = demoMesh, act }] of Object.entries(SCENES)) {
         test(name, async ({ page }) => {
-          const registry = await MockRegistry.start(scene.contents());
-          await page.goto(`${registry.url}/${scene.search ?? ""}`);
-          await page.getByLabel("API key").fill(registry.apiKey);
-          if (name === "mesh") {
-            await page.screenshot({ path: join(target, `login-${size}-${colorScheme}.png`) });
-          }
-          await page.getByRole("button", { name: "Log in" }).click();
+          const registry = await MockRegistry.start(contents());
+          await page.goto(`${registry.url}${at}#login=${registry.loginCode}`);
           await page.locator('[data-phase="live"]').waitFor();
-          await scene.act?.(page, registry);
-          const path = join(target, `${name}-${size}-${colorScheme}.png`);
-          await page.screenshot({ path, fullPage: !scene.window });
+          await page.locator("h1").first().waitFor();
+          await act?.(page, registry);
+          await page.evaluate(() => document.fonts.ready.then(() => undefined));
+          await shoot(page, `${name}-${size}-${colorScheme}`);
           await registry.close();
         });
       }
     });
   }
+}
+
+async function shoot(page: Page, name: string): Promise<void> {
+  await page.screenshot({ path: join(target, `${name}.png`), animations: "disabled" });
+}
+
+/** A minute's work, so that the small charts have something to say. */
+async function somethingHappens(page: Page, registry: MockRegistry): Promise<void> {
+  registry.minutesOfWork();
+  await page.locator('[data-count="events"]').getByText("/s").waitFor();
 }

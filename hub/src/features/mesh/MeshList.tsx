@@ -1,65 +1,58 @@
+import type { MeshNode } from "../../lib/graph";
 import { HealthBadge } from "../../ui/Badge";
 import { Data } from "../../ui/Data";
+import { type Column, DataTable } from "../../ui/DataTable";
+import { AgentLink } from "../../ui/Links";
 import type { MeshViewProps } from "./MeshPicture";
 
 /** Most neighbours named in a row; the rest is counted. */
 const NEIGHBOURS = 24;
+const idOf = (node: MeshNode) => node.id;
 
 /** The same mesh as a table: for screen readers, and for meshes too large for a picture. */
-export function MeshList({ graph, chosen, choose }: MeshViewProps) {
+export function MeshList({ graph, choose }: MeshViewProps) {
   return (
-    <div className="scroll scroll--mesh">
-      <table className="table" aria-label="Mesh: who is linked with whom">
-        <thead>
-          <tr>
-            <th className="col-name">Node</th>
-            <th className="col-health">Health</th>
-            <th className="col-links">Linked with</th>
-          </tr>
-        </thead>
-        <tbody>
-          {graph.nodes.map((node) => {
-            const { agentId } = node;
-            return (
-              <tr
-                key={node.id}
-                className={agentId !== null && agentId === chosen ? "table__row--chosen" : undefined}
-              >
-                <td className="col-name">
-                  {agentId === null ? (
-                    <Data text={node.label} />
-                  ) : (
-                    <button type="button" className="row-name" onClick={() => choose(agentId)}>
-                      <Data text={node.label} />
-                    </button>
-                  )}
-                </td>
-                <td className="col-health">
-                  {node.health ? (
-                    <HealthBadge health={node.health} />
-                  ) : (
-                    <span className="quiet">no agent</span>
-                  )}
-                </td>
-                <td className="col-links quiet">
-                  <Neighbours names={node.linkedWith} sidecar={node.sidecar} />
-                </td>
-              </tr>
-            );
-          })}
-        </tbody>
-      </table>
-    </div>
+    <DataTable
+      label="Mesh: who is linked with whom"
+      noun="node"
+      rows={graph.nodes}
+      columns={COLUMNS}
+      keyOf={idOf}
+      open={(node) => choose(node.agentId)}
+    />
   );
 }
 
-function Neighbours({ names, sidecar }: { names: readonly string[]; sidecar: boolean }) {
-  if (!sidecar) return "has no sidecar";
-  if (names.length === 0) return "nobody";
-  const more = names.length - NEIGHBOURS;
+const COLUMNS: readonly Column<MeshNode>[] = [
+  {
+    key: "health",
+    head: "Health",
+    className: "col-health",
+    cell: (node) =>
+      node.health ? <HealthBadge health={node.health} /> : <span className="quiet">no agent</span>,
+  },
+  {
+    key: "node",
+    head: "Node",
+    className: "col-name",
+    cell: (node) => (node.agentId === null ? <Data text={node.label} /> : <AgentLink id={node.agentId} />),
+  },
+  {
+    key: "count",
+    head: "Links",
+    className: "col-load number",
+    cell: (node) => (node.sidecar ? node.linkedWith.length : "–"),
+  },
+  { key: "links", head: "Linked with", className: "col-links", cell: (node) => <Neighbours node={node} /> },
+];
+
+function Neighbours({ node: { linkedWith, sidecar } }: { node: MeshNode }) {
+  if (!sidecar) return <span className="quiet">has no sidecar</span>;
+  if (linkedWith.length === 0) return <span className="quiet">nobody</span>;
+  const more = linkedWith.length - NEIGHBOURS;
   return (
     <bdi>
-      {names.slice(0, NEIGHBOURS).join(", ")}
+      {linkedWith.slice(0, NEIGHBOURS).join(", ")}
       {more > 0 && ` and ${more} more`}
     </bdi>
   );

@@ -77,7 +77,7 @@ function useRemembered(places: Layout): Layout {
 }
 
 function summary(graph: MeshGraph): string {
-  return `${graph.nodes.length} agents and sidecars, ${graph.links.length} open links`;
+  return `${graph.nodes.length} agents and sidecars, ${graph.links.filter((link) => link.way === "direct").length} open links`;
 }
 
 interface LinkLineProps {
@@ -94,21 +94,27 @@ function LinkLine({ entry, places, focus, left }: LinkLineProps) {
   if (!a || !b) return null;
   const d = `M${a.x} ${a.y}L${b.x} ${b.y}`;
   // `d` is a style too, so that a line glides along with its ends; the attribute serves browsers without it.
-  const style: CSSProperties & { d: string } = { d: `path("${d}")` };
+  const style: CSSProperties & { d: string } = { d: `path("${d}")`, strokeWidth: widthOf(item) };
   return (
     <path
       className={linkClass(item, leaving, focus)}
-      data-link={leaving ? undefined : item.key}
+      data-link={leaving || item.way !== "direct" ? undefined : item.key}
       d={d}
       style={style}
-      pathLength={1}
+      {...(item.way === "direct" ? { pathLength: 1 } : {})}
       onAnimationEnd={() => left(item.key)}
     />
   );
 }
 
+/** Thicker with more work, slowly: a hundred times the work is three times the width. */
+function widthOf(link: MeshLink): number {
+  return 1.3 + Math.log10(1 + link.tasks) * 1.3;
+}
+
 function linkClass(link: MeshLink, leaving: boolean, focus: string | null): string {
-  const base = leaving ? "link-line link-line--leaving" : "link-line";
+  const way = link.way === "queue" ? "link-line link-line--queue" : "link-line";
+  const base = leaving ? `${way} link-line--leaving` : way;
   if (focus === null) return base;
   return link.from === focus || link.to === focus ? `${base} link-line--chosen` : `${base} link-line--aside`;
 }

@@ -42,7 +42,7 @@ export function useSession(): Session {
     onSettled: (_, error) => {
       if (error && !isUnauthorized(error)) return;
       live.clear();
-      queries.removeQueries({ queryKey: ["task"] });
+      queries.clear();
       queries.setQueryData<Standing>(KEY, { session: null, note: null });
     },
   });

@@ -1,6 +1,14 @@
 // Agents, tasks and links as the registry tells them.
 
-import type { AgentRecord, MeshEdge, Task, TaskState } from "../../../src/generated/wire";
+import type {
+  AgentRecord,
+  EventRecord,
+  MeshEdge,
+  OnboardingEntry,
+  SkillInfo,
+  Task,
+  TaskState,
+} from "../../../src/generated/wire";
 import type { Contents } from "./registry";
 
 export function agent(name: string, over: Partial<AgentRecord> = {}): AgentRecord {
@@ -28,6 +36,28 @@ export function agent(name: string, over: Partial<AgentRecord> = {}): AgentRecor
 
 export function skills(...names: string[]): Partial<AgentRecord> {
   return { skills: names.map((name) => ({ name, description: "" })) };
+}
+
+/** A skill with the arguments it takes. */
+export function skill(
+  name: string,
+  description: string,
+  properties: object,
+  required: readonly string[] = [],
+): SkillInfo {
+  return { name, description, input_schema: { type: "object", properties, required } };
+}
+
+export function newcomer(id: string, name: string): OnboardingEntry {
+  const at = Date.now() / 1000 - 90;
+  return {
+    id,
+    agent_name: name,
+    peer_id: `peer-${name}`,
+    status: "pending_approval",
+    created_at: at,
+    updated_at: at,
+  };
 }
 
 export function link(a: string, b: string): MeshEdge {
@@ -80,7 +110,24 @@ export function ended(id: string, state: TaskState, over: Partial<Task> = {}, ag
 export function demoMesh(): Contents {
   const agents = [
     agent("editor", {
-      ...skills("answer"),
+      skills: [
+        skill(
+          "answer",
+          "Answers a question, with its sources",
+          {
+            question: { type: "string", description: "What to find out" },
+            depth: {
+              type: "integer",
+              description: "How many sources to read",
+              minimum: 1,
+              maximum: 12,
+              default: 4,
+            },
+            tone: { enum: ["plain", "formal"], default: "plain" },
+          },
+          ["question"],
+        ),
+      ],
       description: "Answers questions about a folder",
       tasks_in_flight: 1,
     }),
@@ -111,7 +158,46 @@ export function demoMesh(): Contents {
     link("archivist", "editor"),
     link("archivist", "reader"),
   ];
-  return { agents, links, tasks: demoTasks() };
+  return {
+    agents,
+    links,
+    tasks: demoTasks(),
+    history: demoHistory(),
+    newcomers: [newcomer("n1", "kim-laptop")],
+  };
+}
+
+/** How `t-4` came to its second attempt, and `t-2` to its question. */
+function demoHistory(): EventRecord[] {
+  const [t4, t2] = [demoTasks().find((one) => one.id === "t-4"), demoTasks().find((one) => one.id === "t-2")];
+  if (!t4 || !t2) return [];
+  const began = t4.created_at * 1000;
+  const asked = t2.created_at * 1000;
+  const changes: [Task, number][] = [
+    [{ ...t4, state: "pending", attempt: 0 }, began],
+    [
+      {
+        ...t4,
+        state: "assigned",
+        attempt: 1,
+        lease: 7,
+        assigned_agent_id: "reader",
+        started_at: t4.created_at,
+      },
+      began + 12,
+    ],
+    [{ ...t4, state: "pending", attempt: 1 }, began + 15_100],
+    [{ ...t4, state: "assigned", attempt: 2, lease: 8 }, began + 15_600],
+    [t4, began + 16_400],
+    [{ ...t2, state: "pending", attempt: 0 }, asked],
+    [{ ...t2, state: "assigned", lease: 3 }, asked + 9],
+    [t2, asked + 2_400],
+  ];
+  return changes.map(([payload, at_ms], i) => ({
+    seq: 93 + i,
+    at_ms,
+    event: { type: "task_changed", payload },
+  }));
 }
 
 function demoTasks(): Task[] {
@@ -125,9 +211,11 @@ function demoTasks(): Task[] {
         state: "assigned",
         assigned_agent_id: "editor",
         attempt: 1,
-        started_at: Date.now() / 1000 - 2,
+        started_at: Date.now() / 1000 - 6,
+        payload: { question: "What did we decide about leases?", depth: 4 },
+        progress: { fraction: 0.6, note: "reading design.md" },
       },
-      2,
+      6,
     ),
     ended(
       "t-7",
@@ -139,8 +227,49 @@ function demoTasks(): Task[] {
         root_id: "t-8",
         depth: 1,
       },
-      3,
+      5.6,
+      640,
     ),
+    ended(
+      "t-71",
+      "completed",
+      {
+        skill: "fetch",
+        assigned_agent_id: "archivist",
+        source_agent_id: "librarian",
+        parent_id: "t-7",
+        root_id: "t-8",
+        depth: 2,
+      },
+      5.4,
+      210,
+    ),
+    ended(
+      "t-72",
+      "failed",
+      {
+        skill: "fetch",
+        assigned_agent_id: "archivist",
+        source_agent_id: "librarian",
+        parent_id: "t-7",
+        root_id: "t-8",
+        depth: 2,
+        path: "queue",
+        error: "FileNotFoundError: old/lease.md",
+        error_code: "skill_failed",
+      },
+      5.2,
+      90,
+    ),
+    {
+      ...ended(
+        "t-73",
+        "assigned",
+        { skill: "summarize", assigned_agent_id: "reader", parent_id: "t-8", root_id: "t-8", depth: 1 },
+        4.6,
+      ),
+      progress: { fraction: 0.4, note: "paragraph 12 of 30" },
+    },
     ended("t-6", "completed", { skill: "summarize", assigned_agent_id: "reader" }, 21, 212),
     ended(
       "t-5",
@@ -184,6 +313,20 @@ function demoTasks(): Task[] {
         assigned_agent_id: "editor",
         attempt: 1,
         started_at: Date.now() / 1000 - 500,
+        reason: "editor waits for the answer to its question.",
+        question: {
+          number: 1,
+          prompt:
+            "Two documents contradict each other about the lease's length: 15 s and 60 s. Which one is right?",
+          schema: {
+            type: "object",
+            properties: {
+              document: { enum: ["design.md", "wire.md"], description: "The one to follow" },
+              note: { type: "string", maxLength: 80, description: "Why, for the answer's footnote" },
+            },
+            required: ["document"],
+          },
+        },
       },
       501,
     ),
@@ -204,9 +347,9 @@ function demoTasks(): Task[] {
   ];
 }
 
-/** A large mesh: `count` tasks over forty agents. */
-export function largeMesh(count: number): Contents {
-  const names = Array.from({ length: 40 }, (_, i) => `agent-${String(i).padStart(2, "0")}`);
+/** A large mesh: `count` tasks over `size` agents. */
+export function largeMesh(count: number, size = 40): Contents {
+  const names = Array.from({ length: size }, (_, i) => `agent-${String(i).padStart(2, "0")}`);
   const agents = names.map((name, i) =>
     agent(name, {
       ...skills("search", "rank"),
@@ -215,15 +358,15 @@ export function largeMesh(count: number): Contents {
     }),
   );
   const links = names.flatMap((name, i) => [
-    link(name, names[(i + 1) % 40] ?? name),
-    link(name, names[(i * 7 + 3) % 40] ?? name),
+    link(name, names[(i + 1) % size] ?? name),
+    link(name, names[(i * 7 + 3) % size] ?? name),
   ]);
   const states: TaskState[] = ["completed", "completed", "completed", "failed", "canceled"];
   const tasks = Array.from({ length: count }, (_, i) =>
     ended(
       `task-${i}`,
       states[i % states.length] ?? "completed",
-      { source_agent_id: names[i % 40] ?? "", assigned_agent_id: names[(i * 3 + 1) % 40] ?? "" },
+      { source_agent_id: names[i % size] ?? "", assigned_agent_id: names[(i * 3 + 1) % size] ?? "" },
       i / 2 + 1,
       5 + (i % 400),
     ),

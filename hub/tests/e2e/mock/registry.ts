@@ -11,9 +11,12 @@ import type {
   Code,
   EventRecord,
   HubState,
+  KeyRecord,
   MeshEdge,
   MeshEvent,
+  OnboardingEntry,
   SessionAnswer,
+  SubmitTask,
   Task,
 } from "../../../src/generated/wire";
 
@@ -23,13 +26,54 @@ const TYPES: Readonly<Record<string, string>> = {
   ".js": "text/javascript",
   ".css": "text/css",
   ".svg": "image/svg+xml",
+  ".woff2": "font/woff2",
 };
 /** The policy the registry serves its page under. */
 const PAGE_POLICY =
   "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+const METRICS = [
+  ["submit_task", 4_212, 31, 0, 0.0009],
+  ["get_task", 1_902, 12, 0, 0.0003],
+  ["heartbeat", 860, 0, 0, 0.0006],
+  ["list_tasks", 214, 3, 1, 0.0041],
+  ["hub_state", 12, 0, 0, 0.0022],
+  ["session", 9, 2, 0, 0.0002],
+]
+  .map(
+    ([
+      operation,
+      ok,
+      refused,
+      failed,
+      seconds,
+    ]) => `seamesh_http_requests_total{operation="${operation}",status="2xx"} ${ok}
+seamesh_http_requests_total{operation="${operation}",status="4xx"} ${refused}
+seamesh_http_requests_total{operation="${operation}",status="5xx"} ${failed}
+seamesh_http_request_seconds_bucket{operation="${operation}",le="0.001"} ${Number(ok) / 2}
+seamesh_http_request_seconds_bucket{operation="${operation}",le="0.005"} ${ok}
+seamesh_http_request_seconds_sum{operation="${operation}"} ${Number(ok) * Number(seconds)}
+seamesh_http_request_seconds_count{operation="${operation}"} ${ok}
+`,
+  )
+  .join("")
+  .concat(
+    "seamesh_signaling_sockets 6\nseamesh_signaling_sockets_overflowed_total 0\nseamesh_signaling_frames_refused_total 2\nseamesh_store_failures_total 0\nseamesh_waits 1\n",
+  );
 const COOKIE = "seamesh_session=s1";
 
+/** What the page asked the registry to do. */
+export interface Deed {
+  readonly route: string;
+  readonly body: unknown;
+}
+
 export interface Contents {
+  /** Who waits for approval. */
+  readonly newcomers?: readonly OnboardingEntry[];
+  /** What happened before the page was opened: the history of its tasks. */
+  readonly history?: readonly EventRecord[];
+  /** Tasks that the snapshot leaves out: what is further back. */
+  readonly older?: readonly Task[];
   readonly agents?: readonly AgentRecord[];
   readonly tasks?: readonly Task[];
   readonly links?: readonly MeshEdge[];
@@ -46,9 +90,21 @@ export class MockRegistry {
   snapshots = 0;
   /** The `after` of every stream that was opened. */
   readonly resumedAfter: number[] = [];
+  /** What changes something, first first. */
+  readonly deeds: Deed[] = [];
+  /** Routes that are refused: the reason by route. */
+  readonly refusals = new Map<string, string>();
+
+  private readonly newcomers: OnboardingEntry[];
+  private readonly keys: KeyRecord[] = [
+    { key_id: "k1", peer_id: "admin", role: "admin", created_ms: 1_763_800_000_000 },
+    { key_id: "k2", peer_id: "peer-librarian", role: "agent", created_ms: 1_763_800_600_000 },
+  ];
+  private submitted = 0;
 
   private readonly tasks = new Map<string, Task>();
   private readonly log: EventRecord[] = [];
+  private readonly past: EventRecord[];
   private state: HubState;
   private oldestKept = 0;
   private loggedIn = false;
@@ -63,7 +119,9 @@ export class MockRegistry {
       tasks: (contents.tasks ?? []).map(withoutBodies),
       links: [...(contents.links ?? [])],
     };
-    for (const task of contents.tasks ?? []) this.tasks.set(task.id, task);
+    for (const task of [...(contents.tasks ?? []), ...(contents.older ?? [])]) this.tasks.set(task.id, task);
+    this.newcomers = [...(contents.newcomers ?? [])];
+    this.past = [...(contents.history ?? [])];
     this.server = createServer((request, response) => void this.answer(request, response));
   }
 
@@ -82,8 +140,8 @@ export class MockRegistry {
   }
 
   /** Something happened: it is in the log, and told to everybody who watches. */
-  happen(event: MeshEvent, bodies?: Task): void {
-    const record = { seq: this.lastSeq() + 1, at_ms: Date.now(), event };
+  happen(event: MeshEvent, bodies?: Task, at_ms = Date.now()): void {
+    const record = { seq: this.lastSeq() + 1, at_ms, event };
     this.log.push(record);
     if (bodies) this.tasks.set(bodies.id, bodies);
     for (const stream of this.streams) write(stream, record);
@@ -91,6 +149,32 @@ export class MockRegistry {
 
   taskChanged(task: Task): void {
     this.happen({ type: "task_changed", payload: withoutBodies(task) }, task);
+  }
+
+  /** The task's agent answers. */
+  finish(id: string, result: unknown): void {
+    const task = this.tasks.get(id);
+    const over = {
+      state: "completed",
+      result,
+      attempt: 1,
+      assigned_agent_id: task?.target_agent_id ?? "",
+    } as const;
+    this.change(id, { ...over, started_at: (task?.created_at ?? 0) + 0.01 });
+  }
+
+  /** Ten minutes in which work came and went, told at once. */
+  minutesOfWork(): void {
+    const done = this.state.tasks.filter((task) => task.state === "completed" || task.state === "failed");
+    for (let step = 0; step < 120; step++) {
+      for (let i = 0; i < 3 + ((step * step) % 7); i++) {
+        const task = done[(step + i) % done.length];
+        const at_ms = Date.now() - (120 - step) * 5_000;
+        if (task && (task.state === "completed" || step % 29 === 5)) {
+          this.happen({ type: "task_changed", payload: withoutBodies(task) }, undefined, at_ms);
+        }
+      }
+    }
   }
 
   /** Sends text as it is, whatever it is. */
@@ -140,6 +224,8 @@ export class MockRegistry {
   private async answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url ?? "/", this.url);
     response.setHeader("content-security-policy", PAGE_POLICY);
+    if (url.pathname === "/healthz") return json(response, { status: "ok", version: "0.1.0" });
+    if (url.pathname === "/metrics") return text(response, METRICS);
     if (!url.pathname.startsWith("/api/")) return this.file(url.pathname, response);
     if (this.refusing) return void request.socket.destroy();
     const route = `${request.method} ${url.pathname}`;
@@ -155,7 +241,102 @@ export class MockRegistry {
     if (!this.mayWatch) return refuse(response, 403, "forbidden", "The role agent may not watch.");
     if (route === "GET /api/hub/state") return this.snapshot(response);
     if (route === "GET /api/events") return this.events(Number(url.searchParams.get("after")), response);
-    return this.task(decodeURIComponent(url.pathname.replace("/api/hub/tasks/", "")), response);
+    const refusal = this.refusals.get(route.replace(/t-[\w-]+/, "*"));
+    if (refusal) return refuse(response, 403, "forbidden", refusal);
+    if (request.method !== "GET") return this.deed(route, await body(request), response);
+    if (url.pathname === "/api/hub/tasks") return this.list(url.searchParams, response);
+    if (url.pathname === "/api/pairing/all") return json(response, this.newcomers);
+    if (url.pathname === "/api/keys") return json(response, this.keys);
+    if (url.pathname === "/api/config")
+      return json(response, { iceServers: [{ urls: ["stun:stun.example:3478"] }] });
+    const [, id = "", rest] = /^\/api\/hub\/tasks\/([^/]+)(\/history)?$/.exec(url.pathname) ?? [];
+    if (rest) return this.history(decodeURIComponent(id), Number(url.searchParams.get("after")), response);
+    return this.task(decodeURIComponent(id), response);
+  }
+
+  /** Whatever changes something is written down, and done as far as a page can see it. */
+  private async deed(route: string, text: string, response: ServerResponse): Promise<void> {
+    const asked: unknown = text ? JSON.parse(text) : undefined;
+    this.deeds.push({ route, body: asked });
+    const id = route.split("/").at(-2) ?? "";
+    if (route === "POST /api/hub/tasks") return this.submit(asked as SubmitTask, response);
+    if (route === "POST /api/pairing/generate-code")
+      return json(response, { code: "invite-of-the-test", expires_in: 300 });
+    if (route === "POST /api/keys") {
+      const { peer_id, role } = asked as KeyRecord;
+      this.keys.push({ key_id: "k3", peer_id, role, created_ms: Date.now() });
+      return json(response, { key_id: "k3", api_key: "secret-of-the-test", peer_id, role });
+    }
+    if (route.endsWith("/cancel")) this.change(id, { state: "canceled", error: "canceled by admin" });
+    if (route.endsWith("/input")) this.change(id, { state: "assigned" }, "question");
+    if (route.startsWith("POST /api/pairing/")) return this.decide(id, route.endsWith("/approve"), response);
+    json(response, { status: "ok" });
+  }
+
+  private submit(asked: SubmitTask, response: ServerResponse): void {
+    this.submitted += 1;
+    const [id, now] = [`t-new-${this.submitted}`, Date.now() / 1000];
+    const target_agent_id = asked.target_agent_id ?? "";
+    const bare = {
+      source_agent_id: "",
+      assigned_agent_id: "",
+      state: "pending",
+      result: "",
+      error: "",
+    } as const;
+    const times = {
+      created_at: now,
+      updated_at: now,
+      ttl: 300,
+      path: "queue",
+      attempt: 0,
+      max_attempts: 3,
+    } as const;
+    const { skill = "", payload = {} } = asked;
+    this.taskChanged({ ...bare, ...times, id, skill, target_agent_id, payload, priority: 0, depth: 0 });
+    json(response, { task_id: id });
+  }
+
+  private change(id: string, over: Partial<Task>, without?: "question"): void {
+    const task = this.tasks.get(id);
+    if (!task) return;
+    const next = { ...task, ...over, updated_at: Date.now() / 1000 };
+    if (without) delete next[without];
+    this.taskChanged(next);
+  }
+
+  private async decide(id: string, approved: boolean, response: ServerResponse): Promise<void> {
+    const entry = this.newcomers.find((one) => one.id === id);
+    if (!entry) return refuse(response, 404, "not_found", "No such newcomer.");
+    const status = approved ? "approved" : "rejected";
+    this.happen({ type: "pairing_changed", payload: { ...entry, status } });
+    const token = { id, status, peer_id: entry.peer_id, device_token: "token-of-the-test" };
+    json(response, approved ? token : { status: "ok" });
+  }
+
+  private list(query: URLSearchParams, response: ServerResponse): void {
+    const fits = (task: Task) =>
+      (!query.has("state") || task.state === query.get("state")) &&
+      (!query.has("skill") || task.skill === query.get("skill")) &&
+      (!query.has("root") || (task.root_id ?? task.id) === query.get("root")) &&
+      (!query.has("agent") ||
+        [task.source_agent_id, task.assigned_agent_id, task.target_agent_id].includes(
+          query.get("agent") ?? "",
+        ));
+    const all = [...this.tasks.values()].filter(fits).sort((a, b) => b.created_at - a.created_at);
+    const from = Number(query.get("cursor") ?? 0);
+    const to = from + Number(query.get("limit") ?? 100);
+    const next = to < all.length ? { next_cursor: String(to) } : {};
+    json(response, { tasks: all.slice(from, to).map(withoutBodies), ...next });
+  }
+
+  private history(id: string, after: number, response: ServerResponse): void {
+    const of = ({ event }: EventRecord) =>
+      (event.type === "task_changed" && event.payload.id === id) ||
+      (event.type === "stale_result" && event.payload.task_id === id);
+    json(response, {
+      events: [...this.past, ...this.log].filter((record) => of(record) && record.seq > after),
+    });
   }
 
   private login(text: string, response: ServerResponse): void {
@@ -184,7 +365,8 @@ export class MockRegistry {
     response.write(": hello\n\n");
     this.streams.add(response);
     response.on("close", () => this.streams.delete(response));
-    for (const record of this.log.filter((one) => one.seq > after)) write(response, record);
+    for (const record of [...this.past, ...this.log].filter((one) => one.seq > after))
+      write(response, record);
   }
 
   private task(id: string, response: ServerResponse): void {
@@ -194,7 +376,9 @@ export class MockRegistry {
   }
 
   private file(path: string, response: ServerResponse): void {
-    const name = path === "/" ? "index.html" : normalize(path).replace(/^[./\\]+/, "");
+    // A name with a dot is a file; anything else is a place within the page.
+    const isPlace = !(path.split("/").at(-1) ?? "").includes(".");
+    const name = isPlace ? "index.html" : normalize(path).replace(/^[./\\]+/, "");
     try {
       const bytes = readFileSync(join(DIST, name));
       response.writeHead(200, { "content-type": TYPES[extname(name)] ?? "application/octet-stream" });
@@ -211,6 +395,11 @@ function withoutBodies(task: Task): Task {
 
 function write(stream: ServerResponse, record: EventRecord): void {
   stream.write(`id: ${record.seq}\ndata: ${JSON.stringify(record)}\n\n`);
+}
+
+function text(response: ServerResponse, value: string): void {
+  response.writeHead(200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+  response.end(value);
 }
 
 function json(response: ServerResponse, value: unknown): void {

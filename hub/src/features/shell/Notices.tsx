@@ -2,10 +2,9 @@ import { useLive } from "../../hub";
 import type { Connection } from "../../lib/live";
 import { Age } from "../../ui/Times";
 
-/** What a person should know before reading on: how old the page is, and who waits for a decision. */
+/** What a person should know before reading on: how old the page is, and whether it may be seen at all. */
 export function Notices() {
   const { mesh, connection } = useLive();
-  const waiting = [...(mesh?.newcomers.values() ?? [])].map((entry) => entry.agent_name);
   return (
     <div className="notices" role="status">
       {connection.phase === "cut" && <Stale connection={connection} loaded={mesh !== null} />}
@@ -15,14 +14,6 @@ export function Notices() {
           <span>
             {connection.detail} Log out, and in again with the key of a viewer, an operator or an admin.
           </span>
-        </p>
-      )}
-      {waiting.length > 0 && (
-        <p className="notice">
-          <strong>
-            {waiting.length === 1 ? "A newcomer waits" : `${waiting.length} newcomers wait`} for approval:
-          </strong>{" "}
-          <bdi>{waiting.join(", ").slice(0, 200)}</bdi>
         </p>
       )}
     </div>

@@ -1,0 +1,184 @@
+import { useMutation } from "@tanstack/react-query";
+import { Link } from "@tanstack/react-router";
+import { useMemo, useState } from "react";
+import type { ApproveAnswer, OnboardingEntry, Task } from "../../generated/wire";
+import { useHub, useMay, useMesh } from "../../hub";
+import { Data } from "../../ui/Data";
+import { AgentLink, TaskLink } from "../../ui/Links";
+import { Page } from "../../ui/Page";
+import { Empty, Panel } from "../../ui/Panel";
+import { Secret } from "../../ui/Secret";
+import { Ago } from "../../ui/Times";
+import { useFollowed } from "../../ui/use-followed";
+import { QuestionForm } from "../tasks/QuestionForm";
+import "./inbox.css";
+
+/** Most questions opened at once; the oldest first, for they wait longest. */
+const MOST = 50;
+
+/** Everything that waits for a person. */
+export function InboxPage() {
+  const mesh = useMesh();
+  const questions = useMemo(
+    () => mesh.newest.filter((task) => task.state === "input_required").reverse(),
+    [mesh.newest],
+  );
+  const newcomers = [...mesh.newcomers.values()].sort((a, b) => a.created_at - b.created_at);
+  const [admitted, setAdmitted] = useState<ApproveAnswer | null>(null);
+  const count = questions.length + newcomers.length;
+  return (
+    <Page title="Inbox" note={count > 0 ? count.toLocaleString() : undefined}>
+      {admitted && (
+        <Secret
+          what={`The device token of ${admitted.peer_id}`}
+          secret={admitted.device_token}
+          note="It is shown this once. Give it to the newcomer: it is its credential."
+        />
+      )}
+      {count === 0 && (
+        <Empty title="Nobody waits for you">
+          <span>Newcomers to approve and questions of running work appear here.</span>
+        </Empty>
+      )}
+      {newcomers.length > 0 && (
+        <Panel id="newcomers" title="Newcomers" count={newcomers.length}>
+          <ul>
+            {newcomers.map((entry) => (
+              <Newcomer key={entry.id} entry={entry} admitted={setAdmitted} />
+            ))}
+          </ul>
+        </Panel>
+      )}
+      {questions.length > 0 && (
+        <Panel id="questions" title="Questions" count={questions.length}>
+          <ul>
+            {questions.slice(0, MOST).map((task) => (
+              <QuestionOf key={task.id} task={task} />
+            ))}
+          </ul>
+          {questions.length > MOST && (
+            <p className="panel__text">
+              <Link to="/tasks" search={{ state: "input_required" }} className="link">
+                {questions.length - MOST} more in the task list
+              </Link>
+            </p>
+          )}
+        </Panel>
+      )}
+      <Decided />
+    </Page>
+  );
+}
+
+function QuestionOf({ task }: { task: Task }) {
+  return (
+    <li className="inbox__item" data-question={task.id}>
+      <p className="inbox__head">
+        <AgentLink id={task.assigned_agent_id} otherwise="An agent" /> asks, working on{" "}
+        <TaskLink id={task.id} text={task.skill || "a task"} />
+        <span className="quiet">
+          <Ago ms={task.updated_at * 1000} />
+        </span>
+      </p>
+      {task.question ? (
+        <QuestionForm key={task.question.number} task={task} question={task.question} />
+      ) : (
+        <p className="quiet">The question is on its way.</p>
+      )}
+    </li>
+  );
+}
+
+interface NewcomerProps {
+  readonly entry: OnboardingEntry;
+  /** Its row leaves with the decision; what the decision gave stays. */
+  readonly admitted: (answer: ApproveAnswer) => void;
+}
+
+function Newcomer({ entry, admitted }: NewcomerProps) {
+  const { api } = useHub();
+  const admits = useMay("admit");
+  const approve = useMutation({ mutationFn: async () => admitted(await api.approve(entry.id)) });
+  const reject = useMutation({ mutationFn: () => api.reject(entry.id) });
+  const failure = approve.error ?? reject.error;
+  return (
+    <li className="inbox__item" data-newcomer={entry.id}>
+      <p className="inbox__head">
+        <strong>
+          <Data text={entry.agent_name} />
+        </strong>{" "}
+        asks to join as <Data text={entry.peer_id} mono />
+        <span className="quiet">
+          <Ago ms={entry.created_at * 1000} />
+        </span>
+      </p>
+      {admits ? (
+        <div className="form__deeds">
+          <button
+            type="button"
+            className="button button--primary"
+            disabled={approve.isPending}
+            onClick={() => approve.mutate()}
+          >
+            Approve
+          </button>
+          <button
+            type="button"
+            className="button"
+            disabled={reject.isPending}
+            onClick={() => reject.mutate()}
+          >
+            Reject
+          </button>
+        </div>
+      ) : (
+        <p className="quiet">An admin decides.</p>
+      )}
+      {failure && (
+        <p role="alert" className="field__problem">
+          {failure.message}
+        </p>
+      )}
+    </li>
+  );
+}
+
+/** Newcomers that were decided on, for an admin: an approved one may be sent away again. */
+function Decided() {
+  const admits = useMay("admit");
+  const [open, setOpen] = useState(false);
+  if (!admits) return null;
+  return (
+    <details className="decided" onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>Decided before</summary>
+      {open && <DecidedList />}
+    </details>
+  );
+}
+
+function DecidedList() {
+  const { api } = useHub();
+  const { newcomers } = useMesh();
+  const { data, error } = useFollowed(["pairing"], newcomers, (signal) => api.newcomers(signal));
+  const revoke = useMutation({ mutationFn: (id: string) => api.revoke(id) });
+  const decided = (data ?? []).filter((entry) => entry.status !== "pending_approval");
+  if (error) return <p className="notice notice--bad">{error.message}</p>;
+  if (data && decided.length === 0) return <p className="quiet">Nobody yet.</p>;
+  return (
+    <ul className="lines">
+      {decided.map((entry) => (
+        <li key={entry.id} className="line">
+          <span className="line__text">
+            <Data text={entry.agent_name} /> <Data text={entry.peer_id} mono />
+          </span>
+          <span className="quiet">{entry.status}</span>
+          {entry.status === "approved" && (
+            <button type="button" className="button" onClick={() => revoke.mutate(entry.id)}>
+              Revoke
+            </button>
+          )}
+        </li>
+      ))}
+    </ul>
+  );
+}

@@ -1,0 +1,75 @@
+// The registry's metrics (Prometheus text) as rows of the ledger's REST channel. Pure.
+
+import { ROUTES } from "../generated/wire";
+
+export interface SeamRow {
+  readonly operation: string;
+  readonly route: string;
+  readonly requests: number;
+  /** Answers with status 4xx. */
+  readonly refused: number;
+  /** Answers with status 5xx. */
+  readonly failed: number;
+  /** Mean time from request to answer, milliseconds; `null` when nothing was asked. */
+  readonly meanMs: number | null;
+  /** Upper bound within which 95 of 100 answers came, milliseconds; `null` when unknown or above the last bound. */
+  readonly p95Ms: number | null;
+}
+
+interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+const LINE = /^([a-zA-Z_:][\w:]*)(?:\{(.*)\})? ([^ ]+)$/;
+const LABEL = /(\w+)="((?:[^"\\]|\\.)*)"/g;
+
+export function samplesOf(text: string): Sample[] {
+  return text.split("\n").flatMap((line) => {
+    const found = LINE.exec(line);
+    if (!found || line.startsWith("#")) return [];
+    const labels = Object.fromEntries(
+      [...(found[2] ?? "").matchAll(LABEL)].map((m) => [m[1] ?? "", m[2] ?? ""]),
+    );
+    return [{ name: found[1] ?? "", labels, value: Number(found[3]) }];
+  });
+}
+
+export function seamRows(text: string): SeamRow[] {
+  const samples = samplesOf(text);
+  return Object.entries(ROUTES)
+    .map(([operation, { method, path }]) => rowOf(operation, `${method} ${path}`, samples))
+    .filter((row) => row.requests > 0)
+    .sort((a, b) => b.requests - a.requests || (a.operation < b.operation ? -1 : 1));
+}
+
+function rowOf(operation: string, route: string, all: readonly Sample[]): SeamRow {
+  const own = all.filter((sample) => sample.labels.operation === operation);
+  const sum = (name: string, fits: (sample: Sample) => boolean = () => true) =>
+    own.filter((s) => s.name === name && fits(s)).reduce((total, s) => total + s.value, 0);
+  const count = sum("seamesh_http_request_seconds_count");
+  const seconds = sum("seamesh_http_request_seconds_sum");
+  return {
+    operation,
+    route,
+    requests: sum("seamesh_http_requests_total"),
+    refused: sum("seamesh_http_requests_total", (s) => s.labels.status === "4xx"),
+    failed: sum("seamesh_http_requests_total", (s) => s.labels.status === "5xx"),
+    meanMs: count > 0 ? (seconds / count) * 1000 : null,
+    p95Ms: boundOf(own, count, 0.95),
+  };
+}
+
+function boundOf(own: readonly Sample[], count: number, share: number): number | null {
+  const buckets = own
+    .filter((s) => s.name === "seamesh_http_request_seconds_bucket" && s.labels.le !== "+Inf")
+    .sort((a, b) => Number(a.labels.le) - Number(b.labels.le));
+  const bucket = count > 0 ? buckets.find((s) => s.value >= count * share) : undefined;
+  return bucket ? Number(bucket.labels.le) * 1000 : null;
+}
+
+/** The value of a metric without labels; `null` when it is not there. */
+export function metric(text: string, name: string): number | null {
+  return samplesOf(text).find((s) => s.name === name && Object.keys(s.labels).length === 0)?.value ?? null;
+}

@@ -230,6 +230,9 @@ async fn streams_artifacts_and_questions_pass_between_python_and_rust_on_both_pa
         expected.push(json!(["picture", 300_000]));
         let expected = json!({ "parts": expected, "result": "WHICH ONE?" });
         assert_eq!(followed, expected, "{name}");
+    }
+    Ok(())
+}
 
 /// Asks the desk until it answers as `wanted`; each look is a delegated task.
 async fn until(

@@ -34,6 +34,7 @@ from seamesh.errors import (
     TooLarge,
     Unauthorized,
 )
+from seamesh.manifest import skill
 from seamesh.mesh import Mesh, Told, ToldAll
 from seamesh.message import Message
 from seamesh.stream import Artifact, Restarted, Stream
@@ -72,4 +73,5 @@ __all__ = [
     "ToldAll",
     "TooLarge",
     "Unauthorized",
+    "skill",
 ]

@@ -12,7 +12,7 @@ import socket as sockets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, TypeVar, overload
 
-from seamesh import _wire
+from seamesh import _wire, manifest
 from seamesh import builtin as builtin_skills
 from seamesh._inbox import MessageHandler
 from seamesh._session import Session
@@ -44,6 +44,9 @@ class Agent:
         builtin: built-in skills to offer: ``list_agents``, ``find_agent``, ``delegate``, ``mesh_send``,
             ``mesh_broadcast``, ``user_intervention``; see `seamesh.builtin`.
 
+    Attributes:
+        instructions: the text of ``AGENT.md``, when `seamesh run` started the agent.
+
     Raises:
         ValueError: the name is not an id, ``max_concurrent`` is negative, or a built-in skill is not known.
     """
@@ -69,6 +72,8 @@ class Agent:
         self.max_concurrent = max_concurrent
         self.hostname = sockets.gethostname() if hostname is None else hostname
         self.mode = mode
+        self.instructions = ""
+        self._is_manifested = False
         self.skills: dict[str, Skill] = {}
         self.prompt: PromptSkill | None = None
         self.message_handler: MessageHandler | None = None
@@ -272,6 +277,9 @@ class Agent:
         path = socket or os.environ.get("SEAMESH_SOCKET")
         if not path:
             raise SidecarUnavailable("no sidecar: start the agent with `seamesh run`, or set SEAMESH_SOCKET")
+        if not self._is_manifested:
+            self._is_manifested = True
+            manifest.apply(self)
         session = Session(self)
         connection = SidecarConnection(session, path)
         background = [asyncio.create_task(connection.keep())]

@@ -8,8 +8,10 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import TYPE_CHECKING
 
-from seamesh.agent import Agent
+if TYPE_CHECKING:
+    from seamesh.agent import Agent
 
 
 class HostingError(Exception):
@@ -23,8 +25,10 @@ def load_agent(where: str) -> Agent:
     Raises:
         HostingError: there is no such file or module, it holds no agent, or more than one.
     """
+    from seamesh.agent import Agent  # an agent asks this module to load files
+
     place, _, name = where.partition(":")
-    module = _load_file(Path(place)) if place.endswith(".py") or Path(place).is_dir() else _load_module(place)
+    module = load_file(Path(place)) if place.endswith(".py") or Path(place).is_dir() else _load_module(place)
     if name:
         found = getattr(module, name, None)
         if not isinstance(found, Agent):
@@ -39,7 +43,12 @@ def load_agent(where: str) -> Agent:
     return next(iter(agents.values()))[1]
 
 
-def _load_file(path: Path) -> ModuleType:
+def load_file(path: Path) -> ModuleType:
+    """Runs a file, or the ``agent.py`` of a directory, as a module.
+
+    Raises:
+        HostingError: there is no such file.
+    """
     if path.is_dir():
         path = path / "agent.py"
     if not path.is_file():

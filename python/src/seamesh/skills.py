@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 import typing
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 import msgspec
 
@@ -63,6 +64,16 @@ class Skill:
             input_schema=self.input_schema,
             callers=None if self.callers is None else list(self.callers),
         )
+
+    def for_callers(self, callers: Iterable[str]) -> Self:
+        """The same skill for other callers.
+
+        Raises:
+            ValueError: one is no agent id, or there are too many.
+        """
+        same = copy.copy(self)
+        same.callers = _checked_callers(callers, self.name)
+        return same
 
     def bind(self, payload: Any) -> dict[str, Any]:
         """The keyword arguments that a payload stands for, converted to the types of the hints.

@@ -87,7 +87,7 @@ test("the mesh is also a table", async ({ visit }) => {
   await page.getByRole("button", { name: "table" }).click();
   await expect(page).toHaveURL(/view=table/);
   const table = page.getByRole("table", { name: "Mesh: who is linked with whom" });
-  await expect(table.getByRole("row", { name: /librarian/ }).first()).toContainText("editor, reader");
+  await expect(page.locator('[data-node="peer-librarian"]')).toContainText("editor, reader");
   await expect(table.getByRole("row", { name: /cron-http/ })).toContainText("has no sidecar");
 });
 

@@ -23,10 +23,11 @@ export function withTurn(turns: readonly Turn[], turn: Turn): Turn[] {
   return [...turns, turn].slice(-MAX_TURNS);
 }
 
-/** A payload as a person said it: its one text, or its JSON. */
+/** A payload as a person said it: its longest text where there is one of more than a word, else its JSON. */
 export function saidIn(payload: unknown): string {
   const values = typeof payload === "object" && payload !== null ? Object.values(payload) : [payload];
-  const only =
-    values.length === 1 && typeof values[0] === "string" ? values[0] : JSON.stringify(payload ?? {});
-  return only.slice(0, SAID_CHARS);
+  const texts = values.filter((value) => typeof value === "string").sort((a, b) => b.length - a.length);
+  const longest = texts[0] ?? "";
+  const only = values.length === 1 || longest.includes(" ") ? longest : "";
+  return (only || JSON.stringify(payload ?? {})).slice(0, SAID_CHARS);
 }

@@ -6,21 +6,13 @@ export interface Held<T> {
   readonly fresh: number;
 }
 
-/** While `held`, the rows stay where they are: what they say goes on, what is new waits above. */
-export function useHeld<T>(
-  rows: readonly T[],
-  held: boolean,
-  keyOf: (row: T) => string,
-  find: (key: string) => T | undefined,
-): Held<T> {
-  const kept = useRef<readonly string[] | null>(null);
-  if (!held) {
-    kept.current = null;
+/** While `held`, the first row stays the first: what the rows say goes on, what is new waits above. */
+export function useHeld<T>(rows: readonly T[], held: boolean, keyOf: (row: T) => string): Held<T> {
+  const first = useRef<string | null>(null);
+  const at = held ? rows.findIndex((row) => keyOf(row) === first.current) : -1;
+  if (at < 0) {
+    first.current = rows[0] === undefined ? null : keyOf(rows[0]);
     return { rows, fresh: 0 };
   }
-  kept.current ??= rows.map(keyOf);
-  const first = kept.current[0];
-  const fresh = first === undefined ? rows.length : rows.findIndex((row) => keyOf(row) === first);
-  const there = kept.current.map(find).filter((row) => row !== undefined);
-  return { rows: there, fresh: Math.max(0, fresh) };
+  return at === 0 ? { rows, fresh: 0 } : { rows: rows.slice(at), fresh: at };
 }

@@ -20,7 +20,15 @@ export function useKeys(keys: KeyMap): void {
       const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
       const name = mod ? `mod+${key}` : key;
       if (!mod && isTyping(event.target)) {
-        if (event.key === "Escape" && event.target instanceof HTMLElement) event.target.blur();
+        if (
+          event.key === "Escape" &&
+          event.target instanceof HTMLElement &&
+          !event.target.closest("dialog")
+        ) {
+          // The browser would empty a search field: leaving it keeps what is filtered.
+          event.preventDefault();
+          event.target.blur();
+        }
         return;
       }
       if (document.querySelector("dialog[open]")) return;

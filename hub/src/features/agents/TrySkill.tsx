@@ -12,6 +12,7 @@ import { SchemaForm } from "../../ui/SchemaForm";
 import { useSchemaForm } from "../../ui/use-schema-form";
 import { QuestionForm } from "../tasks/QuestionForm";
 import { useTask } from "../tasks/use-task";
+import "./outcome.css";
 
 /** A form made of the skill's schema; what it gives goes to this agent as a task. */
 export function TrySkill({ agent, skill }: { agent: string; skill: SkillInfo }) {

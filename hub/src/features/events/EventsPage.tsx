@@ -31,7 +31,7 @@ export function EventsPage() {
   const all = useMemo(() => joined(past.events, log), [past.events, log]);
   const fitting = useMemo(() => [...filterEvents(all, search)].reverse(), [all, search]);
   const [held, setHeld] = useState(false);
-  const rows = useHeld(fitting, held, keyOf, (key) => fitting.find((one) => keyOf(one) === key));
+  const rows = useHeld(fitting, held, keyOf);
   const [open, setOpen] = useState<EventRecord | null>(null);
   return (
     <Page

@@ -119,8 +119,8 @@ function coloursOf(element: HTMLElement): Record<Tone | "text" | "font", string>
     warn: colour("--warn"),
     idle: colour("--line-strong"),
     accent: colour("--accent"),
-    line: colour("--line-strong"),
-    faint: colour("--line"),
+    line: colour("--line"),
+    faint: colour("--sunken"),
     text: colour("--text"),
     font: getComputedStyle(element).fontFamily,
   };

@@ -157,12 +157,12 @@ function NodeMark(props: NodeMarkProps) {
       <g className="node__body">
         <circle className="node__ring" r={17} />
         <circle className="node__dot" r={12} />
+        <text className="node__name" y={32}>
+          {shorten(item.label)}
+        </text>{" "}
         {item.inFlight > 0 && (
           <text className="node__load">{item.inFlight > 99 ? "99+" : item.inFlight}</text>
         )}
-        <text className="node__name" y={32}>
-          {shorten(item.label)}
-        </text>
       </g>
       <title>{nodeInWords(item)}</title>
     </g>
@@ -179,10 +179,11 @@ function nodeClass({ entry: { item, leaving }, named, chosen, beside }: NodeMark
   return parts.join(" ");
 }
 
+/** It begins with what is written in the picture, so that it can be called by that. */
 export function nodeInWords(node: MeshNode): string {
-  const who = node.agentId === null ? `sidecar ${node.label}` : `${node.label}, ${node.health}`;
-  const load = node.inFlight > 0 ? `, ${node.inFlight} in flight` : "";
-  return `${who}${load}, ${linksInWords(node)}`;
+  const load = node.inFlight > 0 ? ` ${node.inFlight} in flight` : "";
+  const who = node.agentId === null ? `${node.label}, a sidecar` : `${node.label}${load}, ${node.health}`;
+  return `${who}, ${linksInWords(node)}`;
 }
 
 function linksInWords(node: MeshNode): string {

@@ -3,7 +3,7 @@ import { type FormEvent, useState } from "react";
 import type { KeyRecord, Role } from "../../generated/wire";
 import * as wire from "../../generated/wire";
 import { useHub, useMay, useWho } from "../../hub";
-import { age, moment } from "../../lib/time";
+import { age, duration, moment } from "../../lib/time";
 import { Data } from "../../ui/Data";
 import { Fact, Facts } from "../../ui/Facts";
 import { Page } from "../../ui/Page";
@@ -258,8 +258,8 @@ function Limits() {
         </Fact>
         <Fact name="Delegation depth">{wire.MAX_DEPTH}</Fact>
         <Fact name="Asked for by one task">{wire.MAX_CHILDREN.toLocaleString()}</Fact>
-        <Fact name="Agent is stale after">{age(wire.STALE_AFTER_MS)}</Fact>
-        <Fact name="Agent is offline after">{age(wire.OFFLINE_AFTER_MS)}</Fact>
+        <Fact name="Agent is stale after">{duration(wire.STALE_AFTER_MS)}</Fact>
+        <Fact name="Agent is offline after">{duration(wire.OFFLINE_AFTER_MS)}</Fact>
       </Facts>
     </Panel>
   );

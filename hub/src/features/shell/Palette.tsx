@@ -48,7 +48,7 @@ export function Palette({ close }: { close: () => void }) {
     <Dialog title="Go to" close={close} className="palette" bare>
       <Command label="Go to" shouldFilter={false} loop>
         <Command.Input
-          autoFocus
+          data-first
           value={text}
           onValueChange={setText}
           placeholder="A page, an agent, a task id, a skill…"

@@ -1,6 +1,7 @@
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { Ellipsis, LogOut, Search } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import { useHub, useLive, useMay, useWho } from "../../hub";
 import type { Connection } from "../../lib/live";
 import type { MeshState } from "../../lib/mesh-state";
@@ -17,7 +18,8 @@ export function Shell() {
   const navigate = useNavigate();
   const [open, setOpen] = useState<"palette" | "keys" | null>(null);
   useKeys({
-    "mod+k": () => setOpen("palette"),
+    // At once: what is typed next belongs into it.
+    "mod+k": () => flushSync(() => setOpen("palette")),
     "?": () => setOpen("keys"),
     "/": () => document.querySelector<HTMLInputElement>("[data-filter]")?.focus(),
     ...Object.fromEntries(PAGES.map((page) => [`g ${page.key}`, () => void navigate({ to: page.to })])),

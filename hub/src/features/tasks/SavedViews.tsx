@@ -71,6 +71,7 @@ function NameView({ close, take }: { close: () => void; take: (name: string) => 
           <label htmlFor="view-name">Name</label>
           <input
             id="view-name"
+            data-first
             className="input"
             maxLength={40}
             value={name}

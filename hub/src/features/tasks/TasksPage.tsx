@@ -34,7 +34,7 @@ export function TasksPage() {
   const counts = others === mesh.newest ? mesh.counts : countByState(others);
   const shown = useMemo(() => filterTasks(others, { state: search.state }), [others, search.state]);
   const [held, setHeld] = useState(false);
-  const rows = useHeld(shown, held, idOf, (id) => mesh.tasks.get(id));
+  const rows = useHeld(shown, held, idOf);
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
   const mark = useCallback(
     (id: string) =>

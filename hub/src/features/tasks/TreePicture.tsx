@@ -3,7 +3,7 @@ import { type HierarchyPointLink, type HierarchyPointNode, hierarchy, tree } fro
 import { useMemo } from "react";
 import type { Task } from "../../generated/wire";
 import { useNow } from "../../hub";
-import { durationMs, receiver, STATE_LABELS } from "../../lib/tasks";
+import { durationMs, receiver } from "../../lib/tasks";
 import { duration } from "../../lib/time";
 import { type Branch, rootIdOf, sizeOf, treeOf } from "../../lib/tree";
 import { StateBadge } from "../../ui/Badge";
@@ -78,7 +78,6 @@ function Box({ node, top, current }: BoxProps) {
         className="tree__box"
         data-tree-task={task.id}
         aria-current={current ? "true" : undefined}
-        aria-label={`${task.skill.slice(0, 120)}, ${STATE_LABELS[task.state]}, ${agent || "any agent"}`}
       >
         <span className="tree__skill">
           <Data text={task.skill || "task"} mono />

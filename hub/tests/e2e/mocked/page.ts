@@ -1,6 +1,7 @@
 // One page on one mock registry for each test; whatever the browser complains about fails the test.
 
 import { test as base, expect, type Page } from "@playwright/test";
+import type { SessionAnswer } from "../../../src/generated/wire";
 import { type Contents, MockRegistry } from "../mock/registry";
 
 export interface Visit {
@@ -10,9 +11,9 @@ export interface Visit {
 
 interface Fixtures {
   /** Opens the page, logged in by its link. */
-  readonly visit: (contents?: Contents, search?: string) => Promise<Visit>;
+  readonly visit: (contents?: Contents, address?: string, who?: SessionAnswer) => Promise<Visit>;
   /** Opens the page as somebody who is not logged in. */
-  readonly arrive: (contents?: Contents, address?: string) => Promise<Visit>;
+  readonly arrive: (contents?: Contents, address?: string, who?: SessionAnswer) => Promise<Visit>;
 }
 
 /** Requests that a test makes fail are told by the browser too: those are no complaints about the page. */
@@ -27,8 +28,9 @@ export const test = base.extend<Fixtures>({
       const loud = message.type() === "error" || message.type() === "warning";
       if (loud && !EXPECTED.test(message.text())) complaints.push(message.text());
     });
-    await use(async (contents = {}, address = "/") => {
+    await use(async (contents = {}, address = "/", who) => {
       const registry = await MockRegistry.start(contents);
+      if (who) registry.session = who;
       open.push(registry);
       await page.goto(`${registry.url}${address}`);
       return { registry, page };
@@ -37,8 +39,8 @@ export const test = base.extend<Fixtures>({
     expect(complaints).toEqual([]);
   },
   visit: async ({ arrive }, use) => {
-    await use(async (contents = {}, search = "/") => {
-      const visit = await arrive(contents, `${search}#login=code-of-the-test`);
+    await use(async (contents = {}, address = "/", who) => {
+      const visit = await arrive(contents, `${address}#login=code-of-the-test`, who);
       await expect(visit.page.locator('[data-phase="live"]')).toBeVisible();
       return visit;
     });
@@ -56,6 +58,10 @@ export async function expectNoReload(page: Page): Promise<void> {
   expect(await page.evaluate(() => document.body.getAttribute("data-first-load"))).toBe("yes");
 }
 
-export function section(page: Page, title: "Agents" | "Mesh" | "Tasks") {
-  return page.getByRole("region", { name: title });
+export function section(page: Page, title: string) {
+  return page.getByRole("region", { name: title, exact: true });
+}
+
+export function row(page: Page, task: string) {
+  return page.locator(`tr[data-task="${task}"]`);
 }

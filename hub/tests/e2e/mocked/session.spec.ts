@@ -2,9 +2,9 @@ import { demoMesh } from "../mock/records";
 import { expect, section, test } from "./page";
 
 test("a login link logs in, and its code is gone from the address at once", async ({ arrive }) => {
-  const { page, registry } = await arrive(demoMesh(), `/?state=failed#login=code-of-the-test`);
-  await expect(section(page, "Agents").getByText("librarian")).toBeVisible();
-  expect(page.url()).toBe(`${registry.url}/?state=failed`);
+  const { page, registry } = await arrive(demoMesh(), `/tasks?state=failed#login=code-of-the-test`);
+  await expect(page.locator('[data-task="t-5"]')).toBeVisible();
+  expect(page.url()).toBe(`${registry.url}/tasks?state=failed`);
   await page.goBack();
   expect(page.url()).not.toContain("login=");
 });
@@ -26,8 +26,9 @@ test("an API key logs in, a wrong one is refused with the reason", async ({ arri
   expect(registry.snapshots).toBe(1);
 });
 
-test("a session that ends asks for a login over the page, and the place is kept", async ({ visit }) => {
-  const { page, registry } = await visit(demoMesh(), "/?state=failed&agent=reader");
+test("a session that ends asks for a login over the page, and nothing typed is lost", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/agent?id=editor&skill=answer");
+  await page.getByLabel("question").fill("What was I about to ask?");
   registry.endSessions();
   const dialog = page.getByRole("dialog", { name: "Log in again" });
   await expect(dialog).toBeVisible();
@@ -37,7 +38,8 @@ test("a session that ends asks for a login over the page, and the place is kept"
   await dialog.getByRole("button", { name: "Log in" }).click();
   await expect(dialog).toBeHidden();
   await expect(page.locator('[data-phase="live"]')).toBeVisible();
-  expect(page.url()).toBe(`${registry.url}/?state=failed&agent=reader`);
+  expect(page.url()).toBe(`${registry.url}/agent?id=editor&skill=answer`);
+  await expect(page.getByLabel("question")).toHaveValue("What was I about to ask?");
   expect(registry.snapshots).toBe(1);
 });
 

@@ -3,33 +3,39 @@ import { expect, expectNoReload, mark, section, test } from "./page";
 
 const picture = "svg.mesh__picture";
 
-test("an empty mesh teaches the first steps", async ({ visit }) => {
+test("an empty mesh teaches the first steps, on every page", async ({ visit }) => {
   const { page } = await visit();
-  await expect(section(page, "Agents").getByText("seamesh init && seamesh run")).toBeVisible();
-  await expect(section(page, "Tasks").getByText("No tasks yet")).toBeVisible();
-  await expect(section(page, "Mesh").getByText("Nothing to draw yet")).toBeVisible();
+  await expect(page.getByText("seamesh init && seamesh run")).toBeVisible();
+  await page.keyboard.press("g");
+  await page.keyboard.press("t");
+  await expect(page.getByText("No tasks yet")).toBeVisible();
+  await page.getByRole("link", { name: "Agents", exact: true }).click();
+  await expect(page.getByText("seamesh init && seamesh run")).toBeVisible();
+  await page.getByRole("link", { name: "Mesh", exact: true }).click();
+  await expect(page.getByText("Nothing to draw yet")).toBeVisible();
+  await page.getByRole("link", { name: "Inbox" }).click();
+  await expect(page.getByText("Nobody waits for you")).toBeVisible();
 });
 
 test("the first agent appears, takes work and leaves, without a reload", async ({ visit }) => {
   const { page, registry } = await visit();
   await mark(page);
   registry.happen({ type: "agent_registered", payload: agent("reader", skills("summarize")) });
-  const row = page.locator('[data-agent="reader"]');
-  await expect(row).toContainText("active");
-  await expect(row).toContainText("summarize");
+  const line = page.locator('[data-agent="reader"]');
+  await expect(line).toContainText("active");
   registry.happen({ type: "agent_health", payload: { agent_id: "reader", health: "stale" } });
-  await expect(row).toContainText("stale");
+  await expect(line).toContainText("stale");
   registry.taskChanged(task("t1", { target_agent_id: "reader" }));
   await expect(page.locator('[data-task="t1"]')).toContainText("pending");
   registry.taskChanged(ended("t1", "completed", { assigned_agent_id: "reader" }));
-  await expect(page.locator('[data-task="t1"]')).toContainText("completed");
+  await expect(page.locator('[data-count="completed"]')).toContainText("1");
   registry.happen({ type: "agent_removed", payload: { agent_id: "reader" } });
-  await expect(row).toHaveCount(0);
+  await expect(line).toHaveCount(0);
   await expectNoReload(page);
 });
 
 test("links are drawn when they open and go when they close", async ({ visit }) => {
-  const { page, registry } = await visit({ agents: [agent("a"), agent("b"), agent("c")] });
+  const { page, registry } = await visit({ agents: [agent("a"), agent("b"), agent("c")] }, "/mesh");
   await expect(page.locator(`${picture} [data-node]`)).toHaveCount(3);
   await expect(page.locator(`${picture} [data-link]`)).toHaveCount(0);
   registry.happen({ type: "link_up", payload: link("a", "b") });
@@ -42,13 +48,15 @@ test("links are drawn when they open and go when they close", async ({ visit }) 
   await expect(page.locator(`${picture} .link-line`)).toHaveCount(0);
 });
 
-test("a newcomer that waits for approval is told of", async ({ visit }) => {
+test("a newcomer that waits for approval is counted in the navigation", async ({ visit }) => {
   const { page, registry } = await visit();
   const entry = { id: "n1", agent_name: "kim", peer_id: "p1", created_at: 1, updated_at: 1 };
   registry.happen({ type: "pairing_changed", payload: { ...entry, status: "pending_approval" } });
-  await expect(page.getByText("A newcomer waits for approval: kim")).toBeVisible();
+  const link = page.getByRole("link", { name: "Inbox 1 waiting" });
+  await link.click();
+  await expect(section(page, "Newcomers")).toContainText("kim");
   registry.happen({ type: "pairing_changed", payload: { ...entry, status: "rejected" } });
-  await expect(page.getByText("A newcomer waits")).toBeHidden();
+  await expect(section(page, "Newcomers")).toBeHidden();
 });
 
 test("a cut stream is told with its age, and heals by number", async ({ visit }) => {

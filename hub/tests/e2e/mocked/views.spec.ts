@@ -1,0 +1,126 @@
+// What each view does for a person, and what a role may not.
+
+import { agent, demoMesh, skills } from "../mock/records";
+import { expect, section, test } from "./page";
+
+test("a skill is tried by a form made of its schema, and its outcome is shown as it comes", async ({
+  visit,
+}) => {
+  const { page, registry } = await visit(demoMesh(), "/agent?id=editor");
+  await page.getByRole("button", { name: "Try it" }).click();
+  const form = page.getByRole("form", { name: "Try answer" });
+  await form.getByLabel("question").fill("Why?");
+  await form.getByLabel("depth").fill("99");
+  await form.getByRole("button", { name: "Run" }).click();
+  await expect(form.getByText("At most 12.")).toBeVisible();
+  await form.getByLabel("depth").fill("2");
+  await form.getByRole("button", { name: "Run" }).click();
+  const outcome = page.locator('[data-outcome="t-new-1"]');
+  await expect(outcome).toContainText("pending");
+  registry.finish("t-new-1", { answer: "because" });
+  await expect(outcome).toContainText('"answer": "because"');
+  expect(registry.deeds[0]?.body).toEqual({
+    skill: "answer",
+    target_agent_id: "editor",
+    payload: { question: "Why?", depth: 2, tone: "plain" },
+  });
+});
+
+test("a newcomer is approved, and its token is shown once", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/inbox");
+  await section(page, "Newcomers").getByRole("button", { name: "Approve" }).click();
+  await expect(page.getByText("token-of-the-test")).toBeVisible();
+  await expect(section(page, "Newcomers")).toBeHidden();
+  expect(registry.deeds.map((deed) => deed.route)).toEqual(["POST /api/pairing/n1/approve"]);
+});
+
+test("a question is answered from the inbox", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/inbox");
+  const item = page.locator('[data-question="t-2"]');
+  await item.getByLabel("document").selectOption({ label: "wire.md" });
+  await item.getByRole("button", { name: "Answer" }).click();
+  await expect(item).toHaveCount(0);
+  expect(registry.deeds[0]?.body).toEqual({ number: 1, value: { document: "wire.md" } });
+});
+
+test("a talk keeps its turns over a reload, each with whom the agent asked", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/chat?agent=editor");
+  await page.getByLabel("question").fill("What is a lease?");
+  await page.keyboard.press("Control+Enter");
+  await expect(page.getByRole("list", { name: "The talk" })).toContainText("What is a lease?");
+  registry.finish("t-new-1", "Fifteen seconds.");
+  await expect(page.getByText("Fifteen seconds.")).toBeVisible();
+  await page.reload();
+  await expect(page.getByText("Fifteen seconds.")).toBeVisible();
+});
+
+test("events from before are loaded, filtered and exported", async ({ visit }) => {
+  const { page } = await visit(demoMesh(), "/events");
+  await page.getByRole("button", { name: "Load earlier" }).click();
+  await expect(page.locator("tr[data-event]")).toHaveCount(8);
+  await page.getByRole("searchbox").fill("t-4");
+  await expect(page.locator("tr[data-event]")).toHaveCount(5);
+  const download = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Export" }).click();
+  expect((await download).suggestedFilename()).toBe("seamesh-events.jsonl");
+});
+
+test("seams show each route in use with its refusals and its times", async ({ visit }) => {
+  const { page } = await visit(demoMesh(), "/seams");
+  const row = page.getByRole("row", { name: /POST \/api\/hub\/tasks 4,243 31/ });
+  await expect(row).toContainText("5.0 ms");
+});
+
+test("a key is made, shown once, and revoked", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/settings");
+  await page.getByLabel("Whom it names").fill("peer-new");
+  await page.getByLabel("Role").selectOption("viewer");
+  await page.getByRole("button", { name: "Make a key" }).click();
+  await expect(page.getByText("secret-of-the-test")).toBeVisible();
+  await page.getByRole("button", { name: "Revoke the key of peer-librarian" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "Revoke it" }).click();
+  await expect.poll(() => registry.deeds.at(-1)?.route).toBe("DELETE /api/keys/k2");
+});
+
+test("the mesh is also a table", async ({ visit }) => {
+  const { page } = await visit(demoMesh(), "/mesh");
+  await page.getByRole("button", { name: "table" }).click();
+  await expect(page).toHaveURL(/view=table/);
+  const table = page.getByRole("table", { name: "Mesh: who is linked with whom" });
+  await expect(page.locator('[data-node="peer-librarian"]')).toContainText("editor, reader");
+  await expect(table.getByRole("row", { name: /cron-http/ })).toContainText("has no sidecar");
+});
+
+test("a viewer sees everything and no button it may not press", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/tasks", { peer_id: "eve", role: "viewer" });
+  await expect(page.locator("tr[data-task]")).toHaveCount(12);
+  await expect(page.getByRole("checkbox")).toHaveCount(0);
+  for (const at of [
+    "/task?id=t-8",
+    "/task?id=t-2",
+    "/agent?id=editor&skill=answer",
+    "/inbox",
+    "/chat?agent=editor",
+    "/settings",
+  ]) {
+    await page.goto(`${registry.url}${at}`);
+    await expect(page.getByRole("heading", { level: 1 })).toBeVisible();
+    const deeds = page
+      .locator("main")
+      .getByRole("button", { name: /^(Cancel|Run|Answer|Approve|Reject|Try it|Send|Make|Revoke)/ });
+    await expect(deeds).toHaveCount(0);
+  }
+  expect(registry.deeds).toEqual([]);
+});
+
+test("the palette leads to an agent, a task and a page", async ({ visit }) => {
+  const { page } = await visit({ agents: [agent("reader", skills("summarize"))] });
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("read");
+  await page.getByRole("option", { name: /reader/ }).click();
+  await expect(page).toHaveURL(/agent\?id=reader/);
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("seams");
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(/\/seams/);
+});

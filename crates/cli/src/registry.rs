@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
+use seamesh_proto::identity::PublicKey;
 use seamesh_registry::{IceSettings, KEEP_ENDED_DAYS, Options, TurnSettings};
 
 use crate::{data, serving};
@@ -13,7 +14,7 @@ use crate::{data, serving};
 #[derive(Debug, Args)]
 #[command(
     after_help = "At first start the data directory gets its keys: token.key signs tokens, admin.key is the \
-    administrator's API key. When it serves, one line `ready {json}` on standard output names the address."
+    administrator's API key, root.key signs the keys of agents. When it serves, one line `ready {json}` on standard output names the address."
 )]
 pub(crate) struct RegistryArgs {
     /// Address to listen on; port 0 lets the system choose.
@@ -30,6 +31,9 @@ pub(crate) struct RegistryArgs {
     /// Key file {"keys": {"<key>": {"peer_id", "role"}}}, beside the keys made with `seamesh keys`.
     #[arg(long, env = "SEAMESH_API_KEYS", value_name = "FILE")]
     api_keys: Option<PathBuf>,
+    /// Public half of a root key that is kept elsewhere (`seamesh root-key`), instead of root.key in the data directory.
+    #[arg(long, env = "SEAMESH_ROOT", value_name = "PUBLIC")]
+    root: Option<PublicKey>,
     /// Allow tokens in the URL of /ws, for old sidecars only: URLs end up in logs.
     #[arg(long, env = "SEAMESH_COMPAT_URL_TOKEN")]
     compat_url_token: bool,
@@ -71,6 +75,7 @@ pub(crate) fn run(args: RegistryArgs) -> Result<()> {
         listen: args.listen,
         data: args.data.unwrap_or_else(data::registry_directory),
         api_keys: args.api_keys,
+        root: args.root,
         compat_url_token: args.compat_url_token,
         ice: IceSettings {
             stun: args.stun,

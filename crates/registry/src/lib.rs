@@ -25,6 +25,7 @@ mod key_file;
 mod keyring;
 mod metrics;
 mod options;
+mod root;
 mod run;
 mod secret;
 mod session;

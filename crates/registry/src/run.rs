@@ -21,6 +21,7 @@ use crate::http::serve::serve;
 use crate::keyring::{ADMIN_KEY_ID, ADMIN_PEER, Key, Keyring, Origin};
 use crate::metrics::Metrics;
 use crate::options::{Options, Ready, RunError};
+use crate::root::Root;
 use crate::session::Sessions;
 use crate::sockets::Sockets;
 use crate::store::{Database, OpenError, Reader, Writer, keep_sweeping};
@@ -96,6 +97,10 @@ fn assemble(
     let clock = Clock::start();
     let signer = TokenSigner::new(data.token_secret()?.as_bytes());
     let admin = admin_key(data, &clock)?;
+    let root = match options.root {
+        Some(public) => Root::elsewhere(public),
+        None => Root::here(data.root_key()?),
+    };
     let path = data.database();
     let failed = |error: OpenError| RunError::Database {
         path: path.clone(),
@@ -134,6 +139,7 @@ fn assemble(
     let app = App {
         clock,
         signer,
+        root,
         keyring: Keyring::new(keys),
         devices,
         sessions: Sessions::new(sessions),

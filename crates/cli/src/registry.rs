@@ -25,6 +25,10 @@ pub(crate) struct RegistryArgs {
         value_name = "ADDR"
     )]
     listen: SocketAddr,
+    /// Listen beyond this machine without TLS: whoever is on the network between reads keys and work. For a network that
+    /// is trusted, or behind a proxy that speaks TLS.
+    #[arg(long, env = "SEAMESH_INSECURE_HTTP")]
+    insecure_http: bool,
     /// Data directory, made when missing [default: ~/.local/share/seamesh/registry].
     #[arg(long, env = "SEAMESH_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
@@ -63,6 +67,16 @@ pub(crate) struct RegistryArgs {
 /// Why it cannot start.
 pub(crate) fn run(args: RegistryArgs) -> Result<()> {
     serving::log_to_stderr();
+    if !args.listen.ip().is_loopback() {
+        if !args.insecure_http {
+            bail!(
+                "{} can be reached from other machines, and this is plain HTTP: put a proxy with TLS in front of a loopback \
+                 address, or say --insecure-http",
+                args.listen
+            );
+        }
+        tracing::warn!(listen = %args.listen, "plain HTTP beyond this machine: keys and work can be read on the way");
+    }
     let turn = match (args.turn_url, args.turn_secret) {
         (Some(url), Some(secret)) => Some(TurnSettings { url, secret }),
         (None, None) => None,

@@ -14,6 +14,7 @@ mod delegation;
 mod direct;
 mod first_page;
 mod ipc;
+mod joining;
 mod links;
 mod old_dialect;
 mod python;

@@ -43,6 +43,11 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// The registry's address.
+    pub(crate) fn url(&self) -> &RegistryUrl {
+        &self.registry
+    }
+
     /// A client of the registry.
     ///
     /// # Errors

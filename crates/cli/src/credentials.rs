@@ -14,6 +14,9 @@ struct Stored {
     /// Registry address -> API key.
     #[serde(default)]
     api_keys: BTreeMap<String, String>,
+    /// Registry address -> device token, from pairing.
+    #[serde(default)]
+    device_tokens: BTreeMap<String, String>,
 }
 
 /// The keys of one agent.
@@ -47,6 +50,21 @@ impl Credentials {
         self.stored.api_keys.get(registry).cloned()
     }
 
+    /// The device token for a registry.
+    pub(crate) fn device_token(&self, registry: &str) -> Option<String> {
+        self.stored.device_tokens.get(registry).cloned()
+    }
+
+    /// Keeps a device token.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(crate) fn put_device_token(&mut self, registry: &str, token: &str) -> Result<()> {
+        let (registry, token) = (registry.to_owned(), token.to_owned());
+        self.stored.device_tokens.insert(registry, token);
+        self.save()
+    }
+
     /// Keeps a key. The file is replaced whole, so that a crash leaves the old one or the new one.
     ///
     /// # Errors
@@ -55,6 +73,10 @@ impl Credentials {
         self.stored
             .api_keys
             .insert(registry.to_owned(), key.to_owned());
+        self.save()
+    }
+
+    fn save(&self) -> Result<()> {
         let next = self.path.with_extension("next");
         let text = serde_json::to_vec_pretty(&self.stored)?;
         let mut options = std::fs::OpenOptions::new();

@@ -7,8 +7,9 @@ use clap::Args;
 use schemars::JsonSchema;
 use seamesh_agent::{Agent, Ctx, MeshError, Running, SkillError};
 use seamesh_client::{Credential, Registry};
+use seamesh_identity::{IdentityFile, Membership};
 use seamesh_proto::Path as Way;
-use seamesh_proto::rest::{KeyBody, Role};
+use seamesh_proto::rest::{IdentityBody, KeyBody, Role};
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
@@ -132,11 +133,25 @@ impl Mesh {
             role: Role::Agent,
         };
         let key = self.admin.create_key(&body).await?;
+        let identity = self.directory.path().join(format!("{name}.identity"));
+        let mut file = IdentityFile::make(&identity)?;
+        let body = IdentityBody {
+            peer_id: body.peer_id,
+            key: file.key().public(),
+        };
+        let signed = self.admin.certify(&body).await?;
+        let membership = Membership {
+            root: signed.root,
+            certificate: Some(signed.certificate),
+        };
+        file.put(&self.admin.url().to_string(), membership)?;
         let socket = self.directory.path().join(name).join("s");
         let mut command = children::seamesh("sidecar")?;
         command
             .args(["--registry", &self.admin.url().to_string(), "--socket"])
             .arg(&socket)
+            .arg("--identity")
+            .arg(&identity)
             .env("SEAMESH_API_KEY", key.api_key);
         let log = self.directory.path().join(format!("{name}.log"));
         let (child, _) = Child::serving("sidecar", command, &log).await?;

@@ -10,8 +10,10 @@ mod demo;
 mod dotenv;
 mod exit;
 mod init;
+mod join;
 mod keys;
 mod manifest;
+mod pair;
 mod questions;
 mod registry;
 mod run;
@@ -50,6 +52,20 @@ enum Command {
     Agents(agents::AgentsArgs),
     /// List, show and cancel tasks.
     Tasks(Box<tasks::TasksArgs>),
+    /// Make an invite for a newcomer, or a join token for a fleet.
+    Invite(join::InviteArgs),
+    /// Join a mesh with an invite: makes this agent's key, and waits for the approval.
+    Pair(pair::PairArgs),
+    /// List newcomers, and those who are in.
+    Newcomers(join::NewcomersArgs),
+    /// Let a newcomer in.
+    Approve(join::ApproveArgs),
+    /// Refuse a newcomer.
+    Reject(join::DecideArgs),
+    /// End an agent's access at once: its tokens, sockets, work and links.
+    Revoke(join::DecideArgs),
+    /// Make a root key to keep off the registry.
+    RootKey(join::RootKeyArgs),
     /// Make, list and revoke API keys.
     Keys(keys::KeysArgs),
     /// Print a one-time link to the dashboard.
@@ -92,6 +108,13 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Call(args) => serving::block_on(call::run(args)),
         Command::Agents(args) => serving::block_on(agents::run(args)),
         Command::Tasks(args) => serving::block_on(tasks::run(*args)),
+        Command::Invite(args) => serving::block_on(join::invite(args)),
+        Command::Pair(args) => serving::block_on(pair::run(args)),
+        Command::Newcomers(args) => serving::block_on(join::newcomers(args)),
+        Command::Approve(args) => serving::block_on(join::approve(args)),
+        Command::Reject(args) => serving::block_on(join::reject(args)),
+        Command::Revoke(args) => serving::block_on(join::revoke(args)),
+        Command::RootKey(args) => join::root_key(args),
         Command::Keys(args) => serving::block_on(keys::run(args)),
         Command::Login(args) => serving::block_on(keys::login(args)),
         Command::Demo(args) => serving::block_on(demo::run(args)),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 use clap::Args;
 use seamesh_registry::{IceSettings, KEEP_ENDED_DAYS, Options, OtlpSettings, TurnSettings};
+use seamesh_proto::identity::PublicKey;
 
 use crate::{data, serving};
 
@@ -13,7 +14,7 @@ use crate::{data, serving};
 #[derive(Debug, Args)]
 #[command(
     after_help = "At first start the data directory gets its keys: token.key signs tokens, admin.key is the \
-    administrator's API key. When it serves, one line `ready {json}` on standard output names the address."
+    administrator's API key, root.key signs the keys of agents. When it serves, one line `ready {json}` on standard output names the address."
 )]
 pub(crate) struct RegistryArgs {
     /// Address to listen on; port 0 lets the system choose.
@@ -24,12 +25,19 @@ pub(crate) struct RegistryArgs {
         value_name = "ADDR"
     )]
     listen: SocketAddr,
+    /// Listen beyond this machine without TLS: whoever is on the network between reads keys and work. For a network that
+    /// is trusted, or behind a proxy that speaks TLS.
+    #[arg(long, env = "SEAMESH_INSECURE_HTTP")]
+    insecure_http: bool,
     /// Data directory, made when missing [default: ~/.local/share/seamesh/registry].
     #[arg(long, env = "SEAMESH_DATA", value_name = "DIR")]
     data: Option<PathBuf>,
     /// Key file {"keys": {"<key>": {"peer_id", "role"}}}, beside the keys made with `seamesh keys`.
     #[arg(long, env = "SEAMESH_API_KEYS", value_name = "FILE")]
     api_keys: Option<PathBuf>,
+    /// Public half of a root key that is kept elsewhere (`seamesh root-key`), instead of root.key in the data directory.
+    #[arg(long, env = "SEAMESH_ROOT", value_name = "PUBLIC")]
+    root: Option<PublicKey>,
     /// Allow tokens in the URL of /ws, for old sidecars only: URLs end up in logs.
     #[arg(long, env = "SEAMESH_COMPAT_URL_TOKEN")]
     compat_url_token: bool,
@@ -63,6 +71,16 @@ pub(crate) struct RegistryArgs {
 /// Why it cannot start.
 pub(crate) fn run(args: RegistryArgs) -> Result<()> {
     serving::log_to_stderr();
+    if !args.listen.ip().is_loopback() {
+        if !args.insecure_http {
+            bail!(
+                "{} can be reached from other machines, and this is plain HTTP: put a proxy with TLS in front of a loopback \
+                 address, or say --insecure-http",
+                args.listen
+            );
+        }
+        tracing::warn!(listen = %args.listen, "plain HTTP beyond this machine: keys and work can be read on the way");
+    }
     let turn = match (args.turn_url, args.turn_secret) {
         (Some(url), Some(secret)) => Some(TurnSettings { url, secret }),
         (None, None) => None,
@@ -75,6 +93,7 @@ pub(crate) fn run(args: RegistryArgs) -> Result<()> {
         listen: args.listen,
         data: args.data.unwrap_or_else(data::registry_directory),
         api_keys: args.api_keys,
+        root: args.root,
         compat_url_token: args.compat_url_token,
         ice: IceSettings {
             stun: args.stun,

@@ -8,8 +8,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use seamesh_client::{ClientError, Credential, Registry, RegistryUrl};
-use seamesh_proto::Code;
-use seamesh_proto::rest::{KeyBody, Role};
+use seamesh_identity::{IdentityFile, Membership};
+use seamesh_proto::rest::{IdentityBody, KeyBody, Role};
+use seamesh_proto::{Code, PeerId};
 use serde_json::json;
 
 use crate::access::admin_key;
@@ -155,10 +156,10 @@ impl Project {
             ))?;
         }
         self.find_registry().await?;
-        let key = self.credential().await?;
-        let socket = self.start_sidecar(&key).await?;
+        let credential = self.credential().await?;
+        let socket = self.start_sidecar(&credential).await?;
         self.start_agent(&socket)?;
-        let client = Registry::new(self.registry.clone(), Credential::ApiKey(key))?;
+        let client = Registry::new(self.registry.clone(), credential)?;
         let name = self.manifest.name.clone();
         let joined = tokio::time::timeout(Duration::from_secs(JOIN_S), joined(&client, &name));
         tokio::select! {
@@ -206,18 +207,45 @@ impl Project {
         ))
     }
 
-    /// The agent's key: given, stored, or made now.
-    async fn credential(&self) -> Result<String> {
+    fn identity_path(&self) -> PathBuf {
+        self.manifest.data_dir.join("identity.json")
+    }
+
+    /// What lets the agent in: given, from pairing, stored, or made now.
+    async fn credential(&self) -> Result<Credential> {
         if let Some(key) = &self.api_key {
-            return Ok(key.clone());
+            return Ok(Credential::ApiKey(key.clone()));
         }
         let mut stored = Credentials::open(&self.manifest.data_dir)?;
         let registry = self.registry.to_string();
+        if let Some(token) = stored.device_token(&registry) {
+            let credential = Credential::DeviceToken(token);
+            let client = Registry::new(self.registry.clone(), credential.clone())?;
+            return match client.token().await {
+                Ok(_) | Err(ClientError::Unreachable { .. }) => Ok(credential),
+                Err(error) if error.code() == Code::Unauthorized => bail!(
+                    "the registry does not let this agent in any more: its access was revoked. Join anew with `seamesh \
+                     pair`"
+                ),
+                Err(error) => Err(error.into()),
+            };
+        }
+        self.key(&mut stored, registry)
+            .await
+            .map(Credential::ApiKey)
+    }
+
+    /// The agent's key: stored, or made now with the administrator's.
+    async fn key(&self, stored: &mut Credentials, registry: String) -> Result<String> {
         if let Some(key) = stored.get(&registry) {
             let client = Registry::new(self.registry.clone(), Credential::ApiKey(key.clone()))?;
             match client.token().await {
+                Ok(answer) => {
+                    self.certify_once(&answer.peer_id).await?;
+                    return Ok(key);
+                }
                 // Away for now: the sidecar waits for it.
-                Ok(_) | Err(ClientError::Unreachable { .. }) => return Ok(key),
+                Err(ClientError::Unreachable { .. }) => return Ok(key),
                 Err(error) if error.code() == Code::Unauthorized => {
                     self.say("key       the stored one is no longer known to the registry")?;
                 }
@@ -226,9 +254,8 @@ impl Project {
         }
         let Some(admin) = self.admin()? else {
             bail!(
-                "no key for {registry}: set SEAMESH_API_KEY (an administrator makes one with `seamesh keys create \
-                {}-sidecar`)",
-                self.manifest.name
+                "no credential for {registry}: join with `seamesh pair CODE` (an administrator makes the code with `seamesh \
+                 invite`), or set SEAMESH_API_KEY"
             );
         };
         // The name existing agents guess for the sidecar of an agent.
@@ -236,6 +263,7 @@ impl Project {
         let role = Role::Agent;
         let made = admin.create_key(&KeyBody { peer_id, role }).await?;
         stored.put(&registry, &made.api_key)?;
+        self.certify(&admin, &made.peer_id).await?;
         self.say(&format!(
             "key       {} made for {}, kept in {}",
             made.key_id,
@@ -243,6 +271,36 @@ impl Project {
             self.manifest.data_dir.display()
         ))?;
         Ok(made.api_key)
+    }
+
+    /// Gives an agent its identity that got its key before there were any.
+    async fn certify_once(&self, peer_id: &PeerId) -> Result<()> {
+        match self.admin()? {
+            Some(admin) if !self.identity_path().exists() => self.certify(&admin, peer_id).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the agent's identity and has it signed. Where the root key is kept elsewhere the agent has none.
+    async fn certify(&self, admin: &Registry, peer_id: &PeerId) -> Result<()> {
+        let mut file = IdentityFile::open_or_make(&self.identity_path())?;
+        let body = IdentityBody {
+            peer_id: peer_id.clone(),
+            key: file.key().public(),
+        };
+        match admin.certify(&body).await {
+            Ok(signed) => {
+                let membership = Membership {
+                    root: signed.root,
+                    certificate: Some(signed.certificate),
+                };
+                Ok(file.put(&self.registry.to_string(), membership)?)
+            }
+            Err(error) if error.code() == Code::Conflict => self.say(
+                "warning: no identity, because the mesh's root key is kept elsewhere; join with `seamesh pair`",
+            ),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// An administrator's client, when the registry is on this machine and this user's.
@@ -255,7 +313,7 @@ impl Project {
         Ok(client.transpose()?)
     }
 
-    async fn start_sidecar(&mut self, key: &str) -> Result<PathBuf> {
+    async fn start_sidecar(&mut self, credential: &Credential) -> Result<PathBuf> {
         let socket = match &self.manifest.socket {
             Some(path) => self.manifest.directory().join(path),
             None => socket_path(&self.manifest.data_dir)?,
@@ -263,8 +321,17 @@ impl Project {
         let mut command = children::seamesh("sidecar")?;
         command
             .args(["--registry", &self.registry.to_string(), "--socket"])
-            .arg(&socket)
-            .env("SEAMESH_API_KEY", key);
+            .arg(&socket);
+        match credential {
+            Credential::ApiKey(key) => command.env("SEAMESH_API_KEY", key),
+            Credential::DeviceToken(token) => command.env("SEAMESH_DEVICE_TOKEN", token),
+            Credential::Bearer(_) | Credential::None => {
+                bail!("a sidecar needs a key or a device token")
+            }
+        };
+        if self.identity_path().exists() {
+            command.arg("--identity").arg(self.identity_path());
+        }
         let log = self.manifest.data_dir.join("sidecar.log");
         let (child, _) = Child::serving("sidecar", command, &log).await?;
         self.children.push(child);
@@ -286,7 +353,8 @@ impl Project {
             .env("SEAMESH_SOCKET", socket)
             .env("SEAMESH_MANIFEST", &self.manifest.path)
             .env("PYTHONUNBUFFERED", "1")
-            .env_remove("SEAMESH_API_KEY");
+            .env_remove("SEAMESH_API_KEY")
+            .env_remove("SEAMESH_DEVICE_TOKEN");
         if self.json {
             // Standard output is for the ready line.
             command.stdout(std::io::stderr());

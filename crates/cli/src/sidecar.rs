@@ -42,6 +42,13 @@ pub(crate) struct SidecarArgs {
         hide_env_values = true
     )]
     device_token: Option<String>,
+    /// File with this sidecar's identity, as `seamesh pair` makes it.
+    #[arg(long, env = "SEAMESH_IDENTITY", value_name = "FILE")]
+    identity: Option<PathBuf>,
+    /// Link with peers that show no identity: old sidecars, and those with an API key alone. The registry's word is then
+    /// all that stands for them.
+    #[arg(long, env = "SEAMESH_ALLOW_UNIDENTIFIED")]
+    allow_unidentified: bool,
     /// Unix socket for the agent; its directory is made private.
     #[arg(long, env = "SEAMESH_SOCKET", value_name = "PATH")]
     socket: PathBuf,
@@ -64,6 +71,8 @@ pub(crate) fn run(args: SidecarArgs) -> Result<()> {
     let options = Options {
         registry: args.registry,
         credential,
+        identity: args.identity,
+        allow_unidentified: args.allow_unidentified,
         socket: args.socket,
         udp: args.udp,
     };

@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use seamesh_proto::rest::{
-    HealthAnswer, HistoryQuery, HubState, IceConfig, KeyAnswer, KeyBody, KeyRecord, LoginLink,
-    Ok as Done, SubmitAnswer, TaskHistory, TaskPage, TaskQuery, Topology, WaitQuery,
+    ApproveAnswer, CertifyBody, HealthAnswer, HistoryQuery, HubState, IceConfig, IdentityAnswer,
+    IdentityBody, InviteAnswer, InviteBody, KeyAnswer, KeyBody, KeyRecord, LoginLink, Ok as Done,
+    OnboardingEntry, PairAnswer, PairBody, StatusAnswer, StatusQuery, SubmitAnswer, TaskHistory,
+    TaskPage, TaskQuery, Topology, WaitQuery,
 };
 use seamesh_proto::talk::Answer;
 use seamesh_proto::task::SubmitTask;
@@ -151,5 +153,72 @@ impl Registry {
     pub async fn login_link(&self) -> Result<(String, u64), ClientError> {
         let link: LoginLink = self.post(&["api", "session", "link"], &json!({})).await?;
         Ok((self.url().page(&link.path), link.expires_in))
+    }
+
+    /// Makes an invite or a join token; the answer is the only time its code is shown (`POST /api/invites`).
+    pub async fn invite(&self, body: &InviteBody) -> Result<InviteAnswer, ClientError> {
+        self.post(&["api", "invites"], body).await
+    }
+
+    /// Redeems an invite (`POST /api/pairing/pair`).
+    pub async fn pair(&self, body: &PairBody) -> Result<PairAnswer, ClientError> {
+        self.post(&["api", "pairing", "pair"], body).await
+    }
+
+    /// Where the newcomer with this device token stands, once that is decided or `at_most` is over
+    /// (`GET /api/pairing/{id}/status`). At most 60 s are waited for.
+    pub async fn pairing_status(
+        &self,
+        id: &str,
+        device_token: &str,
+        at_most: Duration,
+    ) -> Result<StatusAnswer, ClientError> {
+        let at_most = at_most.min(Duration::from_millis(WAIT_SLICE_MS));
+        let query = StatusQuery {
+            timeout_ms: Some(u64::try_from(at_most.as_millis()).unwrap_or(WAIT_SLICE_MS)),
+        };
+        let request = self
+            .request(Method::GET, &["api", "pairing", id, "status"])
+            .header("x-device-token", device_token)
+            .query(&query)
+            .timeout(at_most + Duration::from_millis(WAIT_SLACK_MS));
+        self.call(request).await
+    }
+
+    /// Every newcomer, decided or not (`GET /api/pairing/all`).
+    pub async fn newcomers(&self) -> Result<Vec<OnboardingEntry>, ClientError> {
+        self.get(&["api", "pairing", "all"]).await
+    }
+
+    /// Lets a newcomer in; the registry signs its key (`POST /api/pairing/{id}/approve`).
+    pub async fn approve(&self, id: &str) -> Result<ApproveAnswer, ClientError> {
+        self.post(&["api", "pairing", id, "approve"], &json!({}))
+            .await
+    }
+
+    /// Lets a newcomer in with a certificate made here (`POST /api/pairing/{id}/certify`).
+    pub async fn approve_with(
+        &self,
+        id: &str,
+        body: &CertifyBody,
+    ) -> Result<ApproveAnswer, ClientError> {
+        self.post(&["api", "pairing", id, "certify"], body).await
+    }
+
+    /// Refuses a newcomer (`POST /api/pairing/{id}/reject`).
+    pub async fn reject(&self, id: &str) -> Result<(), ClientError> {
+        let path = ["api", "pairing", id, "reject"];
+        self.post::<Done>(&path, &json!({})).await.map(drop)
+    }
+
+    /// Ends an approved newcomer's access at once (`POST /api/pairing/{id}/revoke`).
+    pub async fn revoke(&self, id: &str) -> Result<(), ClientError> {
+        let path = ["api", "pairing", id, "revoke"];
+        self.post::<Done>(&path, &json!({})).await.map(drop)
+    }
+
+    /// Has a peer's identity key signed by the root key (`POST /api/identities`).
+    pub async fn certify(&self, body: &IdentityBody) -> Result<IdentityAnswer, ClientError> {
+        self.post(&["api", "identities"], body).await
     }
 }

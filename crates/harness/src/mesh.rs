@@ -198,6 +198,8 @@ impl Mesh {
             .arg(socket);
         command
             .env("SEAMESH_API_KEY", key)
+            // Keys alone, as old sidecars have them. Meshes with identities are made by `seamesh pair` and `seamesh run`.
+            .env("SEAMESH_ALLOW_UNIDENTIFIED", "true")
             .env_remove("SEAMESH_SOCKET");
         Ok(
             Process::start(&format!("sidecar-{name}"), command, &self.logs())

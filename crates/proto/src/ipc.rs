@@ -55,7 +55,7 @@ messages! {
         /// A message came over a link.
         "message" => Message(Message),
         /// A link opened.
-        "peer_connected" => PeerConnected(PeerRef),
+        "peer_connected" => PeerConnected(LinkedPeer),
         /// A link went down.
         "peer_disconnected" => PeerDisconnected(PeerRef),
         /// Answers `list_peers`: the peers with an open link.
@@ -286,6 +286,17 @@ pub struct Message {
     /// The message as it came (a [`MeshMessage`](crate::link::MeshMessage)).
     #[schemars(with = "crate::link::MeshMessage")]
     pub message: Raw,
+}
+
+/// Body of `peer_connected`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkedPeer {
+    /// The peer.
+    pub peer_id: PeerId,
+    /// Its identity was checked: it is whom the mesh's root key vouches for. Absent: it shows none, and only the
+    /// registry's word stands for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub identified: bool,
 }
 
 /// Names a peer.

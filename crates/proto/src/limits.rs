@@ -169,11 +169,21 @@ pub const SESSION_TTL_S: u64 = 12 * 3600;
 /// Seconds a one-time login link lives.
 pub const LOGIN_LINK_TTL_S: u64 = 15 * 60;
 
-/// Seconds an invite (pairing code) lives.
+/// Seconds an invite (pairing code) lives when its maker does not say.
 pub const INVITE_TTL_S: u64 = 300;
+
+/// Longest life of an invite or join token, in seconds (30 days).
+pub const MAX_INVITE_TTL_S: u64 = 30 * 24 * 3600;
+
+/// Most newcomers that one join token lets in: a fleet.
+pub const MAX_INVITE_USES: u32 = 10_000;
 
 /// Pairing attempts per address within [`PAIR_WINDOW_S`].
 pub const MAX_PAIR_ATTEMPTS: usize = 5;
+
+/// Pairing attempts of all addresses together within [`PAIR_WINDOW_S`]: a guesser with many addresses gets no further
+/// than one with few.
+pub const MAX_PAIR_ATTEMPTS_OVERALL: usize = 600;
 
 /// Seconds of the pairing attempts' window.
 pub const PAIR_WINDOW_S: u64 = 60;

@@ -140,6 +140,12 @@ codes! {
     RateLimited = "rate_limited", Caller, Later;
     /// The invite is unknown, used or expired.
     InviteInvalid = "invite_invalid", Caller, Never;
+    /// A peer shows no identity where one is required.
+    IdentityRequired = "identity_required", Caller, Never;
+    /// A peer's identity is not signed by this mesh's root key, or its description not by its own.
+    IdentityInvalid = "identity_invalid", Caller, Never;
+    /// A peer shows another key than before, and no newer approval of it.
+    IdentityChanged = "identity_changed", Caller, Never;
     /// The event number is older than what is kept: load the present state and start from there.
     EventsGone = "events_gone", Caller, Never;
     /// The store cannot write (a full disk, for one).

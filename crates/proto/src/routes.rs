@@ -149,17 +149,25 @@ routes! {
 
     POST "/api/pairing/generate-code" create_invite [ADMIN] from [], , answer rest::InviteAnswer;
         "Makes a single-use invite."
-    POST "/api/pairing/pair" redeem_invite [Access::Open] from [], body rest::PairBody, answer rest::PairAnswer;
+    POST "/api/invites" make_invite [ADMIN] from [Cli], body rest::InviteBody, answer rest::InviteAnswer;
+        "Makes an invite or a join token, as asked; its code is shown this once."
+    POST "/api/identities" certify_key [ADMIN] from [Cli], body rest::IdentityBody, answer rest::IdentityAnswer;
+        "Signs a peer's identity key with the mesh's root key."
+    POST "/api/pairing/pair" redeem_invite [Access::Open] from [Cli], body rest::PairBody, answer rest::PairAnswer;
         "Redeems an invite: the newcomer then waits for approval."
+    GET "/api/pairing/{id}/status" pairing_status [Access::Open] from [Cli] query rest::StatusQuery, , answer rest::StatusAnswer;
+        "Where the newcomer stands that made this device token (header x-device-token)."
     GET "/api/pairing/pending" list_pending [ADMIN] from [], , answer Vec<rest::OnboardingEntry>;
         "Newcomers that wait for approval."
-    GET "/api/pairing/all" list_pairing [ADMIN] from [], , answer Vec<rest::OnboardingEntry>;
+    GET "/api/pairing/all" list_pairing [ADMIN] from [Cli], , answer Vec<rest::OnboardingEntry>;
         "Every newcomer, decided or not."
-    POST "/api/pairing/{id}/approve" approve [ADMIN] from [], , answer rest::ApproveAnswer;
+    POST "/api/pairing/{id}/approve" approve [ADMIN] from [Cli], , answer rest::ApproveAnswer;
         "Lets a newcomer in; answers its device token, this once."
-    POST "/api/pairing/{id}/reject" reject [ADMIN] from [], , answer rest::Ok;
+    POST "/api/pairing/{id}/certify" certify [ADMIN] from [Cli], body rest::CertifyBody, answer rest::ApproveAnswer;
+        "Lets a newcomer in with a certificate that the caller made with the root key."
+    POST "/api/pairing/{id}/reject" reject [ADMIN] from [Cli], , answer rest::Ok;
         "Refuses a newcomer."
-    POST "/api/pairing/{id}/revoke" revoke [ADMIN] from [], , answer rest::Ok;
+    POST "/api/pairing/{id}/revoke" revoke [ADMIN] from [Cli], , answer rest::Ok;
         "Ends an approved newcomer's access at once."
 }
 
@@ -182,6 +190,16 @@ mod tests {
             .filter(|r| r.access == Access::Open)
             .map(|r| r.operation)
             .collect();
-        assert_eq!(open, ["health", "token", "login", "redeem_invite"]);
+        // The status of a newcomer needs its device token, which gives no role yet.
+        assert_eq!(
+            open,
+            [
+                "health",
+                "token",
+                "login",
+                "redeem_invite",
+                "pairing_status"
+            ]
+        );
     }
 }

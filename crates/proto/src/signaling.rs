@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::agent::{AgentInfo, AgentRecord};
+use crate::identity::LinkIdentity;
 use crate::ids::{AgentId, PeerId, TaskId};
 use crate::message::WireError;
 use crate::payload::Payload;
@@ -117,6 +118,8 @@ messages! {
         "answer" => Answer(Description),
         /// One ICE candidate. Relayed to `target_id`.
         "ice_candidate" => IceCandidate(IceCandidate),
+        /// The sender refuses a link with `target_id`, and says why. Relayed.
+        "link_refused" => LinkRefused(LinkRefused),
         /// Says that the sidecar and its agent live and renews the leases named. Empty from old sidecars.
         "heartbeat" => Heartbeat(Heartbeat),
         /// An agent connected to this sidecar.
@@ -157,6 +160,10 @@ messages! {
         "answer" => Answer(Description),
         /// A relayed candidate.
         "ice_candidate" => IceCandidate(IceCandidate),
+        /// A relayed refusal of a link.
+        "link_refused" => LinkRefused(LinkRefused),
+        /// A peer's access was revoked: its link is closed.
+        "peer_revoked" => PeerRevoked(RevokedPeer),
         /// Every agent of the mesh, once after `register`.
         "directory" => Directory(Directory),
         /// An agent appeared or changed.
@@ -203,6 +210,28 @@ pub struct Description {
     /// The sender's protocol version: with one, the link carries JSON lines in pieces; without, one message per frame.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<u32>,
+    /// Who made it, signed; absent from peers without an identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<LinkIdentity>,
+}
+
+/// Body of `link_refused`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct LinkRefused {
+    /// The connection attempt; see [`Description::link`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub link: Option<String>,
+    /// `identity_required`, `identity_invalid` or `identity_changed`.
+    pub code: Code,
+    /// Why, for a person.
+    pub detail: String,
+}
+
+/// Body of `peer_revoked`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RevokedPeer {
+    /// The peer.
+    pub peer_id: PeerId,
 }
 
 /// Body of `ice_candidate` (RFC 8839; trickle as in RFC 8838).
@@ -274,6 +303,9 @@ pub struct LinkReport {
     /// Unix milliseconds at which it opened.
     #[serde(default)]
     pub since_ms: u64,
+    /// The other end's identity was checked. Absent: it has none.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub identified: bool,
 }
 
 /// Body of `task_submit`.

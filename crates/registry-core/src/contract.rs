@@ -10,6 +10,7 @@ use std::sync::Arc;
 use seamesh_proto::agent::{AgentInfo, Capabilities, Health};
 use seamesh_proto::chain::Hop;
 use seamesh_proto::events::{AgentHealth, EventRecord, MeshEvent};
+use seamesh_proto::identity::PublicKey;
 use seamesh_proto::payload::Payload;
 use seamesh_proto::rest::PairingStatus;
 use seamesh_proto::talk::{Answer, Listens, Question};
@@ -192,9 +193,12 @@ fn agent(version: u64) -> StoredAgent {
 
 fn invite() -> StoredInvite {
     StoredInvite {
-        code: "000123".to_owned(),
+        digest: "000123".to_owned(),
         version: 1,
         expires_ms: 99,
+        uses: 2,
+        join_token: true,
+        peer_id: Some("agent-0a1b2c".parse().unwrap()),
     }
 }
 
@@ -205,6 +209,8 @@ fn newcomer(version: u64, status: PairingStatus) -> StoredNewcomer {
         peer_id: "agent-0a1b2c".parse().unwrap(),
         status,
         token_digest: (status == PairingStatus::Approved).then(|| "digest".to_owned()),
+        key: Some(PublicKey([7; 32])),
+        certificate: None,
         version,
         created_ms: 1,
         updated_ms: version,
@@ -454,7 +460,7 @@ fn deletes<S: Subject>(mut store: S) {
     };
     let delete_invite = Write::DeleteInvite {
         expected: 1,
-        code: "000123".to_owned(),
+        digest: "000123".to_owned(),
     };
     let stale = batch(vec![delete_agent(4)], vec![]);
     assert_eq!(store.commit(&stale).unwrap_err().stored, 1);

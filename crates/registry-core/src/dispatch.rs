@@ -175,9 +175,9 @@ impl Core {
             }
         }
         for invite in loaded.invites {
-            let timer = Timer::Invite(invite.code.clone());
+            let timer = Timer::Invite(invite.digest.clone());
             self.timers.set(timer, Now(invite.expires_ms));
-            self.pairing.invites.insert(invite.code.clone(), invite);
+            self.pairing.invites.insert(invite.digest.clone(), invite);
         }
         for newcomer in loaded.newcomers {
             let id = newcomer.id.clone();
@@ -212,7 +212,7 @@ impl Core {
             Timer::Grace(id) => self.grace_ended(&id),
             Timer::Wait(request) => self.wait_ended(request),
             Timer::Links(peer) => self.forget_links(&peer),
-            Timer::Invite(code) => self.drop_invite(&code),
+            Timer::Invite(digest) => self.drop_invite(&digest),
         }
     }
 }

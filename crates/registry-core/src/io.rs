@@ -2,9 +2,10 @@
 //! and a simulation.
 
 use seamesh_proto::agent::{AgentInfo, AgentRecord};
+use seamesh_proto::identity::{Certificate, PublicKey};
 use seamesh_proto::rest::{
-    HeartbeatAnswer, HeartbeatBody, InviteAnswer, MeshEdge, OnboardingEntry, PairAnswer, Role,
-    TaskUpdate, Topology,
+    HeartbeatAnswer, HeartbeatBody, MeshEdge, OnboardingEntry, PairAnswer, Role, TaskUpdate,
+    Topology,
 };
 use seamesh_proto::signaling::SignalFrame;
 use seamesh_proto::talk::Answer;
@@ -135,29 +136,35 @@ pub enum Op {
     Topology,
     /// The live half of the dashboard's state. Reply: [`Reply::HubLive`].
     HubLive,
-    /// Makes an invite. Reply: [`Reply::Invite`].
-    CreateInvite,
+    /// Makes an invite. The shell makes its secret: the core never sees it. Reply: [`Reply::Done`].
+    CreateInvite {
+        /// Digest of the secret.
+        digest: String,
+        /// What the invite is good for.
+        terms: InviteTerms,
+    },
     /// Redeems an invite. Reply: [`Reply::Paired`].
     RedeemInvite {
         /// The address the request came from: the key of the attempt limit.
         address: String,
-        /// The code.
-        code: String,
-        /// The newcomer's name.
-        agent_name: String,
+        /// Digest of the invite's secret; `None`: what was sent is no invite at all. It counts as an attempt.
+        digest: Option<String>,
+        /// Who wants in. Its key's signature has been checked.
+        newcomer: Newcomer,
     },
     /// Newcomers. Reply: [`Reply::Newcomers`].
     ListPairing {
         /// Only those that wait for approval.
         pending_only: bool,
     },
-    /// Lets a newcomer in. The shell makes the device token and hands in its digest: the core never sees the secret.
-    /// Reply: [`Reply::Newcomer`].
+    /// Lets a newcomer in. Reply: [`Reply::Newcomer`].
     Approve {
         /// The entry.
         id: String,
-        /// Digest of the device token, as [`Op::CheckDevice`] will name it.
+        /// Digest of the device token made for a newcomer that brought none, as [`Op::CheckDevice`] will name it.
         token_digest: String,
+        /// What the root key says of the newcomer's key. The shell has checked the signature.
+        certificate: Option<Certificate>,
     },
     /// Refuses a newcomer. Reply: [`Reply::Done`].
     Reject {
@@ -179,6 +186,28 @@ pub enum Op {
         /// The peer.
         peer: PeerId,
     },
+}
+
+/// What an invite is good for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InviteTerms {
+    /// Seconds it lives.
+    pub ttl_s: u64,
+    /// Newcomers it lets in.
+    pub uses: u32,
+    /// Who redeems it is approved at once.
+    pub join_token: bool,
+    /// The peer that gets a new key; `None`: a new peer.
+    pub peer_id: Option<PeerId>,
+}
+
+/// Who redeems an invite.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Newcomer {
+    /// The name it gives itself.
+    pub agent_name: String,
+    /// Its identity key and the digest of the device token it made; `None` for existing clients.
+    pub identity: Option<(PublicKey, String)>,
 }
 
 /// The success of an [`Op`].
@@ -205,10 +234,13 @@ pub enum Reply {
         /// Open links.
         links: Vec<MeshEdge>,
     },
-    /// An invite.
-    Invite(InviteAnswer),
     /// A newcomer waits.
-    Paired(PairAnswer),
+    Paired {
+        /// Its entry.
+        answer: PairAnswer,
+        /// It came with a join token: the shell signs its key and approves it.
+        join_token: bool,
+    },
     /// Newcomers, oldest first.
     Newcomers(Vec<OnboardingEntry>),
     /// One newcomer.

@@ -39,5 +39,8 @@ mod timers;
 mod waiting;
 
 pub use dispatch::{Config, Core, Stats};
-pub use io::{Caller, ConnId, Input, LookupId, Note, Op, Output, Reason, Reply, RequestId};
+pub use io::{
+    Caller, ConnId, Input, InviteTerms, LookupId, Newcomer, Note, Op, Output, Reason, Reply,
+    RequestId,
+};
 pub use memory::MemoryStore;

@@ -21,18 +21,26 @@ use crate::timers::Timer;
 /// What each sidecar reported last.
 #[derive(Debug, Default)]
 pub(crate) struct LinkBook {
-    reported: BTreeMap<PeerId, BTreeSet<PeerId>>,
+    reported: BTreeMap<PeerId, BTreeMap<PeerId, bool>>,
     /// Links that were told to be up, each with its ends in order.
     up: BTreeSet<(PeerId, PeerId)>,
 }
 
 impl LinkBook {
     fn says(&self, from: &PeerId, to: &PeerId) -> bool {
-        self.reported.get(from).is_some_and(|set| set.contains(to))
+        self.reported
+            .get(from)
+            .is_some_and(|set| set.contains_key(to))
     }
 
     fn peers_of(&self, peer: &PeerId) -> BTreeSet<PeerId> {
-        self.reported.get(peer).cloned().unwrap_or_default()
+        let reported = self.reported.get(peer).into_iter().flatten();
+        reported.map(|(other, _)| other.clone()).collect()
+    }
+
+    /// Whether this end checked the other's identity.
+    fn vouches(&self, from: &PeerId, to: &PeerId) -> bool {
+        self.reported.get(from).and_then(|set| set.get(to)) == Some(&true)
     }
 
     /// Works out one link anew. `Some(change)`: it went up (`true`) or down.
@@ -55,6 +63,7 @@ impl LinkBook {
         let edge = |(from, to): &(PeerId, PeerId)| MeshEdge {
             from_peer: from.clone(),
             to_peer: to.clone(),
+            identified: self.vouches(from, to) && self.vouches(to, from),
         };
         self.up.iter().map(edge).collect()
     }
@@ -81,14 +90,17 @@ impl Core {
             let detail = format!("a report has at most {MAX_LINKS_PER_REPORT} links");
             return self.refuse(conn, "links", Problem::new(Code::TooLarge, detail));
         }
-        let ends = links.links.into_iter().map(|l| l.peer_id);
-        let now: BTreeSet<PeerId> = ends.filter(|end| end != peer).collect();
+        let ends = links.links.into_iter().map(|l| (l.peer_id, l.identified));
+        let now: BTreeMap<PeerId, bool> = ends.filter(|(end, _)| end != peer).collect();
         let before = self.links.peers_of(peer);
         self.timers.cancel(&Timer::Links(peer.clone()));
         // A disconnected end cannot object, so this end speaks for both.
-        let mut touched: BTreeSet<PeerId> = before.union(&now).cloned().collect();
+        let mut touched: BTreeSet<PeerId> = before.into_iter().chain(now.keys().cloned()).collect();
         for (other, set) in &mut self.links.reported {
-            if !now.contains(other) && !self.relay.is_connected(other) && set.remove(peer) {
+            if !now.contains_key(other)
+                && !self.relay.is_connected(other)
+                && set.remove(peer).is_some()
+            {
                 touched.insert(other.clone());
             }
         }
@@ -107,7 +119,8 @@ impl Core {
     /// A sidecar stayed away: what it reported counts no more.
     pub(crate) fn forget_links(&mut self, peer: &PeerId) {
         if !self.relay.is_connected(peer) {
-            let before = self.links.reported.remove(peer).unwrap_or_default();
+            let before = self.links.peers_of(peer);
+            self.links.reported.remove(peer);
             self.settle_links(peer, before);
         }
     }

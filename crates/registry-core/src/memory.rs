@@ -137,8 +137,8 @@ impl MemoryStore {
                 self.agents.get(&agent.info.agent_id).map(|a| a.version)
             }
             Write::DeleteAgent { agent_id, .. } => self.agents.get(agent_id).map(|a| a.version),
-            Write::PutInvite { invite, .. } => self.invites.get(&invite.code).map(|i| i.version),
-            Write::DeleteInvite { code, .. } => self.invites.get(code).map(|i| i.version),
+            Write::PutInvite { invite, .. } => self.invites.get(&invite.digest).map(|i| i.version),
+            Write::DeleteInvite { digest, .. } => self.invites.get(digest).map(|i| i.version),
             Write::PutNewcomer { newcomer, .. } => {
                 self.newcomers.get(&newcomer.id).map(|n| n.version)
             }
@@ -167,10 +167,10 @@ impl MemoryStore {
                 self.agents.remove(&agent_id);
             }
             Write::PutInvite { invite, .. } => {
-                self.invites.insert(invite.code.clone(), invite);
+                self.invites.insert(invite.digest.clone(), invite);
             }
-            Write::DeleteInvite { code, .. } => {
-                self.invites.remove(&code);
+            Write::DeleteInvite { digest, .. } => {
+                self.invites.remove(&digest);
             }
             Write::PutNewcomer { newcomer, .. } => {
                 self.newcomers.insert(newcomer.id.clone(), newcomer);

@@ -4,20 +4,20 @@ use std::collections::{BTreeMap, VecDeque};
 
 use rand_chacha::rand_core::RngCore;
 use seamesh_proto::events::MeshEvent;
-use seamesh_proto::limits::{INVITE_TTL_S, MAX_PAIR_ATTEMPTS, PAIR_WINDOW_S};
-use seamesh_proto::rest::{InviteAnswer, OnboardingEntry, PairAnswer, PairingStatus};
+use seamesh_proto::identity::Certificate;
+use seamesh_proto::invite::InviteError;
+use seamesh_proto::limits::{MAX_PAIR_ATTEMPTS, MAX_PAIR_ATTEMPTS_OVERALL, PAIR_WINDOW_S};
+use seamesh_proto::rest::{OnboardingEntry, PairAnswer, PairingStatus};
+use seamesh_proto::signaling::{RegistrySignal, RevokedPeer};
 use seamesh_proto::{Code, Now, PeerId, Problem};
 
 use crate::dispatch::Core;
-use crate::io::Note;
+use crate::io::{InviteTerms, Newcomer, Note};
 use crate::leases::Lapsed;
 use crate::limits::{MAX_INVITES, MAX_NAME_BYTES, MAX_PAIR_ADDRESSES, MAX_WAITING_NEWCOMERS};
 use crate::store::{StoredInvite, StoredNewcomer, Write};
 use crate::submit::hex;
 use crate::timers::Timer;
-
-/// Digits of an invite's code, as existing clients check.
-const CODE_DIGITS: usize = 6;
 
 /// Invites, newcomers, and who tried how often.
 #[derive(Debug, Default)]
@@ -35,6 +35,10 @@ impl Pairing {
             tries.retain(|at| now.since(*at) < window_ms);
             !tries.is_empty()
         });
+        let overall: usize = self.attempts.values().map(VecDeque::len).sum();
+        if overall >= MAX_PAIR_ATTEMPTS_OVERALL {
+            return false;
+        }
         if !self.attempts.contains_key(address) && self.attempts.len() >= MAX_PAIR_ADDRESSES {
             return false;
         }
@@ -44,6 +48,22 @@ impl Pairing {
         }
         tries.push_back(now);
         true
+    }
+
+    /// Takes back the last attempt of an address.
+    fn forgive(&mut self, address: &str) {
+        if let Some(tries) = self.attempts.get_mut(address) {
+            tries.pop_back();
+        }
+    }
+
+    /// The largest serial of a peer's certificates, and its entries that are approved now.
+    fn before(&self, peer: &PeerId) -> (u64, Vec<String>) {
+        let of_peer = self.newcomers.values().filter(|n| n.peer_id == *peer);
+        let serials = of_peer.clone().filter_map(|n| n.certificate.as_ref());
+        let approved = of_peer.filter(|n| n.status == PairingStatus::Approved);
+        let last = serials.map(|c| c.serial).max().unwrap_or(0);
+        (last, approved.map(|n| n.id.clone()).collect())
     }
 
     fn waiting(&self) -> usize {
@@ -77,6 +97,7 @@ impl StoredNewcomer {
             id: self.id.clone(),
             agent_name: self.agent_name.clone(),
             peer_id: self.peer_id.clone(),
+            key: self.key,
             status: self.status,
             created_at: Now(self.created_ms).seconds(),
             updated_at: Now(self.updated_ms).seconds(),
@@ -84,11 +105,8 @@ impl StoredNewcomer {
     }
 }
 
-fn check_redeem(code: &str, name: &str) -> Result<(), Problem> {
+fn check_name(name: &str) -> Result<(), Problem> {
     let bad = |detail: &str| Err(Problem::new(Code::BadField, detail));
-    if code.len() != CODE_DIGITS || !code.bytes().all(|b| b.is_ascii_digit()) {
-        return bad("code must be exactly 6 digits");
-    }
     if name.is_empty() {
         return bad("agent_name is required");
     }
@@ -98,86 +116,132 @@ fn check_redeem(code: &str, name: &str) -> Result<(), Problem> {
     Ok(())
 }
 
+/// Whether the root key's word is about this newcomer, and newer than what it said of the peer before.
+fn check_certificate(
+    newcomer: &StoredNewcomer,
+    certificate: Option<&Certificate>,
+    last_serial: u64,
+) -> Result<(), Problem> {
+    match (&newcomer.key, certificate) {
+        (None, None) => Ok(()),
+        (Some(key), Some(c))
+            if c.key == *key && c.peer_id == newcomer.peer_id && c.serial > last_serial =>
+        {
+            Ok(())
+        }
+        (Some(_), None) => {
+            let detail = "the mesh's root key is not here; approve with `seamesh approve --root-key FILE`, where it is";
+            Err(Problem::new(Code::Conflict, detail))
+        }
+        _ => {
+            let detail =
+                "the certificate is not for this newcomer's key, or older than the peer's last";
+            Err(Problem::new(Code::BadField, detail))
+        }
+    }
+}
+
 impl Core {
-    pub(crate) fn create_invite(&mut self) -> Result<InviteAnswer, Problem> {
+    pub(crate) fn create_invite(
+        &mut self,
+        digest: String,
+        terms: InviteTerms,
+    ) -> Result<(), Problem> {
         if self.pairing.invites.len() >= MAX_INVITES {
             let detail = format!("{MAX_INVITES} invites are open already");
             return Err(Problem::new(Code::Overloaded, detail));
         }
-        let code = self.unused_code();
         let invite = StoredInvite {
-            code: code.clone(),
+            digest: digest.clone(),
             version: 1,
-            expires_ms: self.now.plus(INVITE_TTL_S * 1000).0,
+            expires_ms: self.now.plus(terms.ttl_s * 1000).0,
+            uses: terms.uses,
+            join_token: terms.join_token,
+            peer_id: terms.peer_id,
         };
         let until = Now(invite.expires_ms);
-        self.timers.set(Timer::Invite(code.clone()), until);
-        self.pairing.invites.insert(code.clone(), invite.clone());
+        self.timers.set(Timer::Invite(digest.clone()), until);
+        self.pairing.invites.insert(digest, invite.clone());
         self.out.write(Write::PutInvite {
             expected: 0,
             invite,
         });
-        Ok(InviteAnswer {
-            code,
-            expires_in: INVITE_TTL_S,
-        })
-    }
-
-    fn unused_code(&mut self) -> String {
-        // At most a thousandth of the codes is in use, so this ends soon. The bias of the remainder is below 2^-40.
-        loop {
-            let code = format!("{:06}", self.rng.next_u64() % 1_000_000);
-            if !self.pairing.invites.contains_key(&code) {
-                return code;
-            }
-        }
+        Ok(())
     }
 
     /// An invite is used up, or its time is over.
-    pub(crate) fn drop_invite(&mut self, code: &str) {
-        if let Some(invite) = self.pairing.invites.remove(code) {
-            self.timers.cancel(&Timer::Invite(code.to_owned()));
+    pub(crate) fn drop_invite(&mut self, digest: &str) {
+        if let Some(invite) = self.pairing.invites.remove(digest) {
+            self.timers.cancel(&Timer::Invite(digest.to_owned()));
             self.out.write(Write::DeleteInvite {
                 expected: invite.version,
-                code: invite.code,
+                digest: invite.digest,
             });
         }
     }
 
-    /// Redeems an invite: the newcomer then waits for an admin.
+    /// One newcomer fewer may come by this invite.
+    fn use_invite(&mut self, digest: &str) {
+        match self.pairing.invites.get_mut(digest) {
+            Some(invite) if invite.uses > 1 => {
+                let expected = invite.version;
+                invite.version += 1;
+                invite.uses -= 1;
+                let invite = invite.clone();
+                self.out.write(Write::PutInvite { expected, invite });
+            }
+            _ => self.drop_invite(digest),
+        }
+    }
+
+    /// Redeems an invite: the newcomer then waits for an admin, or, by a join token (`true`), for its certificate.
     pub(crate) fn redeem(
         &mut self,
         address: &str,
-        code: &str,
-        agent_name: &str,
-    ) -> Result<PairAnswer, Problem> {
+        digest: Option<&str>,
+        mut newcomer: Newcomer,
+    ) -> Result<(PairAnswer, bool), Problem> {
         if !self.pairing.may_try(address, self.now) {
             self.out.note(Note::PairingLimited);
             let detail = "too many pairing attempts, try again later";
             return Err(Problem::new(Code::RateLimited, detail));
         }
-        let agent_name = agent_name.trim();
-        check_redeem(code, agent_name)?;
-        if !self.pairing.invites.contains_key(code) {
+        let digest = digest.ok_or_else(|| Problem::new(Code::BadField, InviteError.to_string()))?;
+        newcomer.agent_name = newcomer.agent_name.trim().to_owned();
+        check_name(&newcomer.agent_name)?;
+        let Some(invite) = self.pairing.invites.get(digest).cloned() else {
             let detail = "invalid or expired pairing code";
             return Err(Problem::new(Code::InviteInvalid, detail));
+        };
+        if newcomer.identity.is_none() && (invite.join_token || invite.peer_id.is_some()) {
+            let detail = "identity is required with this invite; use `seamesh pair`";
+            return Err(Problem::new(Code::BadField, detail));
         }
         if self.pairing.waiting() >= MAX_WAITING_NEWCOMERS {
             let detail = format!("{MAX_WAITING_NEWCOMERS} newcomers wait for approval already");
             return Err(Problem::new(Code::Overloaded, detail));
         }
-        self.drop_invite(code);
-        Ok(self.add_newcomer(agent_name))
+        if invite.join_token {
+            // A fleet behind one address is no guesser.
+            self.pairing.forgive(address);
+        }
+        self.use_invite(digest);
+        let answer = self.add_newcomer(newcomer, invite.peer_id);
+        Ok((answer, invite.join_token))
     }
 
-    fn add_newcomer(&mut self, agent_name: &str) -> PairAnswer {
-        let (id, peer_id) = self.unused_names();
+    fn add_newcomer(&mut self, newcomer: Newcomer, peer_id: Option<PeerId>) -> PairAnswer {
+        let (id, fresh) = self.unused_names();
+        let peer_id = peer_id.unwrap_or(fresh);
+        let (key, token_digest) = newcomer.identity.unzip();
         let newcomer = StoredNewcomer {
             id: id.clone(),
-            agent_name: agent_name.to_owned(),
+            agent_name: newcomer.agent_name,
             peer_id: peer_id.clone(),
             status: PairingStatus::PendingApproval,
-            token_digest: None,
+            token_digest,
+            key,
+            certificate: None,
             version: 0,
             created_ms: self.now.0,
             updated_ms: self.now.0,
@@ -219,47 +283,66 @@ impl Core {
         }
     }
 
-    /// Moves a newcomer from one status to the next.
-    fn decide(
+    /// The newcomer, if it stands where it must for what is to happen.
+    fn newcomer_in(
         &mut self,
         id: &str,
-        from: PairingStatus,
-        to: PairingStatus,
-        token_digest: Option<String>,
-    ) -> Result<OnboardingEntry, Problem> {
+        status: PairingStatus,
+    ) -> Result<&mut StoredNewcomer, Problem> {
         let newcomer = self.pairing.newcomers.get_mut(id);
-        let Some(newcomer) = newcomer.filter(|n| n.status == from) else {
-            let what = match from {
+        newcomer.filter(|n| n.status == status).ok_or_else(|| {
+            let what = match status {
                 PairingStatus::Approved => "not found or not approved",
                 _ => "not found or not pending",
             };
-            return Err(Problem::new(Code::NotFound, what));
-        };
-        newcomer.status = to;
-        newcomer.token_digest = token_digest;
-        let entry = newcomer.entry();
-        self.write_newcomer(id);
-        Ok(entry)
+            Problem::new(Code::NotFound, what)
+        })
     }
 
     pub(crate) fn approve(
         &mut self,
         id: &str,
         token_digest: String,
+        certificate: Option<Certificate>,
     ) -> Result<OnboardingEntry, Problem> {
-        let (from, to) = (PairingStatus::PendingApproval, PairingStatus::Approved);
-        self.decide(id, from, to, Some(token_digest))
+        let newcomer = self.newcomer_in(id, PairingStatus::PendingApproval)?;
+        let peer = newcomer.peer_id.clone();
+        let (last_serial, replaced) = self.pairing.before(&peer);
+        let newcomer = self.newcomer_in(id, PairingStatus::PendingApproval)?;
+        check_certificate(newcomer, certificate.as_ref(), last_serial)?;
+        newcomer.status = PairingStatus::Approved;
+        newcomer.token_digest.get_or_insert(token_digest);
+        newcomer.certificate = certificate;
+        let entry = newcomer.entry();
+        self.write_newcomer(id);
+        // The peer has a new key: what it had before is worth nothing any more.
+        for old in replaced {
+            self.set_status(&old, PairingStatus::Revoked);
+            self.close_caller(&peer);
+        }
+        Ok(entry)
+    }
+
+    fn set_status(&mut self, id: &str, status: PairingStatus) {
+        if let Some(newcomer) = self.pairing.newcomers.get_mut(id) {
+            newcomer.status = status;
+            self.write_newcomer(id);
+        }
     }
 
     pub(crate) fn reject(&mut self, id: &str) -> Result<(), Problem> {
-        let (from, to) = (PairingStatus::PendingApproval, PairingStatus::Rejected);
-        self.decide(id, from, to, None).map(|_| ())
+        self.newcomer_in(id, PairingStatus::PendingApproval)?;
+        self.set_status(id, PairingStatus::Rejected);
+        Ok(())
     }
 
     pub(crate) fn revoke_newcomer(&mut self, id: &str) -> Result<(), Problem> {
-        let (from, to) = (PairingStatus::Approved, PairingStatus::Revoked);
-        let entry = self.decide(id, from, to, None)?;
-        self.close_caller(&entry.peer_id);
+        let peer = self
+            .newcomer_in(id, PairingStatus::Approved)?
+            .peer_id
+            .clone();
+        self.set_status(id, PairingStatus::Revoked);
+        self.close_caller(&peer);
         Ok(())
     }
 
@@ -276,5 +359,9 @@ impl Core {
             self.lapse_all_of(&id, Lapsed::Gone, false);
         }
         self.forget_links(peer);
+        let revoked = RegistrySignal::PeerRevoked(RevokedPeer {
+            peer_id: peer.clone(),
+        });
+        self.out.send(self.relay.natives(), &revoked);
     }
 }

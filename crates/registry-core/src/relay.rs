@@ -13,6 +13,9 @@ use crate::io::{Caller, ConnId, Note};
 /// Kinds that old sidecars say, too. A refusal of one of these is told only to a socket that named its version.
 const OLD_KINDS: &[&str] = &["register", "offer", "answer", "ice_candidate", "heartbeat"];
 
+/// Kinds that are passed on untouched.
+const RELAYED: &[&str] = &["offer", "answer", "ice_candidate", "link_refused"];
+
 /// One open socket.
 #[derive(Debug)]
 pub(crate) struct Conn {
@@ -144,7 +147,7 @@ impl Core {
             );
             return self.refuse(conn, &frame.kind, problem);
         }
-        if matches!(frame.kind.as_str(), "offer" | "answer" | "ice_candidate") {
+        if RELAYED.contains(&frame.kind.as_str()) {
             return self.pass_on(conn, frame);
         }
         match frame.client_signal() {
@@ -244,7 +247,8 @@ impl Core {
             ClientSignal::Register(_)
             | ClientSignal::Offer(_)
             | ClientSignal::Answer(_)
-            | ClientSignal::IceCandidate(_) => {}
+            | ClientSignal::IceCandidate(_)
+            | ClientSignal::LinkRefused(_) => {}
         }
     }
 

@@ -67,18 +67,27 @@ impl Core {
 
     fn answer_pairing(&mut self, op: Op) -> Result<Reply, Problem> {
         match op {
-            Op::CreateInvite => self.create_invite().map(Reply::Invite),
+            Op::CreateInvite { digest, terms } => {
+                self.create_invite(digest, terms).map(|()| Reply::Done)
+            }
             Op::RedeemInvite {
                 address,
-                code,
-                agent_name,
-            } => self.redeem(&address, &code, &agent_name).map(Reply::Paired),
+                digest,
+                newcomer,
+            } => {
+                let paired = self.redeem(&address, digest.as_deref(), newcomer);
+                paired.map(|(answer, join_token)| Reply::Paired { answer, join_token })
+            }
             Op::ListPairing { pending_only } => {
                 Ok(Reply::Newcomers(self.pairing.list(pending_only)))
             }
-            Op::Approve { id, token_digest } => {
-                self.approve(&id, token_digest).map(Reply::Newcomer)
-            }
+            Op::Approve {
+                id,
+                token_digest,
+                certificate,
+            } => self
+                .approve(&id, token_digest, certificate)
+                .map(Reply::Newcomer),
             Op::Reject { id } => self.reject(&id).map(|()| Reply::Done),
             Op::Revoke { id } => self.revoke_newcomer(&id).map(|()| Reply::Done),
             Op::CheckDevice { token_digest } => {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use seamesh_proto::agent::AgentInfo;
 use seamesh_proto::events::MeshEvent;
+use seamesh_proto::identity::{Certificate, PublicKey};
 use seamesh_proto::payload::Payload;
 use seamesh_proto::rest::PairingStatus;
 use seamesh_proto::talk::{Answer, Listens, Question};
@@ -92,8 +93,8 @@ pub enum Write {
     DeleteInvite {
         /// Version it was decided on.
         expected: u64,
-        /// Its code.
-        code: String,
+        /// Digest of its secret.
+        digest: String,
     },
     /// A newcomer.
     PutNewcomer {
@@ -113,8 +114,8 @@ impl Write {
             }
             Self::PutAgent { agent, .. } => ("agent", agent.info.agent_id.as_str()),
             Self::DeleteAgent { agent_id, .. } => ("agent", agent_id.as_str()),
-            Self::PutInvite { invite, .. } => ("invite", &invite.code),
-            Self::DeleteInvite { code, .. } => ("invite", code),
+            Self::PutInvite { invite, .. } => ("invite", &invite.digest),
+            Self::DeleteInvite { digest, .. } => ("invite", digest),
             Self::PutNewcomer { newcomer, .. } => ("newcomer", &newcomer.id),
         }
     }
@@ -277,12 +278,26 @@ pub struct StoredAgent {
 /// An invite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredInvite {
-    /// Its code.
-    pub code: String,
+    /// Digest of its secret, as [`Op::RedeemInvite`](crate::Op::RedeemInvite) will name it.
+    #[serde(alias = "code")]
+    pub digest: String,
     /// Counts its writes, from 1.
     pub version: u64,
     /// When it ends, Unix milliseconds.
     pub expires_ms: u64,
+    /// Newcomers it still lets in.
+    #[serde(default = "once")]
+    pub uses: u32,
+    /// Who redeems it is approved at once.
+    #[serde(default)]
+    pub join_token: bool,
+    /// The peer that gets a new key; `None`: a new peer.
+    #[serde(default)]
+    pub peer_id: Option<PeerId>,
+}
+
+fn once() -> u32 {
+    1
 }
 
 /// A newcomer.
@@ -296,8 +311,14 @@ pub struct StoredNewcomer {
     pub peer_id: PeerId,
     /// Where it stands.
     pub status: PairingStatus,
-    /// Digest of its device token, once approved.
+    /// Digest of its device token: its own, or the one it got when it was approved.
     pub token_digest: Option<String>,
+    /// Its identity key.
+    #[serde(default)]
+    pub key: Option<PublicKey>,
+    /// What the root key says of that key, once approved.
+    #[serde(default)]
+    pub certificate: Option<Certificate>,
     /// Counts its writes, from 1.
     pub version: u64,
     /// When it asked, Unix milliseconds.

@@ -12,6 +12,7 @@ use crate::devices::Devices;
 use crate::ice::IceSettings;
 use crate::keyring::Keyring;
 use crate::metrics::Metrics;
+use crate::root::Root;
 use crate::session::Sessions;
 use crate::sockets::Sockets;
 use crate::store::{Reader, Writer};
@@ -25,6 +26,8 @@ pub(crate) struct App {
     pub signer: TokenSigner,
     /// API keys.
     pub keyring: Keyring,
+    /// The mesh's root key.
+    pub root: Root,
     /// Device tokens.
     pub devices: Arc<Devices>,
     /// Dashboard sessions.

@@ -5,6 +5,9 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
+use seamesh_identity::SecretKey;
+use seamesh_proto::identity::PublicKey;
+
 use crate::secret;
 
 /// Longest secret file that is read, in bytes. Ours hold 46; an operator may bring a longer one.
@@ -18,6 +21,9 @@ const TOKEN_KEY: &str = "token.key";
 
 /// The admin's API key.
 const ADMIN_KEY: &str = "admin.key";
+
+/// The mesh's root key: the seed of an Ed25519 key, hexadecimal.
+const ROOT_KEY: &str = "root.key";
 
 /// Why the data directory cannot be used. Each text names the file and the next step.
 #[derive(Debug, thiserror::Error)]
@@ -102,20 +108,43 @@ impl DataDir {
         self.secret_file(ADMIN_KEY, "ak_")
     }
 
+    /// The mesh's root key (`root.key`), made when missing.
+    ///
+    /// # Errors
+    /// [`DataDirError`].
+    pub(crate) fn root_key(&self) -> Result<SecretKey, DataDirError> {
+        let fresh = SecretKey::generate()?.seed_text();
+        let text = self.kept(ROOT_KEY, || Ok(fresh))?;
+        let seed: PublicKey = text
+            .parse()
+            .map_err(|_| DataDirError::WeakSecret(self.path.join(ROOT_KEY)))?;
+        Ok(SecretKey::from_seed(seed.0))
+    }
+
     /// The secret files: their makers leave it to the first commit to bring them to disk.
     pub(crate) fn secret_files(&self) -> Vec<PathBuf> {
-        vec![self.path.join(TOKEN_KEY), self.path.join(ADMIN_KEY)]
+        [TOKEN_KEY, ADMIN_KEY, ROOT_KEY]
+            .map(|name| self.path.join(name))
+            .to_vec()
     }
 
     /// Reads a one-line secret, or makes one under a temporary name first, so that no half of one is ever read. An
     /// empty file is what a power failure right after the first start leaves; nobody was told of what was in it.
     fn secret_file(&self, name: &str, prefix: &str) -> Result<String, DataDirError> {
+        self.kept(name, || Ok(secret::random_text(prefix)?))
+    }
+
+    fn kept(
+        &self,
+        name: &str,
+        make: impl FnOnce() -> Result<String, DataDirError>,
+    ) -> Result<String, DataDirError> {
         let path = self.path.join(name);
         match File::open(&path) {
             Ok(file) if file.metadata().map_err(at(&path))?.len() > 0 => read_secret(file, &path),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
             _ => {
-                let text = secret::random_text(prefix)?;
+                let text = make()?;
                 write_private(&path, &text).map_err(at(&path))?;
                 Ok(text)
             }

@@ -7,28 +7,39 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use seamesh_proto::PeerId;
+use seamesh_proto::identity::Certificate;
 use seamesh_proto::rest::PairingStatus;
 use seamesh_registry_core::store::StoredNewcomer;
+use tokio::sync::watch;
 
-/// An approved newcomer.
+/// A newcomer, as its device token shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Device {
+    /// Its onboarding entry.
+    pub id: String,
     /// Id of the credential, in tokens and sessions: `device-` and the onboarding entry.
     pub credential: String,
     /// Its peer id.
     pub peer_id: PeerId,
+    /// Where it stands: only an approved one is let in.
+    pub status: PairingStatus,
+    /// What the root key says of its key.
+    pub certificate: Option<Certificate>,
 }
 
-/// Every approved newcomer, by digest of its token.
-#[derive(Default)]
+/// Every newcomer with a device token, by the token's digest.
 pub(crate) struct Devices {
     by_digest: RwLock<HashMap<String, Arc<Device>>>,
+    changes: watch::Sender<u64>,
 }
 
 impl Devices {
-    /// The approved among these.
+    /// Those among these that have a token.
     pub(crate) fn new<'a>(newcomers: impl IntoIterator<Item = &'a StoredNewcomer>) -> Self {
-        let devices = Self::default();
+        let devices = Self {
+            by_digest: RwLock::default(),
+            changes: watch::channel(0).0,
+        };
         newcomers.into_iter().for_each(|n| devices.update(n));
         devices
     }
@@ -36,8 +47,11 @@ impl Devices {
     /// Takes a newcomer as it is now.
     pub(crate) fn update(&self, newcomer: &StoredNewcomer) {
         let device = Device {
+            id: newcomer.id.clone(),
             credential: format!("device-{}", newcomer.id),
             peer_id: newcomer.peer_id.clone(),
+            status: newcomer.status,
+            certificate: newcomer.certificate.clone(),
         };
         // No panic can happen while the lock is held.
         let mut map = self
@@ -45,24 +59,37 @@ impl Devices {
             .write()
             .unwrap_or_else(PoisonError::into_inner);
         map.retain(|_, known| known.credential != device.credential);
-        if let (PairingStatus::Approved, Some(digest)) = (newcomer.status, &newcomer.token_digest) {
+        if let Some(digest) = &newcomer.token_digest {
             map.insert(digest.clone(), Arc::new(device));
         }
+        drop(map);
+        self.changes.send_modify(|count| *count += 1);
     }
 
-    /// Whom a token names.
-    pub(crate) fn by_digest(&self, digest: &str) -> Option<Arc<Device>> {
+    /// Turns to another number whenever a newcomer changes.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Whose token it is, approved or not.
+    pub(crate) fn newcomer(&self, digest: &str) -> Option<Arc<Device>> {
         self.read(|map| map.get(digest).cloned())
+    }
+
+    /// Whom a token names, if that one is approved.
+    pub(crate) fn by_digest(&self, digest: &str) -> Option<Arc<Device>> {
+        self.newcomer(digest).filter(|d| d.is_approved())
     }
 
     /// The approved newcomer with this credential id.
     pub(crate) fn by_credential(&self, credential: &str) -> Option<Arc<Device>> {
-        self.read(|map| map.values().find(|d| d.credential == credential).cloned())
+        let is_meant = |d: &&Arc<Device>| d.is_approved() && d.credential == credential;
+        self.read(|map| map.values().find(is_meant).cloned())
     }
 
     /// Whether `peer` is an approved newcomer.
     pub(crate) fn approves(&self, peer: &PeerId) -> bool {
-        self.read(|map| map.values().any(|d| d.peer_id == *peer))
+        self.read(|map| map.values().any(|d| d.is_approved() && d.peer_id == *peer))
     }
 
     fn read<T>(&self, look: impl FnOnce(&HashMap<String, Arc<Device>>) -> T) -> T {
@@ -72,6 +99,12 @@ impl Devices {
                 .read()
                 .unwrap_or_else(PoisonError::into_inner),
         )
+    }
+}
+
+impl Device {
+    fn is_approved(&self) -> bool {
+        self.status == PairingStatus::Approved
     }
 }
 
@@ -86,6 +119,8 @@ mod tests {
             peer_id: "p1".parse().unwrap(),
             status,
             token_digest: Some("d1".into()),
+            key: None,
+            certificate: None,
             version: 1,
             created_ms: 0,
             updated_ms: 0,
@@ -96,6 +131,7 @@ mod tests {
     fn a_token_counts_from_approval_to_revocation() {
         let devices = Devices::new([&newcomer(PairingStatus::PendingApproval)]);
         assert!(devices.by_digest("d1").is_none());
+        assert!(devices.newcomer("d1").is_some());
         devices.update(&newcomer(PairingStatus::Approved));
         let device = devices.by_digest("d1").unwrap();
         assert_eq!(device.peer_id.as_str(), "p1");

@@ -26,6 +26,7 @@ mod keyring;
 mod metrics;
 mod options;
 mod otlp;
+mod root;
 mod run;
 mod secret;
 mod session;

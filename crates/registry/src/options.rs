@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use seamesh_proto::identity::PublicKey;
 use serde::Serialize;
 
 use crate::data_dir::DataDirError;
@@ -28,6 +29,9 @@ pub struct Options {
     pub data: PathBuf,
     /// Key file of the existing wire, beside the keys made with the API.
     pub api_keys: Option<PathBuf>,
+    /// Public half of a root key that is kept elsewhere: newcomers are then approved by whoever has it. `None`: the root
+    /// key is in the data directory.
+    pub root: Option<PublicKey>,
     /// Whether `/ws?token=` is allowed. Tokens in URLs end up in logs: off unless an old sidecar needs it.
     pub compat_url_token: bool,
     /// STUN and TURN servers that sidecars are told of.
@@ -54,6 +58,7 @@ impl Default for Options {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             data: PathBuf::from("seamesh-data"),
             api_keys: None,
+            root: None,
             compat_url_token: false,
             ice: IceSettings::default(),
             max_database_bytes: None,

@@ -22,6 +22,7 @@ use crate::keyring::{ADMIN_KEY_ID, ADMIN_PEER, Key, Keyring, Origin};
 use crate::metrics::Metrics;
 use crate::options::{Options, Ready, RunError};
 use crate::otlp::Exporter;
+use crate::root::Root;
 use crate::session::Sessions;
 use crate::sockets::Sockets;
 use crate::store::{Database, OpenError, Writer, keep_sweeping};
@@ -97,6 +98,10 @@ fn assemble(
     let clock = Clock::start();
     let signer = TokenSigner::new(data.token_secret()?.as_bytes());
     let admin = admin_key(data, &clock)?;
+    let root = match options.root {
+        Some(public) => Root::elsewhere(public),
+        None => Root::here(data.root_key()?),
+    };
     let path = data.database();
     let failed = |error: OpenError| RunError::Database {
         path: path.clone(),
@@ -140,6 +145,7 @@ fn assemble(
     let app = App {
         clock,
         signer,
+        root,
         keyring: Keyring::new(keys),
         devices,
         sessions: Sessions::new(sessions),

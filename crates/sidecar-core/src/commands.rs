@@ -120,7 +120,11 @@ impl Sidecar {
             return;
         }
         for peer in self.linked_peers() {
-            self.fx.event(peer_connected(peer));
+            let identified = self
+                .peers
+                .open_with(peer.as_str())
+                .is_some_and(|a| a.is_identified);
+            self.fx.event(peer_connected(peer, identified));
         }
         self.fx.release_held();
         self.hold_back();

@@ -288,6 +288,19 @@ pub enum Note {
     LinkOpened {
         /// The other end.
         peer: PeerId,
+        /// Its identity was checked.
+        identified: bool,
+    },
+    /// A link was refused because of an identity.
+    LinkRefused {
+        /// The other end.
+        peer: PeerId,
+        /// `identity_required`, `identity_invalid` or `identity_changed`.
+        code: Code,
+        /// Why.
+        detail: String,
+        /// The other end refused it, and says why; otherwise this end did.
+        by_peer: bool,
     },
     /// An open link was lost.
     LinkLost {

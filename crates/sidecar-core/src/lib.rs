@@ -30,8 +30,10 @@ mod signals;
 mod talk;
 mod timers;
 mod traffic;
+mod trust;
 mod work;
 
 pub use input::{ClientId, CloseReason, DescriptionKind, Input, LinkId, Note, Output, Piece};
 pub use sidecar::{Config, Sidecar};
 pub use timers::Reason;
+pub use trust::{Identity, Keys, Trust};

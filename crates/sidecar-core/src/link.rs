@@ -31,6 +31,8 @@ pub(crate) struct Attempt {
     pub(crate) tag: Option<String>,
     pub(crate) stage: Stage,
     pub(crate) is_native: bool,
+    /// The peer's identity was checked.
+    pub(crate) is_identified: bool,
     pub(crate) opened_at: Now,
     pub(crate) out: Outbound,
     pub(crate) inbound: Inbound,
@@ -49,9 +51,13 @@ impl Attempt {
     }
 
     /// An attempt that the peer's offer starts.
-    pub(crate) fn accept(link: LinkId, offer: &Description) -> Self {
+    pub(crate) fn accept(link: LinkId, offer: &Description, is_identified: bool) -> Self {
         let is_native = offer.version.is_some();
-        Self::new(link, offer.link.clone(), Stage::Connecting, is_native)
+        let attempt = Self::new(link, offer.link.clone(), Stage::Connecting, is_native);
+        Self {
+            is_identified,
+            ..attempt
+        }
     }
 
     fn new(link: LinkId, tag: Option<String>, stage: Stage, is_native: bool) -> Self {
@@ -60,6 +66,7 @@ impl Attempt {
             tag,
             stage,
             is_native,
+            is_identified: false,
             opened_at: Now::default(),
             out: Outbound::new(is_native),
             inbound: Inbound::default(),
@@ -70,7 +77,8 @@ impl Attempt {
     }
 
     /// The peer answered.
-    pub(crate) fn answered(&mut self, answer: &Description) {
+    pub(crate) fn answered(&mut self, answer: &Description, is_identified: bool) {
+        self.is_identified = is_identified;
         self.is_native = answer.version.is_some();
         self.out = Outbound::new(self.is_native);
         self.stage = Stage::Connecting;
@@ -83,6 +91,7 @@ impl Attempt {
             sdp,
             link: self.tag.clone(),
             version: Some(PROTOCOL_VERSION),
+            identity: None,
         }
     }
 

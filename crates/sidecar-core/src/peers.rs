@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use seamesh_proto::limits::MAX_EARLY_CANDIDATES;
-use seamesh_proto::signaling::{ClientSignal, Description, IceCandidate, LinkReport};
-use seamesh_proto::{Code, PeerId};
+use seamesh_proto::signaling::{ClientSignal, Description, IceCandidate, LinkRefused, LinkReport};
+use seamesh_proto::{Code, PeerId, Problem};
 
 use crate::backoff::Backoff;
 use crate::effects::Effects;
@@ -18,6 +18,7 @@ use crate::limits::{
 };
 use crate::link::{Attempt, Stage};
 use crate::timers::Reason;
+use crate::trust::{Judge, Trust};
 use crate::{CloseReason, DescriptionKind, LinkId, Note, Output};
 
 /// What one peer is to us.
@@ -32,15 +33,16 @@ pub(crate) struct Peer {
 /// A link came or went: for the agent, its requests and its work.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Change {
-    /// It opened.
-    Up(PeerId),
+    /// It opened; with `true`, to a peer whose identity was checked.
+    Up(PeerId, bool),
     /// It was open and is lost.
     Down(PeerId),
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Peers {
+    judge: Judge,
     pub(crate) peers: BTreeMap<PeerId, Peer>,
     pub(crate) by_link: BTreeMap<LinkId, PeerId>,
     last_link: u64,
@@ -52,6 +54,18 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
+    pub(crate) fn new(trust: Trust) -> Self {
+        Self {
+            judge: Judge::new(trust),
+            peers: BTreeMap::new(),
+            by_link: BTreeMap::new(),
+            last_link: 0,
+            changes: VecDeque::new(),
+            full: BTreeSet::new(),
+            is_paused: false,
+        }
+    }
+
     pub(crate) fn next_change(&mut self) -> Option<Change> {
         self.changes.pop_front()
     }
@@ -132,6 +146,11 @@ impl Peers {
         if fx.me.as_ref() == Some(from) || !self.admit(from, fx) {
             return;
         }
+        // Before anything else: an offer that somebody else made must not touch a link that we have.
+        let checked = self.check(DescriptionKind::Offer, from, offer, fx);
+        let Some(is_identified) = checked else {
+            return;
+        };
         if let Some(ours) = self.peers.get(from).and_then(|p| p.attempt.as_ref()) {
             if offer.link.is_some() && ours.tag == offer.link {
                 return; // Said twice.
@@ -146,16 +165,66 @@ impl Peers {
             }
         }
         self.drop_attempt(from, CloseReason::Remote, fx);
-        self.accept(from, offer, fx);
+        self.accept(from, offer, is_identified, fx);
     }
 
-    fn accept(&mut self, from: &PeerId, offer: &Description, fx: &mut Effects) {
+    /// Judges a peer's description. A refusal is noted here and told to the peer, so that both ends say why.
+    fn check(
+        &mut self,
+        kind: DescriptionKind,
+        from: &PeerId,
+        description: &Description,
+        fx: &mut Effects,
+    ) -> Option<bool> {
+        let me = fx.me.clone()?;
+        match self.judge.check(kind, from, &me, description) {
+            Ok(is_identified) => Some(is_identified),
+            Err(problem) => {
+                refuse(from, description.link.clone(), problem, fx);
+                None
+            }
+        }
+    }
+
+    /// A peer refuses our link.
+    pub(crate) fn on_refused(&mut self, from: &PeerId, refused: LinkRefused, fx: &mut Effects) {
+        let attempt = self.peers.get(from).and_then(|p| p.attempt.as_ref());
+        let is_meant = |a: &&Attempt| a.stage != Stage::Open && a.is_meant(refused.link.as_ref());
+        let Some(link) = attempt.filter(is_meant).map(|a| a.link) else {
+            return;
+        };
+        let (peer, code, detail) = (from.clone(), refused.code, refused.detail);
+        fx.note(Note::LinkRefused {
+            peer,
+            code,
+            detail,
+            by_peer: true,
+        });
+        self.on_closed(link, CloseReason::Remote, fx);
+    }
+
+    /// A peer's access is revoked: no link with it stays, and none is dialed.
+    pub(crate) fn on_revoked(&mut self, peer: &PeerId, fx: &mut Effects) {
+        self.drop_attempt(peer, CloseReason::Local, fx);
+        fx.timers.cancel(&Reason::Redial(peer.clone()));
+        self.peers.remove(peer);
+    }
+
+    fn accept(
+        &mut self,
+        from: &PeerId,
+        offer: &Description,
+        is_identified: bool,
+        fx: &mut Effects,
+    ) {
         let link = self.next_link();
         let Some(entry) = self.peers.get_mut(from) else {
             return;
         };
         fx.timers.cancel(&Reason::Redial(from.clone()));
-        let attempt = entry.attempt.insert(Attempt::accept(link, offer));
+        let attempt = entry
+            .attempt
+            .insert(Attempt::accept(link, offer, is_identified));
         self.by_link.insert(link, from.clone());
         fx.push(Output::LinkAccept {
             link,
@@ -172,14 +241,18 @@ impl Peers {
 
     /// A peer answers our offer; answers to attempts that are over are ignored.
     pub(crate) fn on_answer(&mut self, from: &PeerId, answer: &Description, fx: &mut Effects) {
-        let Some(attempt) = self.peers.get_mut(from).and_then(|p| p.attempt.as_mut()) else {
+        let attempt = self.peers.get(from).and_then(|p| p.attempt.as_ref());
+        let is_meant = |a: &&Attempt| a.stage == Stage::Dialing && a.is_meant(answer.link.as_ref());
+        let Some(link) = attempt.filter(is_meant).map(|a| a.link) else {
             return;
         };
-        if attempt.stage != Stage::Dialing || !attempt.is_meant(answer.link.as_ref()) {
+        let Some(is_identified) = self.check(DescriptionKind::Answer, from, answer, fx) else {
+            return self.on_closed(link, CloseReason::Local, fx);
+        };
+        let Some((_, attempt)) = self.attempt(link) else {
             return;
-        }
-        attempt.answered(answer);
-        let link = attempt.link;
+        };
+        attempt.answered(answer, is_identified);
         fx.timers.cancel(&Reason::Answer(link));
         fx.push(Output::LinkAnswer {
             link,
@@ -226,13 +299,16 @@ impl Peers {
         sdp: String,
         fx: &mut Effects,
     ) {
-        if let Some((peer, attempt)) = self.attempt(link) {
-            let description = attempt.description(sdp);
+        let peer = self.by_link.get(&link);
+        let attempt = peer.and_then(|peer| self.peers.get_mut(peer)?.attempt.as_mut());
+        if let (Some(peer), Some(attempt), Some(me)) = (peer, attempt, &fx.me) {
+            let mut description = attempt.description(sdp);
+            description.identity = self.judge.sign(kind, me, peer, &description);
             let signal = match kind {
                 DescriptionKind::Offer => ClientSignal::Offer(description),
                 DescriptionKind::Answer => ClientSignal::Answer(description),
             };
-            attempt.say(&peer, signal, fx);
+            attempt.say(peer, signal, fx);
         }
     }
 
@@ -269,14 +345,18 @@ impl Peers {
         };
         attempt.stage = Stage::Open;
         attempt.opened_at = fx.now;
+        let is_identified = attempt.is_identified;
         entry.backoff.reset();
         entry.early.clear();
         fx.timers.cancel(&Reason::Answer(link));
         if is_paused {
             fx.push(Output::LinkPause { link, paused: true });
         }
-        fx.note(Note::LinkOpened { peer: peer.clone() });
-        self.changes.push_back(Change::Up(peer));
+        fx.note(Note::LinkOpened {
+            peer: peer.clone(),
+            identified: is_identified,
+        });
+        self.changes.push_back(Change::Up(peer, is_identified));
         self.links_changed(fx);
     }
 
@@ -373,7 +453,25 @@ impl Peers {
         let report = |(id, attempt): (&PeerId, &Attempt)| LinkReport {
             peer_id: id.clone(),
             since_ms: attempt.opened_at.0,
+            identified: attempt.is_identified,
         };
         self.open().map(report).collect()
     }
+}
+
+/// Notes that a peer's link is refused, and tells the peer.
+fn refuse(peer: &PeerId, link: Option<String>, problem: Problem, fx: &mut Effects) {
+    let (code, detail) = (problem.code, problem.detail);
+    let refused = LinkRefused {
+        link,
+        code,
+        detail: detail.clone(),
+    };
+    fx.signal(Some(peer), &ClientSignal::LinkRefused(refused));
+    fx.note(Note::LinkRefused {
+        peer: peer.clone(),
+        code,
+        detail,
+        by_peer: false,
+    });
 }

@@ -17,6 +17,7 @@ use crate::report::Reports;
 use crate::requests::{Means, Requests};
 use crate::session::Session;
 use crate::timers::Reason;
+use crate::trust::Trust;
 use crate::work::Work;
 use crate::{Input, LinkId, Note, Output, Piece};
 
@@ -44,13 +45,23 @@ pub struct Sidecar {
 
 impl Sidecar {
     /// A sidecar that knows nobody yet. Its first output is [`Output::ConnectSignaling`].
+    /// It has no identity and links with everybody the registry names.
     pub fn new(config: &Config) -> Self {
+        let trust = Trust {
+            identity: None,
+            allow_unidentified: true,
+        };
+        Self::with_trust(config, trust)
+    }
+
+    /// A sidecar that links with whom it may trust.
+    pub fn with_trust(config: &Config, trust: Trust) -> Self {
         let mut fx = Effects::new(config.seed);
         fx.push(Output::ConnectSignaling);
         Self {
             fx,
             session: Session::default(),
-            peers: Peers::default(),
+            peers: Peers::new(trust),
             directory: Directory::default(),
             requests: Requests::default(),
             work: Work::default(),
@@ -176,7 +187,7 @@ impl Sidecar {
     pub(crate) fn follow_links(&mut self) {
         while let Some(change) = self.peers.next_change() {
             match change {
-                Change::Up(peer) => self.fx.event(peer_connected(peer)),
+                Change::Up(peer, identified) => self.fx.event(peer_connected(peer, identified)),
                 Change::Down(peer) => {
                     self.fx.event(peer_disconnected(peer.clone()));
                     let (requests, mut means) = self.requesting();
@@ -239,8 +250,12 @@ impl Sidecar {
     }
 }
 
-pub(crate) fn peer_connected(peer_id: PeerId) -> seamesh_proto::ipc::AgentEvent {
-    seamesh_proto::ipc::AgentEvent::PeerConnected(seamesh_proto::ipc::PeerRef { peer_id })
+pub(crate) fn peer_connected(peer_id: PeerId, identified: bool) -> seamesh_proto::ipc::AgentEvent {
+    let peer = seamesh_proto::ipc::LinkedPeer {
+        peer_id,
+        identified,
+    };
+    seamesh_proto::ipc::AgentEvent::PeerConnected(peer)
 }
 
 fn peer_disconnected(peer_id: PeerId) -> seamesh_proto::ipc::AgentEvent {

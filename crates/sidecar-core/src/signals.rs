@@ -71,6 +71,12 @@ impl Sidecar {
             RegistrySignal::IceCandidate(candidate) => {
                 self.peers.on_candidate(&from, candidate, &mut self.fx);
             }
+            RegistrySignal::LinkRefused(refused) => {
+                self.peers.on_refused(&from, refused, &mut self.fx);
+            }
+            RegistrySignal::PeerRevoked(peer) => {
+                self.peers.on_revoked(&peer.peer_id, &mut self.fx);
+            }
             RegistrySignal::Directory(directory) => self.directory.replace(directory.agents),
             RegistrySignal::AgentUp(up) => self.directory.up(up.agent),
             RegistrySignal::AgentDown(down) => self.directory.down(&down.agent_id),

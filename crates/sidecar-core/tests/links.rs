@@ -155,6 +155,7 @@ fn offer(sdp: &str, link: Option<&str>, version: Option<u32>) -> ClientSignal {
         sdp: sdp.to_owned(),
         link: link.map(String::from),
         version,
+        identity: None,
     })
 }
 
@@ -211,6 +212,7 @@ fn an_answer_to_an_attempt_that_is_over_is_ignored() {
             sdp: "sdp".to_owned(),
             link: Some(link.to_owned()),
             version: Some(1),
+            identity: None,
         })
     };
     assert_eq!(hear(&mut core, "peer", answer("older"), 2), []);

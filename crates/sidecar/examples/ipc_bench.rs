@@ -70,6 +70,8 @@ fn runtime() -> Outcome<tokio::runtime::Runtime> {
 fn sidecar(registry: &str, name: &str, socket: &str) -> Outcome<()> {
     let options = Options {
         registry: registry.parse()?,
+        identity: None,
+        allow_unidentified: true,
         credential: Credential::ApiKey(format!("key-{name}")),
         socket: PathBuf::from(socket),
         udp: None,

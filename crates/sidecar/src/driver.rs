@@ -13,6 +13,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::clock::Clock;
+use crate::identity::trust;
 use crate::ipc::{Client, Pressure};
 use crate::lines::Line;
 use crate::network::Network;
@@ -42,7 +43,7 @@ pub async fn run(
     let socket = SocketFile::bind(&options.socket)?;
     let is_local = options.udp().ip().is_loopback();
     let mut driver = Driver {
-        core: Sidecar::new(&Config { seed }),
+        core: Sidecar::with_trust(&Config { seed }, trust(&options)?),
         clock: Clock::start(),
         network: Network::bind(options.udp())?,
         signaling: Signaling::new(registry, !is_local),

@@ -20,6 +20,7 @@
 
 mod clock;
 mod driver;
+mod identity;
 mod ipc;
 mod lines;
 mod network;

@@ -29,7 +29,24 @@ impl Notes {
             Note::Refused { problem } => {
                 tracing::warn!(code = %problem.code, detail = %problem.detail, "the registry refused something");
             }
-            Note::LinkOpened { peer } => tracing::info!(%peer, "link open"),
+            Note::LinkOpened { peer, identified } => {
+                tracing::info!(%peer, identified, "link open");
+            }
+            Note::LinkRefused {
+                peer,
+                code,
+                detail,
+                by_peer,
+            } if self.may_warn(now) => {
+                let by = if by_peer { "the peer" } else { "this sidecar" };
+                tracing::warn!(%peer, %code, %detail, by, "a link was refused");
+            }
+            Note::LinkRefused {
+                peer,
+                code,
+                detail,
+                by_peer,
+            } => tracing::debug!(%peer, %code, %detail, by_peer, "a link was refused"),
             Note::LinkLost { peer, reason } => tracing::info!(%peer, ?reason, "link lost"),
             Note::ReportsDropped { count } => {
                 tracing::warn!(

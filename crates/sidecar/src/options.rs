@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use seamesh_client::{ClientError, Credential, RegistryUrl};
+use seamesh_identity::FileError;
 use serde::Serialize;
 
 /// How to run a sidecar.
@@ -14,6 +15,10 @@ pub struct Options {
     pub registry: RegistryUrl,
     /// What names this sidecar: an API key or a device token.
     pub credential: Credential,
+    /// The file with this sidecar's identity; `None`: it has none.
+    pub identity: Option<PathBuf>,
+    /// Whether it links with peers that show no identity: those of the old dialect, and those with an API key alone.
+    pub allow_unidentified: bool,
     /// Where the agent connects. The directory is made (0700) when it is missing.
     pub socket: PathBuf,
     /// Address of the UDP socket that all links share. `None`: any port of `127.0.0.1` when the registry is on this
@@ -67,6 +72,9 @@ pub enum RunError {
         /// Why.
         source: io::Error,
     },
+    /// The identity cannot be used.
+    #[error("identity: {0}")]
+    Identity(#[from] FileError),
     /// The registry's client cannot be made.
     #[error("{0}")]
     Client(#[from] ClientError),

@@ -92,9 +92,12 @@ export type TaskState =
  * `registry_unavailable`: The registry cannot be reached now. `agent_away`: The agent is not connected
  * to its sidecar. `sidecar_busy`: The sidecar already serves a client. `overloaded`: A queue is full.
  * `rate_limited`: Too many attempts from this address. `invite_invalid`: The invite is unknown, used
- * or expired. `events_gone`: The event number is older than what is kept: load the present state and
- * start from there. `store_unavailable`: The store cannot write (a full disk, for one). `internal`: A
- * bug of ours. The log has more.
+ * or expired. `identity_required`: A peer shows no identity where one is required. `identity_invalid`:
+ * A peer's identity is not signed by this mesh's root key, or its description not by its own.
+ * `identity_changed`: A peer shows another key than before, and no newer approval of it.
+ * `events_gone`: The event number is older than what is kept: load the present state and start from
+ * there. `store_unavailable`: The store cannot write (a full disk, for one). `internal`: A bug of
+ * ours. The log has more.
  */
 export type Code =
   | "bad_encoding"
@@ -136,6 +139,9 @@ export type Code =
   | "overloaded"
   | "rate_limited"
   | "invite_invalid"
+  | "identity_required"
+  | "identity_invalid"
+  | "identity_changed"
   | "events_gone"
   | "store_unavailable"
   | "internal";
@@ -248,6 +254,21 @@ export type Fault =
 export type Retry =
   | "never"
   | "later";
+
+/** The mesh's root key says that this key is this peer's. */
+export interface Certificate {
+  /** The peer. */
+  peer_id: string;
+  /** Its key. */
+  key: string;
+  /**
+   * Of two certificates of one peer, the one with the larger number counts: Unix milliseconds of its
+   * making.
+   */
+  serial: number;
+  /** The root key's signature over `Certificate::statement`. */
+  signature: string;
+}
 
 /** A task and the number of its lease. */
 export interface LeaseRef {
@@ -573,6 +594,8 @@ export interface OnboardingEntry {
   agent_name: string;
   /** Its peer id. */
   peer_id: string;
+  /** Its identity key: to be compared with what the newcomer shows. Absent: it has none. */
+  key?: string;
   /** Where it stands. */
   status: PairingStatus;
   /** When it asked, Unix seconds. */
@@ -789,6 +812,8 @@ export interface MeshEdge {
   from_peer: string;
   /** The other. */
   to_peer: string;
+  /** Both ends checked each other's identity, and say so. Absent: no. */
+  identified?: boolean;
 }
 
 /** Answer of `GET /api/hub/state`: all that a dashboard shows, and the event number it is true at. */
@@ -870,12 +895,43 @@ export interface KeyRecord {
   created_ms: number;
 }
 
-/** Answer of `POST /api/pairing/generate-code`. */
+/**
+ * Answer of `POST /api/invites` and `POST /api/pairing/generate-code`: the only time the code is
+ * shown.
+ */
 export interface InviteAnswer {
-  /** Single-use code. */
+  /** What the newcomer types: `invite`. */
   code: string;
   /** Seconds it lives. */
   expires_in: number;
+}
+
+/** Body of `POST /api/invites`: which invite to make. */
+export interface InviteBody {
+  /** A join token instead of a code: whoever redeems it is approved at once. */
+  join_token?: boolean;
+  /** How many newcomers a join token lets in, 1 to `MAX_INVITE_USES`; absent: 1. A code lets in one. */
+  uses?: number;
+  /** Seconds it lives, 1 to `MAX_INVITE_TTL_S`; absent: `INVITE_TTL_S`. */
+  ttl_s?: number;
+  /** The peer that gets a new key (and loses its old one with the approval); absent: a new peer. */
+  peer_id?: string;
+}
+
+/** Body of `POST /api/identities`: a key to be signed by the root key. */
+export interface IdentityBody {
+  /** Whose it is. */
+  peer_id: string;
+  /** The key. */
+  key: string;
+}
+
+/** Answer of `POST /api/identities`. */
+export interface IdentityAnswer {
+  /** The mesh's root key. */
+  root: string;
+  /** What it says of the peer's key. */
+  certificate: Certificate;
 }
 
 /** Body of `POST /api/pairing/pair`. */
@@ -884,6 +940,21 @@ export interface PairBody {
   code: string;
   /** The newcomer's name, for whoever approves. */
   agent_name: string;
+  /** The newcomer's identity key; absent from existing clients, which have none. */
+  identity?: NewcomerIdentity;
+}
+
+/** A newcomer's key, and the device token that it made itself, so that no secret ever has to reach it. */
+export interface NewcomerIdentity {
+  /** The key. */
+  key: string;
+  /**
+   * SHA-256 of its device token, 64 lower-case hexadecimal digits. The token is good once it is
+   * approved.
+   */
+  token_digest: string;
+  /** The key's signature over `pair_statement`. */
+  signature: string;
 }
 
 /** Answer of `POST /api/pairing/pair`. */
@@ -896,6 +967,24 @@ export interface PairAnswer {
   peer_id: string;
 }
 
+/** Query of `GET /api/pairing/{id}/status`. */
+export interface StatusQuery {
+  /** Milliseconds to wait for a decision at most, up to 60,000; absent: 0. */
+  timeout_ms?: number;
+}
+
+/** Answer of `GET /api/pairing/{id}/status`: where the newcomer itself stands. */
+export interface StatusAnswer {
+  /** Where it stands. */
+  status: PairingStatus;
+  /** Its peer id. */
+  peer_id: string;
+  /** The mesh's root key: to be checked against the invite. */
+  root: string;
+  /** What the root key says of its key, once approved. */
+  certificate?: Certificate;
+}
+
 /** Answer of `POST /api/pairing/{id}/approve`: the only time the device token is shown. */
 export interface ApproveAnswer {
   /** The entry. */
@@ -904,8 +993,17 @@ export interface ApproveAnswer {
   status: PairingStatus;
   /** Its peer id. */
   peer_id: string;
-  /** The newcomer's credential for `POST /api/token` (header `x-device-token`). */
-  device_token: string;
+  /**
+   * The newcomer's credential for `POST /api/token` (header `x-device-token`). Absent when the newcomer
+   * made its own.
+   */
+  device_token?: string;
+}
+
+/** Body of `POST /api/pairing/{id}/certify`: an approval by somebody who has the root key. */
+export interface CertifyBody {
+  /** What the root key says of the newcomer's key. */
+  certificate: Certificate;
 }
 
 /** Query, body and answer of each route; `undefined` where there is none. */
@@ -977,14 +1075,22 @@ export interface Operations {
   revoke_key: { query: undefined; body: undefined; answer: Ok };
   /** Makes a single-use invite. */
   create_invite: { query: undefined; body: undefined; answer: InviteAnswer };
+  /** Makes an invite or a join token, as asked; its code is shown this once. */
+  make_invite: { query: undefined; body: InviteBody; answer: InviteAnswer };
+  /** Signs a peer's identity key with the mesh's root key. */
+  certify_key: { query: undefined; body: IdentityBody; answer: IdentityAnswer };
   /** Redeems an invite: the newcomer then waits for approval. */
   redeem_invite: { query: undefined; body: PairBody; answer: PairAnswer };
+  /** Where the newcomer stands that made this device token (header x-device-token). */
+  pairing_status: { query: StatusQuery; body: undefined; answer: StatusAnswer };
   /** Newcomers that wait for approval. */
   list_pending: { query: undefined; body: undefined; answer: OnboardingEntry[] };
   /** Every newcomer, decided or not. */
   list_pairing: { query: undefined; body: undefined; answer: OnboardingEntry[] };
   /** Lets a newcomer in; answers its device token, this once. */
   approve: { query: undefined; body: undefined; answer: ApproveAnswer };
+  /** Lets a newcomer in with a certificate that the caller made with the root key. */
+  certify: { query: undefined; body: CertifyBody; answer: ApproveAnswer };
   /** Refuses a newcomer. */
   reject: { query: undefined; body: undefined; answer: Ok };
   /** Ends an approved newcomer's access at once. */
@@ -1025,10 +1131,14 @@ export const ROUTES = {
   list_keys: { method: "GET", path: "/api/keys" },
   revoke_key: { method: "DELETE", path: "/api/keys/{key_id}" },
   create_invite: { method: "POST", path: "/api/pairing/generate-code" },
+  make_invite: { method: "POST", path: "/api/invites" },
+  certify_key: { method: "POST", path: "/api/identities" },
   redeem_invite: { method: "POST", path: "/api/pairing/pair" },
+  pairing_status: { method: "GET", path: "/api/pairing/{id}/status" },
   list_pending: { method: "GET", path: "/api/pairing/pending" },
   list_pairing: { method: "GET", path: "/api/pairing/all" },
   approve: { method: "POST", path: "/api/pairing/{id}/approve" },
+  certify: { method: "POST", path: "/api/pairing/{id}/certify" },
   reject: { method: "POST", path: "/api/pairing/{id}/reject" },
   revoke: { method: "POST", path: "/api/pairing/{id}/revoke" },
 } as const satisfies Record<keyof Operations, { method: string; path: string }>;
@@ -1074,6 +1184,9 @@ export const CODES: Readonly<Record<Code, { fault: Fault; retry: Retry }>> = {
   overloaded: { fault: "mesh", retry: "later" },
   rate_limited: { fault: "caller", retry: "later" },
   invite_invalid: { fault: "caller", retry: "never" },
+  identity_required: { fault: "caller", retry: "never" },
+  identity_invalid: { fault: "caller", retry: "never" },
+  identity_changed: { fault: "caller", retry: "never" },
   events_gone: { fault: "caller", retry: "never" },
   store_unavailable: { fault: "mesh", retry: "later" },
   internal: { fault: "mesh", retry: "later" },
@@ -1295,11 +1408,23 @@ export const SESSION_TTL_S = 43200;
 /** Seconds a one-time login link lives. */
 export const LOGIN_LINK_TTL_S = 900;
 
-/** Seconds an invite (pairing code) lives. */
+/** Seconds an invite (pairing code) lives when its maker does not say. */
 export const INVITE_TTL_S = 300;
+
+/** Longest life of an invite or join token, in seconds (30 days). */
+export const MAX_INVITE_TTL_S = 2592000;
+
+/** Most newcomers that one join token lets in: a fleet. */
+export const MAX_INVITE_USES = 10000;
 
 /** Pairing attempts per address within `PAIR_WINDOW_S`. */
 export const MAX_PAIR_ATTEMPTS = 5;
+
+/**
+ * Pairing attempts of all addresses together within `PAIR_WINDOW_S`: a guesser with many addresses
+ * gets no further than one with few.
+ */
+export const MAX_PAIR_ATTEMPTS_OVERALL = 600;
 
 /** Seconds of the pairing attempts' window. */
 export const PAIR_WINDOW_S = 60;

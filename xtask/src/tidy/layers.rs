@@ -14,10 +14,16 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("seamesh-registry-core", &["seamesh-proto"]),
     ("seamesh-sidecar-core", &["seamesh-proto"]),
     ("seamesh-client", &["seamesh-proto"]),
+    ("seamesh-identity", &["seamesh-proto"]),
     ("seamesh-agent", &["seamesh-proto"]),
     (
         "seamesh-registry",
-        &["seamesh-proto", "seamesh-registry-core", "seamesh-client"],
+        &[
+            "seamesh-proto",
+            "seamesh-client",
+            "seamesh-identity",
+            "seamesh-registry-core",
+        ],
     ),
     (
         "seamesh-sidecar",
@@ -26,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "seamesh-sidecar-core",
             "seamesh-transport",
             "seamesh-client",
+            "seamesh-identity",
         ],
     ),
     (
@@ -35,6 +42,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "seamesh-registry",
             "seamesh-sidecar",
             "seamesh-client",
+            "seamesh-identity",
             "seamesh-agent",
         ],
     ),

@@ -62,10 +62,14 @@ pub(crate) const HANDLERS: &[(&str, Handler)] = handlers! {
     task_history => tasks::history,
 
     create_invite => pairing::create_invite,
+    make_invite => pairing::make_invite,
+    certify_key => pairing::certify_key,
     redeem_invite => pairing::redeem,
+    pairing_status => pairing::status,
     list_pending => pairing::list_pending,
     list_pairing => pairing::list_all,
     approve => pairing::approve,
+    certify => pairing::certify,
     reject => pairing::reject,
     revoke => pairing::revoke,
 };

@@ -16,7 +16,10 @@ pub(crate) fn status(code: Code) -> StatusCode {
         Code::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
         Code::Unauthorized | Code::InviteInvalid => StatusCode::UNAUTHORIZED,
-        Code::Forbidden => StatusCode::FORBIDDEN,
+        Code::Forbidden
+        | Code::IdentityRequired
+        | Code::IdentityInvalid
+        | Code::IdentityChanged => StatusCode::FORBIDDEN,
         Code::NotFound
         | Code::AgentUnknown
         | Code::TaskUnknown

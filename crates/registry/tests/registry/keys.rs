@@ -161,7 +161,7 @@ async fn a_newcomer_joins_by_invite_and_approval_and_is_out_when_revoked() {
 async fn a_waiting_newcomer_has_no_access_and_guessing_codes_is_limited() {
     let registry = Registry::start().await;
     let guess = || {
-        let body = json!({"code": "000000", "agent_name": "x"});
+        let body = json!({"code": "0000-0000-0000", "agent_name": "x"});
         registry.bare(Method::POST, "/api/pairing/pair").json(&body)
     };
     for _ in 0..5 {

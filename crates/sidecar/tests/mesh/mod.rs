@@ -142,6 +142,8 @@ impl Sidecar {
         let socket = dir.join(peer).join("agent.sock");
         let options = Options {
             registry: registry.parse().unwrap(),
+            identity: None,
+            allow_unidentified: true,
             credential: Credential::ApiKey(format!("key-{peer}")),
             socket: socket.clone(),
             udp: None,

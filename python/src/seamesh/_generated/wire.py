@@ -415,6 +415,9 @@ Code: TypeAlias = Literal[
     "overloaded",
     "rate_limited",
     "invite_invalid",
+    "identity_required",
+    "identity_invalid",
+    "identity_changed",
     "events_gone",
     "store_unavailable",
     "internal",
@@ -443,10 +446,12 @@ was canceled. `no_link`: No open link to that peer. `link_lost`: The link went d
 other end acknowledged. `registry_unavailable`: The registry cannot be reached now.
 `agent_away`: The agent is not connected to its sidecar. `sidecar_busy`: The sidecar already
 serves a client. `overloaded`: A queue is full. `rate_limited`: Too many attempts from this
-address. `invite_invalid`: The invite is unknown, used or expired. `events_gone`: The event
-number is older than what is kept: load the present state and start from there.
-`store_unavailable`: The store cannot write (a full disk, for one). `internal`: A bug of ours.
-The log has more."""
+address. `invite_invalid`: The invite is unknown, used or expired. `identity_required`: A peer
+shows no identity where one is required. `identity_invalid`: A peer's identity is not signed by
+this mesh's root key, or its description not by its own. `identity_changed`: A peer shows
+another key than before, and no newer approval of it. `events_gone`: The event number is older
+than what is kept: load the present state and start from there. `store_unavailable`: The store
+cannot write (a full disk, for one). `internal`: A bug of ours. The log has more."""
 
 
 class TaskError(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -580,6 +585,15 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     """The sidecar it came from."""
     message: msgspec.Raw
     """The message as it came (a `MeshMessage`)."""
+
+
+class LinkedPeer(msgspec.Struct, kw_only=True, omit_defaults=True):
+    """Body of `peer_connected`."""
+    peer_id: Id
+    """The peer."""
+    identified: bool | None = None
+    """Its identity was checked: it is whom the mesh's root key vouches for. Absent: it shows none, and
+    only the registry's word stands for it."""
 
 
 class PeerRef(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -833,7 +847,7 @@ class AgentEventMessage(msgspec.Struct, tag_field="type", tag="message"):
 
 class AgentEventPeerConnected(msgspec.Struct, tag_field="type", tag="peer_connected"):
     """A link opened."""
-    payload: PeerRef
+    payload: LinkedPeer
 
 
 class AgentEventPeerDisconnected(msgspec.Struct, tag_field="type", tag="peer_disconnected"):
@@ -1252,7 +1266,7 @@ def decode_agent_command(data: bytes | bytearray | memoryview | str) -> AgentCom
 _AGENT_EVENT: Final[dict[str, Callable[[bytes], AgentEvent]]] = {
     "welcome": _typed(AgentEventWelcome, Welcome),
     "message": _typed(AgentEventMessage, Message),
-    "peer_connected": _typed(AgentEventPeerConnected, PeerRef),
+    "peer_connected": _typed(AgentEventPeerConnected, LinkedPeer),
     "peer_disconnected": _typed(AgentEventPeerDisconnected, PeerRef),
     "peer_list": _typed(AgentEventPeerList, PeerList),
     "task": _typed(AgentEventTask, TaskEvent),
@@ -1324,10 +1338,14 @@ ROUTES: Final[dict[str, tuple[str, str]]] = {
     "list_keys": ("GET", "/api/keys"),
     "revoke_key": ("DELETE", "/api/keys/{key_id}"),
     "create_invite": ("POST", "/api/pairing/generate-code"),
+    "make_invite": ("POST", "/api/invites"),
+    "certify_key": ("POST", "/api/identities"),
     "redeem_invite": ("POST", "/api/pairing/pair"),
+    "pairing_status": ("GET", "/api/pairing/{id}/status"),
     "list_pending": ("GET", "/api/pairing/pending"),
     "list_pairing": ("GET", "/api/pairing/all"),
     "approve": ("POST", "/api/pairing/{id}/approve"),
+    "certify": ("POST", "/api/pairing/{id}/certify"),
     "reject": ("POST", "/api/pairing/{id}/reject"),
     "revoke": ("POST", "/api/pairing/{id}/revoke"),
 }
@@ -1373,6 +1391,9 @@ CODES: Final[dict[Code, tuple[Fault, Retry]]] = {
     "overloaded": ("mesh", "later"),
     "rate_limited": ("caller", "later"),
     "invite_invalid": ("caller", "never"),
+    "identity_required": ("caller", "never"),
+    "identity_invalid": ("caller", "never"),
+    "identity_changed": ("caller", "never"),
     "events_gone": ("caller", "never"),
     "store_unavailable": ("mesh", "later"),
     "internal": ("mesh", "later"),
@@ -1566,10 +1587,20 @@ LOGIN_LINK_TTL_S: Final = 900
 """Seconds a one-time login link lives."""
 
 INVITE_TTL_S: Final = 300
-"""Seconds an invite (pairing code) lives."""
+"""Seconds an invite (pairing code) lives when its maker does not say."""
+
+MAX_INVITE_TTL_S: Final = 2592000
+"""Longest life of an invite or join token, in seconds (30 days)."""
+
+MAX_INVITE_USES: Final = 10000
+"""Most newcomers that one join token lets in: a fleet."""
 
 MAX_PAIR_ATTEMPTS: Final = 5
 """Pairing attempts per address within `PAIR_WINDOW_S`."""
+
+MAX_PAIR_ATTEMPTS_OVERALL: Final = 600
+"""Pairing attempts of all addresses together within `PAIR_WINDOW_S`: a guesser with many addresses
+gets no further than one with few."""
 
 PAIR_WINDOW_S: Final = 60
 """Seconds of the pairing attempts' window."""

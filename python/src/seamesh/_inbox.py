@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from seamesh import _seams
 from seamesh.mesh import Mesh
 from seamesh.message import Message
 
@@ -54,6 +55,10 @@ class Inbox:
 
     def put(self, from_peer: str, raw: msgspec.Raw) -> None:
         """A message came. A handler that is not async is called right here."""
+        for _ in range(_seams.heard("link", _seams.kind_of(raw), "*") if _seams.is_on else 1):
+            self._put(from_peer, raw)
+
+    def _put(self, from_peer: str, raw: msgspec.Raw) -> None:
         handler = self._handler
         if handler is None:
             _log.debug("a message of %s was not read: there is no message handler", from_peer)

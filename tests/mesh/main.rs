@@ -15,6 +15,7 @@ mod direct;
 mod first_page;
 mod ipc;
 mod links;
+mod messages;
 mod old_dialect;
 mod python;
 mod queue;

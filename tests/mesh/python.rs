@@ -10,7 +10,7 @@ use seamesh_proto::TaskState;
 use seamesh_proto::events::MeshEvent;
 use seamesh_proto::rest::Role;
 use seamesh_proto::task::SubmitTask;
-use seamesh_tests::{CAP, Checked, Member, Probe};
+use seamesh_tests::{Checked, Member, Probe, cap};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -63,7 +63,7 @@ async fn a_python_agent_executes_direct_and_queued_work_and_delegates() -> Check
         .await?;
     assert_eq!((reply.result, reply.path), (json!(42), Path::Direct));
     let id = mesh.admin().submit(&double(4)).await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!((task.state, task.result), (TaskState::Completed, json!(8)));
     let asked: i64 = adder
         .view()
@@ -97,7 +97,7 @@ async fn seam_rest_pending_tasks_are_executed_by_the_http_only_python_loop() -> 
         })
         .await?;
     let id = mesh.admin().submit(&double(5)).await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!((task.state, task.result), (TaskState::Completed, json!(10)));
     assert_eq!(
         (task.assigned_agent_id.as_str(), task.path),
@@ -119,7 +119,7 @@ async fn a_python_agent_comes_back_to_a_sidecar_that_was_killed() -> Checked {
         .view()
         .delegate("double", json!({ "n": 3 }))
         .to("snake")
-        .timeout(CAP)
+        .timeout(cap())
         .get()
         .await?;
     assert_eq!(result, 6);

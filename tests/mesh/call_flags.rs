@@ -6,7 +6,7 @@ use anyhow::Result;
 use seamesh_agent::{Agent, Ctx, SkillError};
 use seamesh_harness::Mesh;
 use seamesh_proto::{TaskId, TaskState};
-use seamesh_tests::{CAP, Checked, Member, Probe, in_time};
+use seamesh_tests::{Checked, Member, Probe, cap, in_time};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -73,7 +73,7 @@ async fn delayed_work_reaches_its_agent_at_its_time_and_says_so_before() -> Chec
         assert!(reason.starts_with("not before "), "{reason}");
     }
     in_time("the note", noted.recv()).await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     let waited = task.started_at.unwrap_or_default() - task.created_at;
     assert!((0.999..5.0).contains(&waited), "{waited}");
     assert_eq!(task.attempt, 1);
@@ -105,7 +105,7 @@ async fn the_same_key_is_the_same_task_and_runs_once() -> Checked {
     probe.started().await?;
     assert_eq!(submitted(&mesh, &keyed).await?, first);
     probe.release();
-    mesh.admin().wait(&first, CAP).await?;
+    mesh.admin().wait(&first, cap()).await?;
     let mut again = vec!["call"];
     again.extend(keyed);
     let again = run(&mesh, &again).await?;
@@ -133,7 +133,7 @@ async fn work_of_one_attempt_is_not_handed_to_a_second_agent() -> Checked {
     let (agent, mut second) = Probe::agent("second");
     let _second = Member::join(&mesh, "second-peer", agent).await?;
     first.sidecar.process.kill().await?;
-    let task = mesh.admin().wait(&once, CAP).await?;
+    let task = mesh.admin().wait(&once, cap()).await?;
     assert_eq!(task.state, TaskState::Failed);
     let shown = run(&mesh, &["tasks", "show", once.as_str()]).await?;
     let shown = stdout(&shown);

@@ -4,7 +4,7 @@ use seamesh_agent::{Agent, Code, Ctx, SkillError, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::TaskState;
 use seamesh_proto::task::SubmitTask;
-use seamesh_tests::{CAP, Checked, Member};
+use seamesh_tests::{Checked, Member, cap};
 use serde_json::{Value, json};
 
 const AGENT: &str = r#"
@@ -33,19 +33,19 @@ async fn checks_who_may_open_it(mesh: &Mesh) -> Checked {
     }
     for via in [Via::Direct, Via::Queue, Via::Auto] {
         let asked = stranger.view().delegate("open_it", json!({})).via(via);
-        let refused = asked.timeout(CAP).await.unwrap_err();
+        let refused = asked.timeout(cap()).await.unwrap_err();
         assert_eq!(refused.code, Code::Forbidden, "{via:?}: {refused}");
         for name in ["open_it", "stranger"] {
             assert!(refused.message.contains(name), "{refused}");
         }
         let aimed = stranger.view().delegate("open_it", json!({})).to("vault");
-        let refused = aimed.via(via).timeout(CAP).await.unwrap_err();
+        let refused = aimed.via(via).timeout(cap()).await.unwrap_err();
         assert_eq!(refused.code, Code::Forbidden, "{via:?}: {refused}");
     }
     // It counts its runs: nothing of what was refused reached it.
     for (via, count) in [(Via::Direct, 1), (Via::Queue, 2)] {
         let asked = friend.view().delegate("open_it", json!({})).via(via);
-        let opened: i64 = asked.timeout(CAP).get().await?;
+        let opened: i64 = asked.timeout(cap()).get().await?;
         assert_eq!(opened, count, "{via:?}");
     }
     let task = SubmitTask {
@@ -53,7 +53,7 @@ async fn checks_who_may_open_it(mesh: &Mesh) -> Checked {
         ..SubmitTask::default()
     };
     let id = mesh.admin().submit(&task).await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!((task.state, task.result), (TaskState::Completed, json!(3)));
     Ok(())
 }

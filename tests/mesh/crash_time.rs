@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use seamesh_harness::{Mesh, Process, Sidecar};
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskId, TaskState};
-use seamesh_tests::{CAP, Checked, Member, Probe};
+use seamesh_tests::{Checked, Member, Probe, cap};
 use serde_json::json;
 use tokio::process::Command;
 
@@ -60,7 +60,7 @@ async fn begun(mesh: &Mesh) -> Result<()> {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(CAP, begun)
+    tokio::time::timeout(cap(), begun)
         .await
         .context("the work begins")
 }
@@ -78,7 +78,7 @@ async fn a_killed_agents_work_runs_elsewhere_within_a_second() -> Checked {
     assert_eq!((ctx.task_id(), ctx.attempt()), (&id, 2));
     assert!(took < MOVED_WITHIN, "{took:?}");
     probe.release();
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(task.state, TaskState::Completed);
     Ok(())
 }
@@ -97,7 +97,7 @@ async fn an_agent_that_is_told_to_end_hands_its_unfinished_work_over_at_once() -
     assert_eq!((ctx.task_id(), ctx.attempt()), (&id, 2));
     assert!(took < MOVED_WITHIN, "{took:?}");
     probe.release();
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(task.state, TaskState::Completed);
     Ok(())
 }

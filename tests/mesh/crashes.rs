@@ -7,7 +7,7 @@ use seamesh_harness::Mesh;
 use seamesh_proto::rest::Role;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
-use seamesh_tests::{CAP, Checked, Member, Probe};
+use seamesh_tests::{Checked, Member, Probe, cap};
 use serde_json::json;
 
 /// Programs that submit at the same time.
@@ -57,7 +57,7 @@ async fn a_killed_registry_has_every_task_it_accepted() -> Checked {
     let _worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;
     let last = accepted.last().unwrap();
     assert_eq!(
-        mesh.admin().wait(last, CAP).await?.state,
+        mesh.admin().wait(last, cap()).await?.state,
         TaskState::Completed
     );
     Ok(())
@@ -107,7 +107,7 @@ async fn a_task_in_work_when_the_registry_is_killed_runs_once_and_completes() ->
     mesh.registry.kill().await?;
     probe.release();
     mesh.restart_registry().await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(
         (task.state, task.attempt, probe.runs()),
         (TaskState::Completed, 1, 1)
@@ -153,7 +153,7 @@ async fn a_direct_request_whose_worker_loses_its_sidecar_ends_once_under_the_sam
     let asking = tokio::spawn(async move {
         view.delegate("hold", json!({ "n": 1 }))
             .to("b")
-            .timeout(CAP)
+            .timeout(cap())
             .reply()
             .await
     });

@@ -8,7 +8,7 @@ use seamesh_proto::limits::{HEARTBEAT_MS, MAX_CHILDREN, MAX_DEPTH};
 use seamesh_proto::rest::TaskQuery;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Path, Task, TaskId, TaskState};
-use seamesh_tests::{CAP, Checked, Member, Probe};
+use seamesh_tests::{Checked, Member, Probe, cap};
 use serde_json::{Value, json};
 
 use crate::command_line::{run, stderr, stdout};
@@ -55,7 +55,7 @@ async fn runs_in_a_loop(via: Via, path: Path) -> Checked {
         member.knows(skill).await?;
     }
     let id = mesh.admin().submit(&work("plan")).await?;
-    let root = mesh.admin().wait(&id, CAP).await?;
+    let root = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(root.error_code, Some(Code::DepthExceeded), "{}", root.error);
     let hops = "a.plan -> b.check -> ".repeat(MAX_DEPTH as usize / 2);
     let whole = format!("{hops}a.plan -> b.check");
@@ -98,7 +98,7 @@ async fn a_task_that_asks_without_end_is_stopped_after_so_many() -> Checked {
     asker.linked_with(&["worker-peer"]).await?;
     asker.knows("add").await?;
     let id = mesh.admin().submit(&work("spread")).await?;
-    let task = mesh.admin().wait(&id, 3 * CAP).await?;
+    let task = mesh.admin().wait(&id, 3 * cap()).await?;
     assert_eq!(
         task.error_code,
         Some(Code::FanOutExceeded),
@@ -153,7 +153,7 @@ async fn a_task_is_shown_in_its_tree_with_its_reason_and_its_history() -> Checke
     );
 
     probe.release();
-    let ended = mesh.admin().wait(&root, CAP).await?;
+    let ended = mesh.admin().wait(&root, cap()).await?;
     assert_eq!(ended.state, TaskState::Completed, "{}", ended.error);
     let shown = stdout(&run(&mesh, &["tasks", "show", root.as_str()]).await?);
     let mut tree = shown.lines().take(4);
@@ -213,7 +213,7 @@ async fn a_rust_agent_that_stops_gracefully_hands_its_work_back_and_another_ends
     );
     assert_eq!((ctx.task_id(), ctx.attempt()), (&id, 2));
     second_probe.release();
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(
         (task.state, task.assigned_agent_id.as_str()),
         (TaskState::Completed, "second")

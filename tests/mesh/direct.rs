@@ -4,7 +4,7 @@ use seamesh_agent::{Agent, Code, Ctx, Path, SkillError, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::TaskState;
 use seamesh_proto::rest::TaskQuery;
-use seamesh_tests::{CAP, Checked, Member, Probe};
+use seamesh_tests::{Checked, Member, Probe, cap};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -62,7 +62,7 @@ async fn a_skill_that_delegates_stands_above_what_it_asked_for_in_the_tree() -> 
     editor.knows("add").await?;
     let task = serde_json::from_value(json!({ "skill": "ask", "target_agent_id": "editor" }))?;
     let root = mesh.admin().submit(&task).await?;
-    let done = mesh.admin().wait(&root, CAP).await?;
+    let done = mesh.admin().wait(&root, cap()).await?;
     assert_eq!(done.result, json!(30));
     // The hop below is reported after the fact.
     watch

@@ -6,7 +6,7 @@ use seamesh_agent::Agent;
 use seamesh_harness::Mesh;
 use seamesh_proto::TaskState;
 use seamesh_proto::task::SubmitTask;
-use seamesh_tests::{CAP, Checked, Member, OldClient, Probe};
+use seamesh_tests::{Checked, Member, OldClient, Probe, cap};
 use serde_json::json;
 
 #[tokio::test]
@@ -24,7 +24,7 @@ async fn a_second_client_is_refused_with_a_reason_and_the_first_is_served_on() -
     let task = serde_json::from_value(json!({ "skill": "add", "payload": { "a": 1, "b": 1 } }))?;
     let id = mesh.admin().submit(&task).await?;
     assert_eq!(
-        mesh.admin().wait(&id, CAP).await?.state,
+        mesh.admin().wait(&id, cap()).await?.state,
         TaskState::Completed
     );
     Ok(())
@@ -41,7 +41,7 @@ async fn an_agent_that_lost_its_socket_comes_back_and_works() -> Checked {
             serde_json::from_value(json!({ "skill": "add", "payload": { "a": 1, "b": 1 } }))?;
         let id = mesh.admin().submit(&task).await?;
         assert_eq!(
-            mesh.admin().wait(&id, CAP).await?.state,
+            mesh.admin().wait(&id, cap()).await?.state,
             TaskState::Completed
         );
     }
@@ -65,7 +65,7 @@ async fn work_of_an_agent_that_was_killed_is_handed_out_again_to_its_next_proces
     assert_eq!(probe.started().await?.task_id(), &id);
     probe.release();
     assert_eq!(
-        mesh.admin().wait(&id, CAP).await?.state,
+        mesh.admin().wait(&id, cap()).await?.state,
         TaskState::Completed
     );
     Ok(())

@@ -16,6 +16,7 @@ mod first_page;
 mod ipc;
 mod joining;
 mod links;
+mod messages;
 mod old_dialect;
 mod python;
 mod queue;

@@ -4,7 +4,7 @@ use seamesh_agent::Agent;
 use seamesh_harness::Mesh;
 use seamesh_proto::AgentInfo;
 use seamesh_proto::rest::Role;
-use seamesh_tests::{CAP, Checked, Member, OldClient, Probe};
+use seamesh_tests::{Checked, Member, OldClient, Probe, cap};
 use serde_json::json;
 
 #[tokio::test]
@@ -65,7 +65,7 @@ async fn a_native_agent_delegates_to_an_agent_of_the_old_dialect() -> Checked {
     let asking = tokio::spawn(async move {
         view.delegate("shout", json!({ "message": "hey" }))
             .to("old")
-            .timeout(CAP)
+            .timeout(cap())
             .reply()
             .await
     });

@@ -10,7 +10,7 @@ use seamesh_proto::TaskState;
 use seamesh_proto::events::MeshEvent;
 use seamesh_proto::rest::Role;
 use seamesh_proto::task::SubmitTask;
-use seamesh_tests::{CAP, Checked, Member, Probe, in_time};
+use seamesh_tests::{Checked, Member, Probe, cap, in_time};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -130,7 +130,7 @@ async fn a_python_agent_executes_direct_and_queued_work_and_delegates() -> Check
         .await?;
     assert_eq!((reply.result, reply.path), (json!(42), Path::Direct));
     let id = mesh.admin().submit(&double(4)).await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!((task.state, task.result), (TaskState::Completed, json!(8)));
     let asked: i64 = adder
         .view()
@@ -157,7 +157,7 @@ async fn seam_rest_pending_tasks_are_executed_by_the_http_only_python_loop() -> 
         })
         .await?;
     let id = mesh.admin().submit(&double(5)).await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!((task.state, task.result), (TaskState::Completed, json!(10)));
     assert_eq!(
         (task.assigned_agent_id.as_str(), task.path),
@@ -179,7 +179,7 @@ async fn a_python_agent_comes_back_to_a_sidecar_that_was_killed() -> Checked {
         .view()
         .delegate("double", json!({ "n": 3 }))
         .to("snake")
-        .timeout(CAP)
+        .timeout(cap())
         .get()
         .await?;
     assert_eq!(result, 6);
@@ -290,7 +290,7 @@ async fn built_in_skills_and_prompts_act_at_their_receiver_on_both_paths() -> Ch
 
     for (whom, path) in [("near", "direct"), ("far", "queue")] {
         let ask =
-            |skill: &str, args: Value| asker.view().delegate(skill, args).to("desk").timeout(CAP);
+            |skill: &str, args: Value| asker.view().delegate(skill, args).to("desk").timeout(cap());
         let sent = ask(
             "mesh_send",
             json!({ "target_agent_id": whom, "message": "one" }),
@@ -338,7 +338,7 @@ async fn built_in_skills_and_prompts_act_at_their_receiver_on_both_paths() -> Ch
             ..SubmitTask::default()
         };
         let id = mesh.admin().submit(&word).await?;
-        let task = mesh.admin().wait(&id, CAP).await?;
+        let task = mesh.admin().wait(&id, cap()).await?;
         assert_eq!(
             (task.state, task.result),
             (TaskState::Completed, json!("STOP"))

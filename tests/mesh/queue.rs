@@ -5,7 +5,7 @@ use seamesh_harness::Mesh;
 use seamesh_proto::events::MeshEvent;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
-use seamesh_tests::{CAP, Checked, Member, Probe};
+use seamesh_tests::{Checked, Member, Probe, cap};
 use serde_json::json;
 
 fn add(target: &str) -> SubmitTask {
@@ -55,7 +55,7 @@ async fn a_task_for_an_agent_that_is_away_is_executed_when_it_comes() -> Checked
     let id = mesh.admin().submit(&add("late")).await?;
     assert_eq!(mesh.admin().task(&id).await?.state, TaskState::Pending);
     member.come_back(Probe::agent("late").0).await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!((task.state, task.result), (TaskState::Completed, json!(5)));
     Ok(())
 }
@@ -71,7 +71,7 @@ async fn an_agent_submits_without_waiting_and_another_does_the_work() -> Checked
         .submit()
         .await?;
     let _worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(
         (task.state, task.result, task.source_agent_id.as_str()),
         (TaskState::Completed, json!(2), "a")
@@ -87,7 +87,7 @@ async fn a_request_to_an_agent_without_a_link_comes_back_through_the_queue() -> 
     let asking = tokio::spawn(async move {
         view.delegate("add", json!({ "a": 4, "b": 4 }))
             .to("worker")
-            .timeout(CAP)
+            .timeout(cap())
             .reply()
             .await
     });
@@ -139,7 +139,7 @@ async fn unfinished_work_goes_to_another_agent_when_a_sidecar_is_told_to_end() -
     let ctx = probe.started().await?;
     assert_eq!((ctx.task_id(), ctx.attempt()), (&id, 2));
     probe.release();
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(
         (task.state, task.assigned_agent_id.as_str()),
         (TaskState::Completed, "second")

@@ -5,7 +5,7 @@ use seamesh_harness::Mesh;
 use seamesh_proto::events::MeshEvent;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
-use seamesh_tests::{CAP, Checked, Member, Probe, SignalingPeer};
+use seamesh_tests::{Checked, Member, Probe, SignalingPeer, cap};
 use serde_json::json;
 
 #[tokio::test]
@@ -66,7 +66,7 @@ async fn seam_link_task_request_runs_the_skill_behind_the_other_sidecar() -> Che
         view.delegate("hold", json!({ "n": 1 }))
             .to("worker")
             .via(Via::Direct)
-            .timeout(CAP)
+            .timeout(cap())
             .reply()
             .await
     });
@@ -103,7 +103,7 @@ async fn seam_signaling_task_assign_runs_a_pushed_task() -> Checked {
         (Path::Queue, &id, 1)
     );
     probe.release();
-    let done = mesh.admin().wait(&id, CAP).await?;
+    let done = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(
         (done.state, done.result),
         (TaskState::Completed, json!({ "n": 2 }))

@@ -9,7 +9,7 @@ use seamesh_proto::limits::STREAM_WINDOW;
 use seamesh_proto::talk::Answer;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, TaskState};
-use seamesh_tests::{CAP, Checked, Member, in_time};
+use seamesh_tests::{Checked, Member, cap, in_time};
 use serde_json::{Value, json};
 
 /// Counts up in chunks, makes an artifact of a megabyte, and returns how far it came.
@@ -194,7 +194,7 @@ async fn a_question_of_delegated_work_comes_to_whoever_asked_first() -> Checked 
         value: json!("that"),
     };
     mesh.admin().answer_task(&id, &answer).await?;
-    let done = mesh.admin().wait(&id, CAP).await?;
+    let done = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(done.result, json!(["that", 1]));
     Ok(())
 }
@@ -224,7 +224,7 @@ async fn a_question_outlives_the_registry_and_the_sidecar_and_the_handler_runs_o
     mesh.admin()
         .answer_task(&id, &Answer { number, value })
         .await?;
-    let done = mesh.admin().wait(&id, CAP).await?;
+    let done = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(done.state, TaskState::Completed);
     // The first attempt, which never stopped, has the answer.
     assert_eq!(done.result, json!(["after all that", 1]));

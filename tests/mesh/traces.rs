@@ -4,7 +4,7 @@ use seamesh_agent::{Agent, Ctx, MeshError, SkillError, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::TraceContext;
 use seamesh_proto::task::{Lineage, SubmitTask};
-use seamesh_tests::{CAP, Checked, Collector, Member, Span};
+use seamesh_tests::{Checked, Collector, Member, Span, cap};
 use serde_json::{Value, json};
 
 const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -72,7 +72,7 @@ async fn a_tree_over_both_paths_is_one_trace_of_all_its_agents_under_the_callers
         ..SubmitTask::default()
     };
     let id = mesh.admin().submit(&root).await?;
-    let task = mesh.admin().wait(&id, CAP).await?;
+    let task = mesh.admin().wait(&id, cap()).await?;
     let handler: TraceContext = task.result.as_str().unwrap_or_default().parse()?;
     assert_eq!(task.run_traceparent, Some(handler));
 
@@ -114,7 +114,7 @@ async fn a_collector_and_a_registry_that_were_away_lose_no_trace() -> Checked {
         ..SubmitTask::default()
     };
     let id = mesh.admin().submit(&work("look")).await?;
-    mesh.admin().wait(&id, CAP).await?;
+    mesh.admin().wait(&id, cap()).await?;
     mesh.registry.kill().await?;
     mesh.restart_registry().await?;
 
@@ -142,7 +142,7 @@ async fn a_collector_that_refuses_is_told_of_in_the_log_and_the_next_task_goes_o
             ..SubmitTask::default()
         };
         let id = mesh.admin().submit(&work).await?;
-        mesh.admin().wait(&id, CAP).await?;
+        mesh.admin().wait(&id, cap()).await?;
         let spans = collector.spans(2).await?;
         assert!(
             spans

@@ -9,7 +9,7 @@ mod signaling_peer;
 
 pub use checked::{Checked, Failure};
 pub use collector::{Collector, Span};
-pub use member::{CAP, Member, in_time};
+pub use member::{Member, cap, in_time};
 pub use old_client::OldClient;
 pub use probe::Probe;
 pub use signaling_peer::SignalingPeer;

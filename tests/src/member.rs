@@ -5,21 +5,23 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use seamesh_agent::{Agent, Mesh as View, Running};
-use seamesh_harness::{Mesh, Sidecar};
+use seamesh_harness::{Mesh, Sidecar, capped};
 use seamesh_proto::PeerId;
 use tokio::sync::watch;
 
-/// Longest a test waits for anything.
-pub const CAP: Duration = Duration::from_secs(20);
+/// Longest a test waits for anything: 20 s, or less when a fault is planted.
+pub fn cap() -> Duration {
+    capped(Duration::from_secs(20))
+}
 
-/// Waits for `work`, at most [`CAP`].
+/// Waits for `work`, at most [`cap`].
 ///
 /// # Errors
 /// When it takes longer; `what` says what did not happen.
 pub async fn in_time<T>(what: &str, work: impl Future<Output = T>) -> Result<T> {
-    match tokio::time::timeout(CAP, work).await {
+    match tokio::time::timeout(cap(), work).await {
         Ok(done) => Ok(done),
-        Err(_) => bail!("{what}: not within {CAP:?}"),
+        Err(_) => bail!("{what}: not within {:?}", cap()),
     }
 }
 
@@ -101,7 +103,7 @@ impl Member {
 
     /// Ends the agent with a goodbye. The sidecar stays.
     pub async fn leave(&mut self) {
-        self.drain(CAP).await;
+        self.drain(cap()).await;
     }
 
     /// Ends the agent as a graceful stop does: what runs longer than `grace` is handed back. The sidecar stays.

@@ -43,12 +43,9 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Prints the seam ledger: who says what to whom on which channel.
-    Seams {
-        /// One JSON object a line.
-        #[arg(long)]
-        json: bool,
-    },
+    /// Measures the seam ledger: breaks every row, at both ends, and demands that a test notices. Prints the rows, holes
+    /// first, and writes the matrix to target/seams/index.html.
+    Seams(seams::Options),
     /// Runs a mesh of three agents that answers a question about a folder, with the hub beside it.
     Demo {
         /// What the demo takes: --docs DIR, --ask "…", --once, --json; see `cargo xtask demo -- --help`.
@@ -103,7 +100,7 @@ fn run(command: Command) -> Result<()> {
         Command::Gen { check: false } => {
             println!("{} generated files written", generate::write(&root())?)
         }
-        Command::Seams { json } => println!("{}", seams::ledger(json)?),
+        Command::Seams(options) => seams::seams(&options)?,
         Command::BuildHub => env::build_hub()?,
         Command::Setup => {
             println!("python    {}", env::python()?.display());

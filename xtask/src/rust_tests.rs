@@ -21,9 +21,16 @@ pub(crate) struct TestBinary {
     /// Its name, for people.
     pub(crate) name: String,
     /// The package's folder, in which it runs.
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// The program.
-    executable: PathBuf,
+    pub(crate) executable: PathBuf,
+}
+
+impl TestBinary {
+    /// Whether it is a program of a `tests` folder, not the unit tests of a library or a program.
+    pub(crate) fn is_integration(&self) -> bool {
+        self.name.ends_with("(test)")
+    }
 }
 
 /// Everything one build made.

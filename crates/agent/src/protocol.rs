@@ -10,9 +10,10 @@ use seamesh_proto::ipc::{
     AgentCommand, AgentEvent, AgentsQuery, Cancel, Hello, Request, Respond, RunRef, TaskEvent,
     TaskNews, Welcome,
 };
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::{DEFAULT_MAX_CONCURRENT, MAX_LINE_BYTES, MAX_OPEN_REQUESTS};
 use seamesh_proto::talk::News;
-use seamesh_proto::{AgentProfile, Code, Outcome, PROTOCOL_VERSION, Payload, WireError};
+use seamesh_proto::{AgentProfile, Code, Outcome, PROTOCOL_VERSION, Payload, WireError, seam};
 
 use crate::answers::{Answers, Key};
 use crate::error::MeshError;
@@ -194,13 +195,13 @@ impl Protocol {
     pub(crate) fn respond(&mut self, key: Key, untaken: Vec<News>, outcome: Outcome) {
         let run = self.running.remove(&key);
         let mut answer = Vec::new();
-        respond(key.clone(), outcome).write_line(&mut answer);
+        write(&respond(key.clone(), outcome), &mut answer);
         self.answers.put(key.clone(), answer.clone());
         let mut line = Vec::new();
         let mut end = 0;
         for news in untaken {
             end = line.len();
-            tell(&key, news).write_line(&mut line);
+            write(&tell(&key, news), &mut line);
         }
         line.extend_from_slice(&answer);
         if self.welcomed.is_some() {
@@ -241,8 +242,30 @@ impl Protocol {
     }
 
     fn append(&mut self, command: &AgentCommand) {
-        command.write_line(&mut self.out);
+        write(command, &mut self.out);
     }
+}
+
+/// Appends a command as one line.
+fn write(command: &AgentCommand, out: &mut Vec<u8>) {
+    if is_said(command) {
+        command.write_line(out);
+    }
+}
+
+/// Whether a command, and the message for another agent in it, is to be said: always, but for a planted fault.
+fn is_said(command: &AgentCommand) -> bool {
+    let me = Party::RustAgent;
+    if seam::said(Channel::Ipc, command.kind(), me, Some(Party::Sidecar)) == 0 {
+        return false;
+    }
+    let message = match command {
+        AgentCommand::Send(send) => &send.message,
+        AgentCommand::Broadcast(broadcast) => &broadcast.message,
+        _ => return true,
+    };
+    let kind = seam::kind_of(message.text().as_bytes());
+    kind.is_none_or(|kind| seam::said(Channel::Link, &kind, me, None) > 0)
 }
 
 /// The news of an attempt as a command.

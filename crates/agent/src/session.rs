@@ -8,8 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use seamesh_proto::ipc::{AgentEvent, TaskCancel, TaskEvent};
-use seamesh_proto::{Code, Outcome};
+use seamesh_proto::ipc::{AgentEvent, Message, TaskCancel, TaskEvent};
+use seamesh_proto::ledger::{Channel, Party};
+use seamesh_proto::{Code, Outcome, seam};
 use tokio::sync::{Notify, watch};
 
 use crate::agent::Hooks;
@@ -134,13 +135,34 @@ impl Session {
     }
 
     fn line(&self, line: &[u8]) {
+        let (me, sidecar) = (Party::RustAgent, Some(Party::Sidecar));
+        let times = match seam::kind_of(line) {
+            Some(kind) => seam::heard(Channel::Ipc, &kind, sidecar, me),
+            None => 1,
+        };
+        for _ in 0..times {
+            self.act_on(line);
+        }
+    }
+
+    fn message(&self, message: Message) {
+        let times = match seam::kind_of(message.message.text().as_bytes()) {
+            Some(kind) => seam::heard(Channel::Link, &kind, None, Party::RustAgent),
+            None => 1,
+        };
+        for message in std::iter::repeat_n(message, times) {
+            (self.hooks.message)(&self.mesh, message);
+        }
+    }
+
+    fn act_on(&self, line: &[u8]) {
         let Some(event) = self.mesh.port.receive(line) else {
             return;
         };
         match event {
             AgentEvent::Task(task) => self.start(task),
             AgentEvent::TaskCancel(cancel) => self.cancel(cancel),
-            AgentEvent::Message(message) => (self.hooks.message)(&self.mesh, message),
+            AgentEvent::Message(message) => self.message(message),
             AgentEvent::PeerConnected(peer) => (self.hooks.peer)(&self.mesh, &peer.peer_id, true),
             AgentEvent::PeerDisconnected(peer) => {
                 (self.hooks.peer)(&self.mesh, &peer.peer_id, false)

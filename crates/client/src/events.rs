@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use reqwest::Response;
-use seamesh_proto::TaskId;
 use seamesh_proto::events::EventRecord;
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::rest::EventsQuery;
+use seamesh_proto::{TaskId, seam};
 
 use crate::error::ClientError;
 use crate::registry::Registry;
@@ -112,8 +113,12 @@ impl Events {
             return Err(bad(error.to_string()));
         }
         for text in texts {
-            match serde_json::from_str(&text) {
-                Ok(event) => self.ready.push_back(event),
+            match serde_json::from_str::<EventRecord>(&text) {
+                Ok(event) => {
+                    let (kind, registry) = (event.event.kind(), Some(Party::Registry));
+                    let times = seam::heard(Channel::EventStream, kind, registry, Party::Cli);
+                    self.ready.extend(std::iter::repeat_n(event, times));
+                }
                 // A kind this version does not know: a newer registry may have more to tell.
                 Err(error) => tracing::debug!(%error, "an event was skipped"),
             }

@@ -4,11 +4,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, Request, RequestBuilder, Response, Url};
 use rustls::ClientConfig;
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::TOKEN_TTL_S;
 use seamesh_proto::rest::TokenAnswer;
-use seamesh_proto::{Code, Problem};
+use seamesh_proto::routes::operation_of;
+use seamesh_proto::{Code, Problem, seam};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -56,6 +58,7 @@ pub struct Registry {
 }
 
 struct Inner {
+    party: Party,
     url: RegistryUrl,
     credential: Credential,
     http: reqwest::Client,
@@ -92,11 +95,22 @@ impl Registry {
     /// # Errors
     /// [`ClientError::Tls`] when an `https` registry is asked for on a machine without usable certificates.
     pub fn new(url: RegistryUrl, credential: Credential) -> Result<Self, ClientError> {
+        Self::of(Party::Cli, url, credential)
+    }
+
+    /// As [`new`](Self::new), for a program that the registry knows as something else than an operator's: it says so
+    /// in its `user-agent`, `seamesh-PARTY/VERSION`.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of(party: Party, url: RegistryUrl, credential: Credential) -> Result<Self, ClientError> {
         let tls = tls::client_config(url.is_tls())?;
         let http = builder(tls.clone())
+            .user_agent(user_agent(party))
             .build()
             .map_err(|e| ClientError::Tls(e.to_string()))?;
         let inner = Inner {
+            party,
             url,
             credential,
             http,
@@ -131,7 +145,7 @@ impl Registry {
                 return Err(problem(Code::Unauthorized, detail));
             }
         };
-        self.answer(self.send(request).await?).await
+        self.exchange(request).await
     }
 
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> Result<T, ClientError> {
@@ -180,7 +194,7 @@ impl Registry {
         request: RequestBuilder,
     ) -> Result<T, ClientError> {
         let request = self.authorize(request).await?;
-        self.answer(self.send(request).await?).await
+        self.exchange(request).await
     }
 
     pub(crate) async fn authorize(
@@ -217,8 +231,72 @@ impl Registry {
         Ok(token)
     }
 
+    /// What this program says it is.
+    pub(crate) fn user_agent(&self) -> String {
+        user_agent(self.inner.party)
+    }
+
+    /// Whether a request is to be sent, or an answer to be acted on: always, but for a planted fault.
+    pub(crate) fn seams(&self, operation: Option<&str>, what: &str) -> bool {
+        let Some(operation) = operation.filter(|_| seam::is_on()) else {
+            return true;
+        };
+        let (kind, me) = (format!("{operation}.{what}"), self.inner.party);
+        let registry = Some(Party::Registry);
+        0 < match what {
+            "request" => seam::said(Channel::Rest, &kind, me, registry),
+            _ => seam::heard(Channel::Rest, &kind, registry, me),
+        }
+    }
+
+    /// A request and its answer.
+    async fn exchange<T: DeserializeOwned>(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<T, ClientError> {
+        let request = request.build().map_err(|e| self.unreachable(&e))?;
+        let operation = operation_of(request.method().as_str(), request.url().path());
+        let response = self.execute(request, operation).await?;
+        if !self.seams(operation, "answer") {
+            return self.unheard(&response);
+        }
+        self.answer(response).await
+    }
+
+    /// What a caller that throws an answer away makes of it: nothing, where its type has that.
+    fn unheard<T: DeserializeOwned>(&self, response: &Response) -> Result<T, ClientError> {
+        let nothing = ["{}", "[]"]
+            .iter()
+            .find_map(|t| serde_json::from_str(t).ok());
+        nothing.ok_or_else(|| ClientError::BadAnswer {
+            url: response.url().to_string(),
+            reason: "the answer was not heard".to_owned(),
+        })
+    }
+
     pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, ClientError> {
-        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let request = request.build().map_err(|e| self.unreachable(&e))?;
+        let operation = operation_of(request.method().as_str(), request.url().path());
+        let response = self.execute(request, operation).await?;
+        if !self.seams(operation, "answer") {
+            return self.unheard::<()>(&response).map(|()| response);
+        }
+        Ok(response)
+    }
+
+    async fn execute(
+        &self,
+        request: Request,
+        operation: Option<&str>,
+    ) -> Result<Response, ClientError> {
+        if !self.seams(operation, "request") {
+            return Err(ClientError::Unreachable {
+                url: self.url().to_string(),
+                reason: "the request was not sent".to_owned(),
+            });
+        }
+        let sent = self.inner.http.execute(request).await;
+        let response = sent.map_err(|e| self.unreachable(&e))?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -247,6 +325,10 @@ impl Registry {
             reason: cause.to_string(),
         }
     }
+}
+
+fn user_agent(party: Party) -> String {
+    format!("seamesh-{}/{}", party.name(), env!("CARGO_PKG_VERSION"))
 }
 
 pub(crate) fn problem(code: Code, detail: &str) -> ClientError {

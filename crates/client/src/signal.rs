@@ -11,7 +11,7 @@ use seamesh_proto::signaling::SignalFrame;
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::http::HeaderValue;
-use tokio_tungstenite::tungstenite::http::header::AUTHORIZATION;
+use tokio_tungstenite::tungstenite::http::header::{AUTHORIZATION, USER_AGENT};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{Connector, MaybeTlsStream, WebSocketStream, client_async_tls_with_config};
@@ -71,6 +71,12 @@ impl SignalSocket {
             crate::registry::problem(seamesh_proto::Code::Unauthorized, detail)
         })?;
         request.headers_mut().insert(AUTHORIZATION, bearer);
+        if let Ok(name) = HeaderValue::from_str(&registry.user_agent()) {
+            request.headers_mut().insert(USER_AGENT, name);
+        }
+        if !registry.seams(Some("signaling"), "request") {
+            return Err(unreachable(registry, "the request was not sent"));
+        }
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_SIGNAL_BYTES))
             .max_frame_size(Some(MAX_SIGNAL_BYTES));
@@ -80,6 +86,9 @@ impl SignalSocket {
         };
         let opened = client_async_tls_with_config(request, tcp, Some(config), Some(connector));
         let (stream, _) = opened.await.map_err(|e| handshake_error(registry, e))?;
+        if !registry.seams(Some("signaling"), "answer") {
+            return Err(unreachable(registry, "the answer was not heard"));
+        }
         let (sink, stream) = stream.split();
         let url = registry.url().to_string();
         Ok(Self {

@@ -20,4 +20,4 @@ mod watch;
 
 pub use mesh::{Mesh, MeshBuilder, Sidecar};
 pub use process::{EXIT_CAP, Process, READY_CAP};
-pub use watch::{EVENT_CAP, Watch};
+pub use watch::{EVENT_CAP, Watch, capped};

@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tokio::time::timeout;
 
 use crate::binaries;
+use crate::watch::capped;
 
 /// Longest a process may take until its `ready` line. Far over what it needs: a cap, not a wait.
 pub const READY_CAP: Duration = Duration::from_secs(20);
@@ -79,7 +80,7 @@ impl Process {
     /// the end of its log.
     pub async fn start(name: &str, command: Command, logs: &Path) -> Result<(Self, Value)> {
         let (process, ready) = Self::spawn(name, command, logs)?;
-        match timeout(READY_CAP, ready.0).await {
+        match timeout(capped(READY_CAP), ready.0).await {
             Ok(Ok(value)) => Ok((process, value)),
             Ok(Err(_)) => bail!("{name} ended before it was ready\n{}", process.log_tail()),
             Err(_) => bail!(
@@ -119,7 +120,7 @@ impl Process {
     /// # Errors
     /// When it has not ended within [`EXIT_CAP`].
     pub async fn wait_exit(&mut self) -> Result<ExitStatus> {
-        match timeout(EXIT_CAP, self.child.wait()).await {
+        match timeout(capped(EXIT_CAP), self.child.wait()).await {
             Ok(status) => Ok(status?),
             Err(_) => bail!(
                 "{} did not end within {EXIT_CAP:?}\n{}",
@@ -295,7 +296,7 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        timeout(EXIT_CAP, gone)
+        timeout(capped(EXIT_CAP), gone)
             .await
             .expect("the process ends with its handle");
     }

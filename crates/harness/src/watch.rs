@@ -12,6 +12,14 @@ use tokio::time::timeout;
 /// Longest anything may take that a test waits for. A cap, not a wait.
 pub const EVENT_CAP: Duration = Duration::from_secs(20);
 
+/// A cap, brought down to `SEAMESH_TEST_CAP_MS` when that is set: a run that plants faults need not wait for what will
+/// not come.
+pub fn capped(cap: Duration) -> Duration {
+    let lower = std::env::var("SEAMESH_TEST_CAP_MS");
+    let lower = lower.ok().and_then(|ms| ms.parse().ok());
+    lower.map_or(cap, |ms| cap.min(Duration::from_millis(ms)))
+}
+
 /// A place in the event stream: reads on from where it stands, so that nothing between two waits is missed.
 pub struct Watch {
     events: Events,
@@ -41,7 +49,7 @@ impl Watch {
     /// # Errors
     /// When none comes within [`EVENT_CAP`], or the stream is refused.
     pub async fn next(&mut self) -> Result<EventRecord> {
-        let record = timeout(EVENT_CAP, self.events.next())
+        let record = timeout(capped(EVENT_CAP), self.events.next())
             .await
             .context("no event came in time")??;
         match &record.event {
@@ -71,9 +79,12 @@ impl Watch {
                 }
             }
         };
-        match timeout(EVENT_CAP, search).await {
+        match timeout(capped(EVENT_CAP), search).await {
             Ok(found) => found,
-            Err(_) => bail!("what was waited for did not happen within {EVENT_CAP:?}"),
+            Err(_) => bail!(
+                "what was waited for did not happen within {:?}",
+                capped(EVENT_CAP)
+            ),
         }
     }
 
@@ -107,7 +118,7 @@ impl Watch {
             }
             anyhow::Ok(())
         };
-        let ended = timeout(EVENT_CAP, wait).await;
+        let ended = timeout(capped(EVENT_CAP), wait).await;
         match ended {
             Ok(result) => result,
             Err(_) => bail!(

@@ -41,6 +41,57 @@ pub enum Party {
     Cli,
 }
 
+impl Channel {
+    /// Its name in ids and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signaling => "signaling",
+            Self::Link => "link",
+            Self::Ipc => "ipc",
+            Self::Rest => "rest",
+            Self::EventStream => "event_stream",
+        }
+    }
+}
+
+impl Party {
+    /// Its name in ids and tables.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Registry => "registry",
+            Self::Sidecar => "sidecar",
+            Self::PythonAgent => "python_agent",
+            Self::RustAgent => "rust_agent",
+            Self::Hub => "hub",
+            Self::Cli => "cli",
+        }
+    }
+
+    /// Who calls a route, by the `user-agent` of the request: our clients name themselves, a browser is the hub.
+    pub fn of_user_agent(text: &str) -> Option<Self> {
+        let ours = [Self::Sidecar, Self::Cli, Self::PythonAgent];
+        let named = |party: &&Self| {
+            let rest = text.strip_prefix("seamesh-");
+            rest.is_some_and(|rest| rest.split('/').next() == Some(party.name()))
+        };
+        let browser = || text.starts_with("Mozilla/").then_some(Self::Hub);
+        ours.iter().find(named).copied().or_else(browser)
+    }
+}
+
+/// The id of a row: `channel/kind/producer>consumer`, with `*` for who is not known. For REST the kind is
+/// `operation.request` or `operation.answer`.
+pub fn row_id(
+    channel: Channel,
+    kind: &str,
+    producer: Option<Party>,
+    consumer: Option<Party>,
+) -> String {
+    let name = |party: Option<Party>| party.map_or("*", Party::name);
+    let (producer, consumer) = (name(producer), name(consumer));
+    format!("{}/{kind}/{producer}>{consumer}", channel.name())
+}
+
 /// The ledger entry of one message kind, as its declaration states it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seam {
@@ -57,6 +108,8 @@ pub struct Seam {
 /// One row of the ledger.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Row {
+    /// Names it, for as long as the kind and its two ends keep their names; see [`row_id`].
+    pub id: String,
     /// The channel.
     pub channel: Channel,
     /// The message kind; for REST the route with `request` or `answer` after it.
@@ -90,6 +143,7 @@ fn expand(seam: &Seam) -> Vec<Row> {
         .flat_map(|p| seam.consumers.iter().map(move |c| (*p, *c)));
     pairs
         .map(|(producer, consumer)| Row {
+            id: row_id(seam.channel, seam.kind, Some(producer), Some(consumer)),
             channel: seam.channel,
             kind: seam.kind.to_owned(),
             producer,
@@ -101,6 +155,12 @@ fn expand(seam: &Seam) -> Vec<Row> {
 fn route_rows(route: &routes::Route) -> Vec<Row> {
     let name = format!("{} {}", route.method, route.path);
     let row = |what: &str, producer, consumer| Row {
+        id: row_id(
+            Channel::Rest,
+            &format!("{}.{what}", route.operation),
+            Some(producer),
+            Some(consumer),
+        ),
         channel: Channel::Rest,
         kind: format!("{name} {what}"),
         producer,
@@ -129,6 +189,24 @@ mod tests {
         all.sort();
         all.dedup();
         assert_eq!(all.len(), count);
+    }
+
+    #[test]
+    fn an_id_names_one_row() {
+        let mut ids: Vec<String> = rows().into_iter().map(|row| row.id).collect();
+        let count = ids.len();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), count);
+    }
+
+    #[test]
+    fn callers_are_known_by_their_user_agent() {
+        let of = Party::of_user_agent;
+        assert_eq!(of("seamesh-cli/0.1.0"), Some(Party::Cli));
+        assert_eq!(of("seamesh-python_agent/1"), Some(Party::PythonAgent));
+        assert_eq!(of("Mozilla/5.0 (X11)"), Some(Party::Hub));
+        assert_eq!(of("curl/8"), None);
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //! - absent, `null` and `{}` payloads mean the same: no payload ([`Payload`]);
 //! - unknown fields are ignored by a consumer and survive a relay.
 //!
-//! This crate does no IO, reads no clock and knows no runtime.
+//! This crate does no IO, reads no clock and knows no runtime; [`seam`], which only debug builds have, is the exception.
 
 #[macro_use]
 mod message;
@@ -38,6 +38,7 @@ pub mod payload;
 pub mod problem;
 pub mod rest;
 pub mod routes;
+pub mod seam;
 pub mod signaling;
 pub mod talk;
 pub mod task;

@@ -171,9 +171,36 @@ routes! {
         "Ends an approved newcomer's access at once."
 }
 
+/// The operation that a method and a path without query name: the route with the most literal segments.
+pub fn operation_of(method: &str, path: &str) -> Option<&'static str> {
+    let fits = |route: &&Route| {
+        let (mut ours, mut theirs) = (route.path.split('/'), path.split('/'));
+        route.method == method
+            && loop {
+                match (ours.next(), theirs.next()) {
+                    (None, None) => break true,
+                    (Some(a), Some(b)) if a == b || a.starts_with('{') => {}
+                    _ => break false,
+                }
+            }
+    };
+    let found = ROUTES.iter().filter(fits);
+    let route = found.min_by_key(|route| route.path.matches('{').count())?;
+    Some(route.operation)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_names_its_operation() {
+        let of = |path| operation_of("GET", path);
+        assert_eq!(of("/api/hub/tasks/all"), Some("list_tasks_array"));
+        assert_eq!(of("/api/hub/tasks/t-1"), Some("get_task"));
+        assert_eq!(of("/api/hub/tasks/t-1/wait"), Some("wait_task"));
+        assert_eq!(of("/nothing"), None);
+    }
 
     #[test]
     fn operations_are_unique() {

@@ -12,7 +12,8 @@ use axum::extract::ws::Utf8Bytes;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use seamesh_proto::Problem;
+use seamesh_proto::ledger::{Channel, Party};
+use seamesh_proto::{Problem, seam};
 use seamesh_registry_core::store::{Batch, StoredNewcomer, StoredTask, Write};
 use seamesh_registry_core::{Core, Input, LookupId, Note, Output, RequestId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -267,6 +268,10 @@ impl Driver {
     fn perform(&mut self, output: Output) {
         match output {
             Output::Send { to, frame, .. } => {
+                let (me, sidecar) = (Party::Registry, Some(Party::Sidecar));
+                if seam::said(Channel::Signaling, &frame.kind, me, sidecar) == 0 {
+                    return;
+                }
                 let text = Utf8Bytes::from(frame.to_text());
                 let cut = self.parts.sockets.send(&to, &text);
                 self.parts

@@ -1,11 +1,12 @@
 //! One connection attempt with a peer, from the dial to the open link.
 
 use bytes::Bytes;
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_EARLY_CANDIDATES;
 use seamesh_proto::link::MeshMessage;
 use seamesh_proto::payload::Raw;
 use seamesh_proto::signaling::{ClientSignal, Description, IceCandidate};
-use seamesh_proto::{Now, PROTOCOL_VERSION, Payload, PeerId};
+use seamesh_proto::{Now, PROTOCOL_VERSION, Payload, PeerId, seam};
 use serde_json::json;
 
 use crate::effects::Effects;
@@ -149,6 +150,10 @@ impl Attempt {
             return None;
         }
         self.owed = 0;
+        let me = Party::Sidecar;
+        if seam::said(Channel::Link, "link_credit", me, Some(me)) == 0 {
+            return self.out.take(room);
+        }
         Some(Piece::Text(Bytes::copy_from_slice(grant)))
     }
 

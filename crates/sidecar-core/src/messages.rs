@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::{DEFAULT_REQUEST_TIMEOUT_MS, MAX_QUEUED_BYTES};
 use seamesh_proto::link::{MeshMessage, SidecarLink, TaskRequest};
 use seamesh_proto::talk::Listens;
 use seamesh_proto::task::Lineage;
-use seamesh_proto::{Code, Payload, PeerId, WireError};
+use seamesh_proto::{Code, Payload, PeerId, WireError, seam};
 use serde::Deserialize;
 
 use crate::run::{Asker, Incoming, Origin, answer, skill_of};
@@ -62,7 +63,26 @@ impl Sidecar {
             &*peek.kind,
             "ping" | "task_request" | "task_response" | "task_cancel" | "task_news" | "task_input"
         );
-        if peek.kind == "link_credit" {
+        let me = Party::Sidecar;
+        let times = match is_ours || peek.kind == "link_credit" || peek.kind == "pong" {
+            true => seam::heard(Channel::Link, &peek.kind, Some(me), me),
+            false => 1,
+        };
+        for _ in 0..times {
+            self.take_message(peer, message, text, &peek.kind, is_ours)?;
+        }
+        Ok(())
+    }
+
+    fn take_message(
+        &mut self,
+        peer: &PeerId,
+        message: &[u8],
+        text: &str,
+        kind: &str,
+        is_ours: bool,
+    ) -> Result<(), WireError> {
+        if kind == "link_credit" {
             self.act_on(peer, message)?;
         } else if !is_ours || self.session.is_old() || !self.act_on(peer, message)? {
             self.fx.pass_on(peer, &one_line(text)?);

@@ -1,6 +1,8 @@
 //! What passes over the links: queues, their limits, and what is read.
 
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_QUEUED_BYTES;
+use seamesh_proto::seam;
 use seamesh_proto::{Code, PeerId};
 
 use crate::effects::Effects;
@@ -24,6 +26,10 @@ impl Peers {
         let attempt = attempt
             .filter(|a| a.stage == Stage::Open)
             .ok_or(Code::NoLink)?;
+        let (me, kind) = (Party::Sidecar, seam::kind_of(message));
+        if kind.is_some_and(|kind| seam::said(Channel::Link, &kind, me, Some(me)) == 0) {
+            return Ok(());
+        }
         attempt.out.push(message)?;
         attempt.announce(fx);
         if attempt.out.len() > MAX_QUEUED_BYTES {

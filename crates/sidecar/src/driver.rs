@@ -6,8 +6,9 @@ use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use seamesh_client::Registry;
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_LINE_BYTES;
-use seamesh_proto::{Code, Problem};
+use seamesh_proto::{Code, Problem, seam};
 use seamesh_sidecar_core::{ClientId, Config, Input, LinkId, Output, Sidecar};
 use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep_until};
@@ -39,7 +40,11 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed).map_err(|e| RunError::Random(e.to_string()))?;
-    let registry = Registry::new(options.registry.clone(), options.credential.clone())?;
+    let registry = Registry::of(
+        Party::Sidecar,
+        options.registry.clone(),
+        options.credential.clone(),
+    )?;
     let socket = SocketFile::bind(&options.socket)?;
     let is_local = options.udp().ip().is_loopback();
     let mut driver = Driver {
@@ -175,9 +180,19 @@ impl Driver {
                 return false;
             }
         }
+        let party = client.party;
         while let Some(line) = client.next_line() {
             match line {
-                Line::Whole(line) => self.core.handle_line(id, line, at),
+                Line::Whole(line) => {
+                    let me = Party::Sidecar;
+                    let times = match seam::kind_of(line) {
+                        Some(kind) => seam::heard(Channel::Ipc, &kind, party, me),
+                        None => 1,
+                    };
+                    for _ in 0..times {
+                        self.core.handle_line(id, line, at);
+                    }
+                }
                 Line::TooLong => {
                     let detail = format!("a line has at most {MAX_LINE_BYTES} bytes");
                     let (client, problem) = (id, Problem::new(Code::TooLarge, detail));
@@ -270,12 +285,14 @@ impl Driver {
         match output {
             Output::Ipc { client, event } => {
                 if let Some(client) = self.clients.get_mut(&client) {
-                    event.write_line(client.queue());
+                    if seam::said(Channel::Ipc, event.kind(), Party::Sidecar, client.party) > 0 {
+                        event.write_line(client.queue());
+                    }
                 }
             }
             Output::IpcLines { client, lines } => {
                 if let Some(client) = self.clients.get_mut(&client) {
-                    client.queue().extend_from_slice(lines.as_bytes());
+                    client.queue_lines(&lines);
                 }
             }
             Output::IpcPause { client, paused } => {

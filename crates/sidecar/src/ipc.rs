@@ -2,7 +2,9 @@
 
 use std::io;
 
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_QUEUED_BYTES;
+use seamesh_proto::seam;
 use tokio::io::Interest;
 use tokio::net::UnixStream;
 
@@ -30,11 +32,14 @@ pub(crate) struct Client {
     /// The core asked not to read on.
     pub(crate) is_paused: bool,
     is_blocked: bool,
+    /// What SDK speaks here: only known, and only asked, when the seams are watched.
+    pub(crate) party: Option<Party>,
 }
 
 impl Client {
     pub(crate) fn new(stream: UnixStream) -> Self {
         Self {
+            party: party_of(&stream),
             stream,
             lines: LineBuffer::new(),
             out: Vec::new(),
@@ -95,6 +100,19 @@ impl Client {
         &mut self.out
     }
 
+    /// Queues whole lines.
+    pub(crate) fn queue_lines(&mut self, lines: &str) {
+        if !seam::is_on() {
+            return self.out.extend_from_slice(lines.as_bytes());
+        }
+        for line in lines.split_inclusive('\n') {
+            let kind = seam::kind_of(line.as_bytes()).unwrap_or_default();
+            if seam::said(Channel::Ipc, &kind, Party::Sidecar, self.party) > 0 {
+                self.out.extend_from_slice(line.as_bytes());
+            }
+        }
+    }
+
     /// Writes what the socket takes.
     ///
     /// # Errors
@@ -134,5 +152,20 @@ impl Client {
             }
             _ => None,
         }
+    }
+}
+
+/// What SDK a client is on, by its program; `None` when it is neither, or the seams are not watched.
+fn party_of(stream: &UnixStream) -> Option<Party> {
+    if !seam::is_on() {
+        return None;
+    }
+    let pid = stream.peer_cred().ok()?.pid()?;
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    let name = program.file_name()?.to_string_lossy();
+    match () {
+        () if name.starts_with("python") => Some(Party::PythonAgent),
+        () if name.starts_with("node") => None,
+        () => Some(Party::RustAgent),
     }
 }

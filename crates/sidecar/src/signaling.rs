@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use seamesh_client::{ClientError, Incoming, Registry, SignalReceiver, SignalSender, SignalSocket};
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_SIGNAL_QUEUE;
 use seamesh_proto::rest::IceConfig;
 use seamesh_proto::signaling::SignalFrame;
-use seamesh_proto::{PeerId, Problem};
+use seamesh_proto::{PeerId, Problem, seam};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -24,7 +25,7 @@ const SILENCE: Duration = Duration::from_secs(16);
 const STUN_LOOKUP: Duration = Duration::from_secs(2);
 
 /// What the task tells the loop.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) enum Event {
     /// The socket is open.
     Up {
@@ -153,14 +154,24 @@ async fn relay(
             }
             incoming = receiver.next() => {
                 heard = Instant::now();
-                let event = match incoming? {
+                let (event, times) = match incoming? {
                     None => return Ok("the registry closed the signaling socket"),
                     Some(Incoming::Pong) => continue,
-                    Some(Incoming::Frame(frame)) => Event::Frame(frame),
-                    Some(Incoming::Malformed(error)) => Event::Bad(error.into()),
+                    Some(Incoming::Frame(frame)) => {
+                        let times = seam::heard(
+                            Channel::Signaling,
+                            &frame.kind,
+                            Some(Party::Registry),
+                            Party::Sidecar,
+                        );
+                        (Event::Frame(frame), times)
+                    }
+                    Some(Incoming::Malformed(error)) => (Event::Bad(error.into()), 1),
                 };
-                if tell.send(event).await.is_err() {
-                    return Ok("the sidecar stopped");
+                for event in std::iter::repeat_n(event, times) {
+                    if tell.send(event).await.is_err() {
+                        return Ok("the sidecar stopped");
+                    }
                 }
             }
             () = sleep_until(ping_at) => {
@@ -176,6 +187,10 @@ async fn relay(
 
 /// A frame that is too large for the wire concerns nobody but its sender.
 async fn feed(sender: &mut SignalSender, frame: &SignalFrame) -> Result<(), ClientError> {
+    let registry = Some(Party::Registry);
+    if seam::said(Channel::Signaling, &frame.kind, Party::Sidecar, registry) == 0 {
+        return Ok(());
+    }
     match sender.feed(frame).await {
         Err(ClientError::TooLarge { bytes, limit }) => {
             tracing::warn!(kind = %frame.kind, bytes, limit, "a frame is too large for signaling");

@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeAlias
 
 import msgspec
 
-from seamesh import _wire
+from seamesh import _seams, _wire
 from seamesh._lines import LineSplitter, Oversized
 from seamesh._talk import Key, Speech
 from seamesh.errors import Overloaded, SidecarUnavailable, TooLarge
@@ -83,10 +83,18 @@ class AgentProtocol:
             if isinstance(line, Oversized):
                 events.append(_wire.Malformed("too_large", f"a line of more than {self._max_line} bytes"))
                 continue
+            times = _seams.heard("ipc", _seams.kind_of(line), "sidecar") if _seams.is_on else 1
+            if times != 1:
+                events += self._again(line, times)
+                continue
             event = _wire.parse_event(line)
             if type(event) is _wire.AgentEventMessage or self._admit(event):
                 events.append(event)
         return events
+
+    def _again(self, line: bytes, times: int) -> list[Event]:
+        events = (_wire.parse_event(line) for _ in range(times))
+        return [event for event in events if type(event) is _wire.AgentEventMessage or self._admit(event)]
 
     def take(self) -> bytes:
         """The bytes to write, once."""
@@ -225,7 +233,7 @@ class AgentProtocol:
 
     def say(self, line: bytes) -> None:
         """Says a line of a `Speech` now, if there is a connection. What matters is said again with the next."""
-        if self.welcomed is not None:
+        if self.welcomed is not None and (not _seams.is_on or _said(line)):
             self._out += line
 
     def respond(self, key: Key, outcome: _wire.Outcome) -> None:
@@ -273,6 +281,8 @@ class AgentProtocol:
             raise TooLarge(f"a line of {size} bytes; at most {self._peer_max_line} are allowed")
 
     def _append(self, frame: _wire.AgentCommand) -> None:
+        if _seams.is_on and not _said(_encoder.encode(frame)):
+            return
         _encoder.encode_into(frame, self._out, -1)
         self._out += b"\n"
 
@@ -289,3 +299,14 @@ class AgentProtocol:
 
 def _respond(key: Key, outcome: _wire.Outcome) -> _wire.AgentCommandRespond:
     return _wire.AgentCommandRespond(_wire.Respond(task_id=key[0], attempt=key[1], outcome=outcome))
+
+
+def _said(line: bytes) -> bool:
+    """Whether a command, and the message for another agent in it, is to be said: always, but for a planted fault."""
+    command = msgspec.json.decode(line)
+    if not _seams.said("ipc", command["type"], "sidecar"):
+        return False
+    if command["type"] not in ("send", "broadcast"):
+        return True
+    message = command["payload"]["message"]
+    return not isinstance(message, dict) or _seams.said("link", str(message.get("type")), "*")

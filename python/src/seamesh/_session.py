@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
-from seamesh import _wire
+from seamesh import _seams, _wire
 from seamesh._conversation import Conversation
 from seamesh._inbox import Inbox
 from seamesh._protocol import AgentProtocol, Event
@@ -124,8 +124,9 @@ class Session:
         except (ValueError, RecursionError) as error:
             _log.warning("peer %s sent what is no message, it was skipped: %s", from_peer, error)
             return
-        if not self._conversation.hears(message):
-            self._inbox.put(message)
+        for _ in range(_seams.heard("link", message.kind, "*") if _seams.is_on else 1):
+            if not self._conversation.hears(message):
+                self._inbox.put(message)
 
     def connection_lost(self) -> None:
         """The connection is gone; another may come."""

@@ -8,6 +8,7 @@ use axum::extract::{Query, RawPathParams};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
+use seamesh_proto::ledger::Party;
 use seamesh_proto::rest::Role;
 use seamesh_proto::{Code, PeerId, Problem, WireError};
 use seamesh_registry_core::{Op, Reply};
@@ -114,6 +115,11 @@ impl Call {
         self.param(name)
             .parse()
             .map_err(|error| Failure::new(missing, format!("{name}: {error}")))
+    }
+
+    /// What program calls, as its `user-agent` says; `None` for others than the mesh's own.
+    pub(crate) fn caller(&self) -> Option<Party> {
+        Party::of_user_agent(self.header(header::USER_AGENT.as_str())?)
     }
 
     /// A header's text; `None` when it is absent or not ASCII.

@@ -14,11 +14,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodFilter, MethodRouter, on};
 use bytes::BytesMut;
 use futures_util::{FutureExt as _, StreamExt as _};
-use seamesh_proto::Code;
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_HTTP_BODY_BYTES;
 use seamesh_proto::routes::{Access, ROUTES, Route};
+use seamesh_proto::{Code, rest, seam};
 
-use super::call::{Answer, Call, header_text};
+use super::call::{Answer, Call, header_text, json};
 use super::problem::Failure;
 use super::{HANDLERS, hub_files};
 use crate::app::App;
@@ -117,13 +118,35 @@ async fn serve(
         Ok(call) => call,
         Err(failure) => return failure.into_response(),
     };
-    match AssertUnwindSafe(handler(call)).catch_unwind().await {
+    let caller = call.caller();
+    if !seams(route, "request", caller) {
+        return json(&rest::Ok::default());
+    }
+    let answer = AssertUnwindSafe(handler(call)).catch_unwind().await;
+    if matches!(&answer, Ok(Ok(_))) && !seams(route, "answer", caller) {
+        return json(&());
+    }
+    match answer {
         Ok(Ok(response)) => response,
         Ok(Err(failure)) => failure.into_response(),
         Err(_) => {
             tracing::error!(operation = route.operation, "a handler panicked");
             Failure::new(Code::Internal, "a bug in the registry; its log has more").into_response()
         }
+    }
+}
+
+/// Whether a request is to be acted on, or an answer to be given: always, but for a planted fault.
+fn seams(route: &Route, what: &str, caller: Option<Party>) -> bool {
+    if !seam::is_on() {
+        return true;
+    }
+    let (kind, me) = (format!("{}.{what}", route.operation), Party::Registry);
+    match (what, caller) {
+        ("request", _) => seam::heard(Channel::Rest, &kind, caller, me) > 0,
+        // A caller that is none of the ledger's is not muted in somebody else's place.
+        (_, None) => true,
+        _ => seam::said(Channel::Rest, &kind, me, caller) > 0,
     }
 }
 

@@ -8,9 +8,10 @@ use axum::extract::FromRequestParts as _;
 use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
+use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_SIGNAL_BYTES;
 use seamesh_proto::signaling::{RegistrySignal, SignalFrame};
-use seamesh_proto::{Code, Problem};
+use seamesh_proto::{Code, Problem, seam};
 use seamesh_registry_core::{ConnId, Input};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
@@ -97,7 +98,9 @@ async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
         match message {
             Message::Text(text) => {
                 let parse = || frame(conn, text.as_bytes());
-                app.core.frame(text.len(), parse).await;
+                for _ in 0..times(text.as_bytes()) {
+                    app.core.frame(text.len(), parse).await;
+                }
             }
             Message::Binary(_) => {
                 let detail = "send text frames; a binary frame says nothing here";
@@ -107,6 +110,14 @@ async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
             Message::Ping(_) | Message::Pong(_) => {}
             Message::Close(_) => return,
         }
+    }
+}
+
+fn times(text: &[u8]) -> usize {
+    let sidecar = Some(Party::Sidecar);
+    match seam::kind_of(text) {
+        Some(kind) => seam::heard(Channel::Signaling, &kind, sidecar, Party::Registry),
+        None => 1,
     }
 }
 

@@ -1,0 +1,94 @@
+"""The hook at each codec: what this process said and acted on, and the faults that ``cargo xtask seams`` plants.
+
+Inert unless ``SEAMESH_SEAM_RECORDS`` or ``SEAMESH_SEAM_FAULT`` is set; see ``crates/proto/src/seam.rs``, whose
+counterpart this is.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+
+import msgspec
+
+_LATE_S = 0.06
+_LATE_MESSAGES = 3
+
+_lock = threading.Lock()
+_seen: set[str] = set()
+_delayed = 0
+
+
+def _parse(text: str) -> tuple[str, str, str, str] | None:
+    verb, _, row = text.partition(" ")
+    head, _, parties = row.rpartition("/")
+    producer, _, consumer = parties.partition(">")
+    return (verb, head, producer, consumer) if head and consumer else None
+
+
+_records = os.environ.get("SEAMESH_SEAM_RECORDS")
+_fault = _parse(os.environ.get("SEAMESH_SEAM_FAULT", ""))
+
+is_on = bool(_records or _fault)
+"""Whether anything is recorded or broken."""
+
+
+class _Kind(msgspec.Struct):
+    type: str = ""
+
+
+_kinds = msgspec.json.Decoder(_Kind)
+
+
+def kind_of(message: bytes | msgspec.Raw) -> str:
+    """The ``type`` of a message; empty when it has none."""
+    try:
+        return _kinds.decode(message).type
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _note(side: str, row: str) -> None:
+    line = f"{side} {row}\n"
+    with _lock:
+        if _records is None or line in _seen or any(c.isspace() for c in row):
+            return
+        _seen.add(line)
+        with open(os.path.join(_records, str(os.getpid())), "a", encoding="utf-8") as file:
+            file.write(line)
+
+
+def _is_of(head: str, producer: str, consumer: str) -> str | None:
+    """The fault's verb, when it is of this row; ``*`` is whoever it may be."""
+    if _fault is None or _fault[1] != head:
+        return None
+    fits = producer in ("*", _fault[2]) and consumer in ("*", _fault[3])
+    return _fault[0] if fits else None
+
+
+def said(channel: str, kind: str, consumer: str) -> bool:
+    """This agent is about to send a message of this kind: whether it shall."""
+    if not is_on:
+        return True
+    head = f"{channel}/{kind}"
+    if _is_of(head, "python_agent", consumer) == "mute":
+        return False
+    _note("said", f"{head}/python_agent>{consumer}")
+    return True
+
+
+def heard(channel: str, kind: str, producer: str) -> int:
+    """This agent is about to act on a message of this kind: how often it shall."""
+    global _delayed
+    if not is_on:
+        return 1
+    head = f"{channel}/{kind}"
+    verb = _is_of(head, producer, "python_agent")
+    if verb == "deaf":
+        return 0
+    if verb == "late" and _delayed < _LATE_MESSAGES:
+        _delayed += 1
+        time.sleep(_LATE_S)
+    _note("acted", f"{head}/{producer}>python_agent")
+    return 2 if verb == "twice" else 1

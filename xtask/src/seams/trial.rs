@@ -1,0 +1,274 @@
+//! The seam tests: what there are, and one run of one of them, with or without a fault.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::env;
+use crate::rust_tests::{self, TestBinary};
+use crate::step::{command, stdout_of};
+
+/// Packages whose tests put two real ends together.
+const PACKAGES: &[&str] = &["seamesh-tests", "seamesh-sidecar", "seamesh-client"];
+
+/// A test that takes longer than this exercises rows, but is not run once for every fault.
+const LONGEST: Duration = Duration::from_secs(6);
+
+/// The shortest cap on what a test waits for while a fault is planted, and how many times its whole length at least.
+const SHORTEST_CAP: Duration = Duration::from_millis(2_000);
+const CAP_FACTOR: u32 = 6;
+
+/// Beyond this a test is ended from outside, which proves nothing.
+const KILL: Duration = Duration::from_secs(40);
+
+/// One test.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    /// `package::test`, as people name it.
+    pub(super) name: String,
+    binary: TestBinary,
+    filter: String,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// It passed.
+    Passed,
+    /// It failed by itself: by an assertion, or because something it names and waited for did not come.
+    Failed,
+    /// It had to be ended.
+    Killed,
+}
+
+/// What the run without faults found.
+#[derive(Debug, Default)]
+pub(super) struct Map {
+    /// Each test with how long it took, fastest first.
+    pub(super) cases: Vec<(Case, Duration)>,
+    /// By test: what was said and acted on.
+    touched: BTreeMap<String, BTreeSet<String>>,
+}
+
+impl Map {
+    /// The tests in which a row was said by its producer and acted on by its consumer, fastest first.
+    pub(super) fn of<'a>(&'a self, row: &'a str) -> impl Iterator<Item = &'a (Case, Duration)> {
+        let (said, acted) = (forms("said", row), forms("acted", row));
+        self.cases.iter().filter(move |(case, _)| {
+            let seen = self.touched.get(&case.name);
+            seen.is_some_and(|seen| {
+                said.iter().any(|s| seen.contains(s)) && acted.iter().any(|a| seen.contains(a))
+            })
+        })
+    }
+}
+
+/// A row as either side may have recorded it, when it does not know the other.
+fn forms(side: &str, row: &str) -> Vec<String> {
+    let (head, parties) = row.rsplit_once('/').unwrap_or((row, ""));
+    let (producer, consumer) = parties.split_once('>').unwrap_or((parties, ""));
+    let pairs = match side {
+        "said" => [(producer, consumer), (producer, "*")],
+        _ => [(producer, consumer), ("*", consumer)],
+    };
+    let form = |(p, c)| format!("{side} {head}/{p}>{c}");
+    pairs.map(form).to_vec()
+}
+
+/// The tests, built, and where they run.
+pub(super) struct Bench {
+    cases: Vec<Case>,
+    env: Vec<(&'static str, PathBuf)>,
+    folder: PathBuf,
+    /// Tests at the same time.
+    pub(super) jobs: usize,
+}
+
+impl Bench {
+    /// Builds the tests and lists them.
+    pub(super) fn build(folder: &Path, jobs: usize) -> Result<Self> {
+        env::build_hub()?;
+        let built = rust_tests::build()?;
+        let mut cases = Vec::new();
+        let wanted = |t: &&TestBinary| PACKAGES.contains(&t.package.as_str()) && t.is_integration();
+        for binary in built.tests.iter().filter(wanted) {
+            let mut list = command(&binary.executable, &binary.folder);
+            let listed = stdout_of(list.args(["--list", "--format", "terse"]))?;
+            let names = listed.lines().filter_map(|l| l.strip_suffix(": test"));
+            cases.extend(names.map(|filter| Case {
+                name: format!("{}::{filter}", binary.package),
+                binary: binary.clone(),
+                filter: filter.to_owned(),
+            }));
+        }
+        let env = vec![
+            ("SEAMESH_BIN", built.programs.join("seamesh")),
+            ("SEAMESH_PYTHON", env::python()?),
+            ("SEAMESH_PROGRAMS", built.programs),
+        ];
+        let folder = folder.to_owned();
+        Ok(Self {
+            cases,
+            env,
+            folder,
+            jobs: jobs.max(1),
+        })
+    }
+
+    /// Runs every test once without a fault.
+    pub(super) fn map(&self) -> Result<Map> {
+        let results = self.each(&self.cases, |case| {
+            let records = self
+                .folder
+                .join("records")
+                .join(case.name.replace("::", "-"));
+            std::fs::create_dir_all(&records)?;
+            let start = Instant::now();
+            let (mut end, mut text) =
+                self.run(case, None, &[("SEAMESH_SEAM_RECORDS", &records)], None)?;
+            if end != End::Passed {
+                // A machine under load: once more, alone in its cap.
+                (end, text) = self.run(case, None, &[("SEAMESH_SEAM_RECORDS", &records)], None)?;
+            }
+            if end != End::Passed {
+                bail!("{} fails without any fault:\n{text}", case.name);
+            }
+            Ok((start.elapsed(), read_records(&records)?))
+        });
+        let mut map = Map::default();
+        for (case, result) in self.cases.iter().zip(results) {
+            let (took, seen) = result?;
+            map.touched.insert(case.name.clone(), seen);
+            if took <= LONGEST {
+                map.cases.push((case.clone(), took));
+            }
+        }
+        map.cases.sort_by_key(|(_, took)| *took);
+        Ok(map)
+    }
+
+    /// One test under a fault.
+    pub(super) fn trial(&self, case: &Case, took: Duration, verb: &str, row: &str) -> Result<End> {
+        let fault = format!("{verb} {row}");
+        // What must not matter gets all the time there is.
+        let is_harmless = matches!(verb, "twice" | "late");
+        let cap = (!is_harmless).then(|| SHORTEST_CAP.max(took * CAP_FACTOR));
+        Ok(self.run(case, Some(&fault), &[], cap)?.0)
+    }
+
+    fn run(
+        &self,
+        case: &Case,
+        fault: Option<&str>,
+        more: &[(&str, &PathBuf)],
+        cap: Option<Duration>,
+    ) -> Result<(End, String)> {
+        let mut run = Command::new(&case.binary.executable);
+        run.current_dir(&case.binary.folder)
+            .args(["--exact", &case.filter, "--test-threads", "1"])
+            .env("CARGO_MANIFEST_DIR", &case.binary.folder)
+            .envs(self.env.iter().map(|(k, v)| (*k, v)))
+            .envs(more.iter().map(|(k, v)| (*k, *v)))
+            .stdin(Stdio::null());
+        if let Some(fault) = fault {
+            run.env("SEAMESH_SEAM_FAULT", fault);
+        }
+        if let Some(cap) = cap {
+            run.env("SEAMESH_TEST_CAP_MS", cap.as_millis().to_string());
+        }
+        let log = tempfile_of(&self.folder)?;
+        let file = std::fs::File::create(&log)?;
+        let mut child = run
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn()
+            .with_context(|| format!("cannot start {}", case.name))?;
+        let start = Instant::now();
+        let end = loop {
+            if let Some(status) = child.try_wait()? {
+                break if status.success() {
+                    End::Passed
+                } else {
+                    End::Failed
+                };
+            }
+            if start.elapsed() > KILL && cap.is_some() {
+                child.kill()?;
+                child.wait()?;
+                break End::Killed;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        };
+        let text = std::fs::read_to_string(&log).unwrap_or_default();
+        std::fs::remove_file(&log)?;
+        Ok((end, text))
+    }
+
+    /// Does something for each item, some at the same time; the results in order.
+    pub(super) fn each<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        work: impl Fn(&T) -> Result<R> + Sync,
+    ) -> Vec<Result<R>> {
+        let next = AtomicUsize::new(0);
+        let results: Vec<Mutex<Option<Result<R>>>> =
+            items.iter().map(|_| Mutex::default()).collect();
+        std::thread::scope(|scope| {
+            for _ in 0..self.jobs {
+                scope.spawn(|| {
+                    while let Some((item, slot)) = {
+                        let index = next.fetch_add(1, Relaxed);
+                        items.get(index).zip(results.get(index))
+                    } {
+                        let result = work(item);
+                        if let Ok(mut slot) = slot.lock() {
+                            *slot = Some(result);
+                        }
+                    }
+                });
+            }
+        });
+        let taken = results.into_iter().map(|slot| slot.into_inner());
+        taken
+            .map(|slot| match slot {
+                Ok(Some(result)) => result,
+                _ => bail!("a worker panicked"),
+            })
+            .collect()
+    }
+}
+
+fn tempfile_of(folder: &Path) -> Result<PathBuf> {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    Ok(folder.join(format!("run-{}.log", COUNT.fetch_add(1, Relaxed))))
+}
+
+fn read_records(folder: &Path) -> Result<BTreeSet<String>> {
+    let mut seen = BTreeSet::new();
+    for entry in std::fs::read_dir(folder)? {
+        let text = std::fs::read_to_string(entry?.path())?;
+        seen.extend(text.lines().map(str::to_owned));
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_found_however_its_ends_recorded_it() {
+        assert_eq!(
+            forms("acted", "link/skill_query/rust_agent>python_agent"),
+            [
+                "acted link/skill_query/rust_agent>python_agent",
+                "acted link/skill_query/*>python_agent"
+            ]
+        );
+    }
+}

@@ -58,7 +58,7 @@ const DESK: &str = r#"
 from seamesh import Agent, Context
 from seamesh.builtin import NAMES
 
-agent = Agent("@NAME@", builtin=NAMES)
+agent = Agent("WHO", builtin=NAMES)
 heard = []
 
 @agent.on_prompt
@@ -259,12 +259,12 @@ async fn built_in_skills_and_prompts_act_at_their_receiver_on_both_paths() -> Ch
     let mesh = Mesh::start().await?;
     let asker = Member::join(&mesh, "asker", Agent::new("asker")).await?;
     let desk = mesh.sidecar("desk-peer").await?;
-    let file = write(&mesh, "desk.py", &DESK.replace("@NAME@", "desk"))?;
+    let file = write(&mesh, "desk.py", &DESK.replace("WHO", "desk"))?;
     let _desk = mesh.python_agent("desk", &file, &desk)?;
     let near = mesh.sidecar("near-peer").await?;
-    let file = write(&mesh, "near.py", &DESK.replace("@NAME@", "near"))?;
+    let file = write(&mesh, "near.py", &DESK.replace("WHO", "near"))?;
     let _near = mesh.python_agent("near", &file, &near)?;
-    let file = write(&mesh, "far.py", &DESK.replace("@NAME@", "far"))?;
+    let file = write(&mesh, "far.py", &DESK.replace("WHO", "far"))?;
     let _far = http_agent(&mesh, "far", file).await?;
     asker.knows("mesh_send").await?;
     asker.linked_with(&["desk-peer", "near-peer"]).await?;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod ci;
 mod env;
 #[path = "gen/mod.rs"]
 mod generate;
@@ -16,6 +17,7 @@ mod stamp;
 mod step;
 mod tidy;
 mod tiers;
+mod versions;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands.")]
@@ -34,6 +36,11 @@ enum Command {
         /// Leaves out clippy, mypy, the browser and all but the smoke tests of real processes.
         #[arg(long)]
         quick: bool,
+    },
+    /// Does what a job of the pipelines does.
+    Ci {
+        #[command(subcommand)]
+        job: ci::Job,
     },
     /// Checks the rules of the tree.
     Tidy,
@@ -95,6 +102,7 @@ fn run(command: Command) -> Result<()> {
         Command::Test { tier, quick } => tiers::test(&tier, quick)?,
         Command::Demo { arguments } => programs::demo(&arguments)?,
         Command::Bench { arguments } => programs::bench(&arguments)?,
+        Command::Ci { job } => ci::job(&job)?,
         Command::Tidy => tidy::check(&root())?,
         Command::Gen { check: true } => generate::check(&root())?,
         Command::Gen { check: false } => {

@@ -95,7 +95,7 @@ mod tests {
         let manifest = Manifest::load(&dir.path().join("x")).unwrap();
         assert_eq!(manifest.name.as_str(), "ada");
         assert_eq!(manifest.run, ["python3", "agent.py"]);
-        assert!(manifest.unknown.is_empty());
+        assert_eq!(manifest.findings, []);
         for (file, _) in FILES {
             let text = fs::read_to_string(dir.path().join("x").join(file)).unwrap();
             assert!(!text.contains("__NAME__"), "{file}");

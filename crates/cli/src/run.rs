@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use seamesh_client::{ClientError, Credential, Registry, RegistryUrl};
 use seamesh_identity::{IdentityFile, Membership};
+use seamesh_proto::manifest::HANDED_ENV;
 use seamesh_proto::rest::{IdentityBody, KeyBody, Role};
 use seamesh_proto::{Code, PeerId};
 use serde_json::json;
@@ -16,7 +17,7 @@ use serde_json::json;
 use crate::access::admin_key;
 use crate::children::{self, Child};
 use crate::credentials::{Credentials, private_directory};
-use crate::manifest::Manifest;
+use crate::manifest::{BadManifest, Finding, Manifest, Weight, told};
 use crate::{data, dotenv, serving};
 
 /// Bytes of a Unix socket's path on every system we know (Linux: 108 with the final NUL; macOS: 104).
@@ -60,18 +61,38 @@ pub(crate) struct ValidateArgs {
     /// The manifest, or its directory.
     #[arg(default_value = "agent.yaml")]
     manifest: PathBuf,
+    /// Print one JSON object: `file`, `is_good`, and `findings` with line, column, weight and what.
+    #[arg(long)]
+    json: bool,
 }
 
-/// Says whether a manifest can be used.
+/// Says whether a manifest can be used, and everything there is to say about it.
 ///
 /// # Errors
 /// What is wrong with it.
 pub(crate) fn validate(args: ValidateArgs) -> Result<()> {
-    let manifest = Manifest::load(&args.manifest)?;
-    for key in &manifest.unknown {
-        serving::print(&format!(
-            "warning: {key:?} is no key of a manifest; it is ignored"
-        ))?;
+    let loaded = Manifest::load(&args.manifest);
+    let bad = loaded
+        .as_ref()
+        .err()
+        .and_then(|error| error.downcast_ref::<BadManifest>());
+    let (path, findings) = match (&loaded, bad) {
+        (Ok(manifest), _) => (&manifest.path, &manifest.findings),
+        (Err(_), Some(bad)) => (&bad.path, &bad.findings),
+        (Err(_), None) => return loaded.map(|_| ()),
+    };
+    if args.json {
+        let said = json!({"file": path, "is_good": bad.is_none(), "findings": findings});
+        serving::print(&said.to_string())?;
+    } else {
+        let is_told = |finding: &&Finding| bad.is_none() || finding.weight == Weight::Warning;
+        for finding in findings.iter().filter(is_told) {
+            serving::print(&told(path, finding))?;
+        }
+    }
+    let manifest = loaded?;
+    if args.json {
+        return Ok(());
     }
     serving::print(&format!(
         "{} is good: agent {}, registry {}, started with `{}`",
@@ -150,10 +171,8 @@ impl Project {
     }
 
     async fn live(&mut self) -> Result<()> {
-        for key in &self.manifest.unknown {
-            self.say(&format!(
-                "warning: {key:?} is no key of a manifest; it is ignored"
-            ))?;
+        for finding in &self.manifest.findings {
+            self.say(&told(&self.manifest.path, finding))?;
         }
         self.find_registry().await?;
         let credential = self.credential().await?;
@@ -345,6 +364,9 @@ impl Project {
             .run
             .split_first()
             .context("run: names no program")?;
+        let handed = self.manifest.data_dir.join("handed.json");
+        std::fs::write(&handed, serde_json::to_vec(&self.manifest.handed)?)
+            .with_context(|| handed.display().to_string())?;
         let mut command = children::tied(program)?;
         command
             .args(arguments)
@@ -352,6 +374,7 @@ impl Project {
             .envs(self.environment.iter().map(|(key, value)| (key, value)))
             .env("SEAMESH_SOCKET", socket)
             .env("SEAMESH_MANIFEST", &self.manifest.path)
+            .env(HANDED_ENV, &handed)
             .env("PYTHONUNBUFFERED", "1")
             .env_remove("SEAMESH_API_KEY")
             .env_remove("SEAMESH_DEVICE_TOKEN");

@@ -33,6 +33,7 @@ pub mod ipc;
 pub mod ledger;
 pub mod limits;
 pub mod link;
+pub mod manifest;
 pub mod now;
 pub mod payload;
 pub mod problem;

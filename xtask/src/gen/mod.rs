@@ -6,6 +6,7 @@
 pub(crate) mod limits;
 pub(crate) mod model;
 mod openapi;
+mod protocol;
 mod python;
 mod schema;
 mod typescript;
@@ -16,7 +17,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
-use seamesh_proto::{events, ipc, link, problem, routes, signaling};
+use seamesh_proto::{events, ipc, link, manifest, problem, routes, signaling};
 use serde_json::Value;
 
 use model::Model;
@@ -158,9 +159,28 @@ pub(crate) fn files() -> Result<Vec<File>> {
     let source = Source::read()?;
     let mut files = schema::files(&source)?;
     files.push(openapi::file(&source)?);
+    files.push(manifest_schema()?);
+    files.push(protocol::file(&source)?);
     files.push(typescript::file(&source)?);
     files.extend(python::files(&source)?);
     Ok(files)
+}
+
+/// The schema of `agent.yaml`, for editors.
+fn manifest_schema() -> Result<File> {
+    let settings = SchemaSettings::draft2020_12().for_deserialize();
+    let schema = SchemaGenerator::new(settings).into_root_schema_for::<manifest::Manifest>();
+    let mut schema = schema.to_value();
+    plain_docs(&mut schema);
+    let mut marked = serde_json::Map::new();
+    marked.insert("$comment".to_owned(), HEADER.into());
+    if let Value::Object(members) = schema {
+        marked.extend(members);
+    }
+    Ok(File {
+        path: "schema/agent_manifest.json",
+        text: pretty(&Value::Object(marked))?,
+    })
 }
 
 /// JSON as it is committed.

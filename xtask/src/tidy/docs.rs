@@ -16,6 +16,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
         }
         if file.path.ends_with(".md") {
             findings.extend(links(tree, file));
+            findings.extend(snippets(tree, file));
         }
         if file.path.ends_with("/limits.rs") && !file.path.starts_with("xtask/") {
             findings.extend(limits(file));
@@ -98,6 +99,38 @@ fn resolve(from: &str, target: &str) -> String {
     parts.join("/")
 }
 
+/// What stands before a block of code that comes from a file.
+const FROM: &str = "<!-- from ";
+
+/// A block of code after `<!-- from PATH -->` stands in that file, letter for letter.
+fn snippets(tree: &Tree, file: &TextFile) -> Vec<Finding> {
+    let lines: Vec<&str> = file.text.lines().collect();
+    let mut findings = Vec::new();
+    for (index, line) in lines.iter().enumerate() {
+        let Some(path) = line.strip_prefix(FROM).and_then(|l| l.strip_suffix(" -->")) else {
+            continue;
+        };
+        let body = lines[index + 1..].iter().skip(1);
+        let body: Vec<&str> = body
+            .take_while(|l| !l.starts_with("```"))
+            .copied()
+            .collect();
+        let is_block =
+            lines.get(index + 1).is_some_and(|l| l.starts_with("```")) && !body.is_empty();
+        let source = tree.files.iter().find(|f| f.path == path);
+        let what = match source {
+            _ if !is_block => "no block of code follows".to_owned(),
+            None => format!("there is no {path}"),
+            Some(source) if !source.text.contains(&(body.join("\n") + "\n")) => {
+                format!("{path} does not say this any more: copy it anew")
+            }
+            Some(_) => continue,
+        };
+        findings.push(Finding::new("snippet", &file.path, index + 1, what));
+    }
+    findings
+}
+
 /// A limit says its unit and its reason.
 fn limits(file: &TextFile) -> Vec<Finding> {
     let lines: Vec<&str> = file.text.lines().map(str::trim_start).collect();
@@ -131,6 +164,21 @@ mod tests {
         assert_eq!(
             found(&[("docs/x.md", text), ("docs/a.md", ""), ("b.md", "")]),
             [("link", 2)]
+        );
+    }
+
+    #[test]
+    fn a_snippet_that_its_file_does_not_say_is_found() {
+        let snippet =
+            |path: &str, code: &str| format!("<!-- from {path} -->\n```rust\n{code}\n```\n");
+        let text = snippet("a.rs", "one\ntwo")
+            + &snippet("a.rs", "one\nthree")
+            + &snippet("b.rs", "x")
+            + "<!-- from a.rs -->\n";
+        let files = [("docs/x.md", text.as_str()), ("a.rs", "zero\none\ntwo\n")];
+        assert_eq!(
+            found(&files),
+            [("snippet", 6), ("snippet", 11), ("snippet", 15)]
         );
     }
 

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use seamesh_registry::{IceSettings, KEEP_ENDED_DAYS, Options, OtlpSettings, TurnSettings};
 use seamesh_proto::identity::PublicKey;
+use seamesh_registry::{IceSettings, KEEP_ENDED_DAYS, Options, OtlpSettings, TurnSettings};
 
 use crate::{data, serving};
 

@@ -101,6 +101,7 @@ fn ty(of: &Ty) -> String {
         Ty::Any => "any JSON".to_owned(),
         Ty::Str => "text".to_owned(),
         Ty::Id => "id".to_owned(),
+        Ty::Trace => "traceparent".to_owned(),
         Ty::UInt(most) => format!("0 to {most}"),
         Ty::Int32 => "whole number of 32 bits".to_owned(),
         Ty::Float => "number".to_owned(),

@@ -159,7 +159,7 @@ mod tests {
         let good = root.certify(&peer(), key, 7);
         assert!(is_signed_by(&root.public(), &good));
         let other_key = SecretKey::generate().unwrap().public();
-        let mut forged = vec![good.clone(), good.clone(), good.clone()];
+        let mut forged = [good.clone(), good.clone(), good.clone()];
         forged[0].serial += 1;
         forged[1].peer_id = "p-2".parse().unwrap();
         forged[2].key = other_key;

@@ -257,7 +257,7 @@ fn everything() -> Vec<Write> {
         },
         Write::PutNewcomer {
             expected: 0,
-            newcomer: newcomer(1, status),
+            newcomer: Box::new(newcomer(1, status)),
         },
     ]
 }
@@ -284,7 +284,7 @@ fn gives_back_every_field<S: Subject>(mut store: S) {
         put_agent(1, 2),
         Write::PutNewcomer {
             expected: 1,
-            newcomer: newcomer(2, PairingStatus::Approved),
+            newcomer: Box::new(newcomer(2, PairingStatus::Approved)),
         },
     ];
     store.commit(&batch(second, vec![])).unwrap();

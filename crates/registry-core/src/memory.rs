@@ -173,7 +173,7 @@ impl MemoryStore {
                 self.invites.remove(&digest);
             }
             Write::PutNewcomer { newcomer, .. } => {
-                self.newcomers.insert(newcomer.id.clone(), newcomer);
+                self.newcomers.insert(newcomer.id.clone(), *newcomer);
             }
         }
     }

@@ -277,7 +277,7 @@ impl Core {
             let expected = newcomer.version;
             newcomer.version += 1;
             newcomer.updated_ms = now;
-            let newcomer = newcomer.clone();
+            let newcomer = Box::new(newcomer.clone());
             self.out.event(MeshEvent::PairingChanged(newcomer.entry()));
             self.out.write(Write::PutNewcomer { expected, newcomer });
         }

@@ -101,7 +101,7 @@ pub enum Write {
         /// Version it was decided on.
         expected: u64,
         /// The newcomer as it is now.
-        newcomer: StoredNewcomer,
+        newcomer: Box<StoredNewcomer>,
     },
 }
 

@@ -210,7 +210,7 @@ impl Driver {
         self.last_number += 1;
         let number = self.last_number;
         let newcomers = batch.writes.iter().filter_map(|write| match write {
-            Write::PutNewcomer { newcomer, .. } => Some(newcomer.clone()),
+            Write::PutNewcomer { newcomer, .. } => Some(StoredNewcomer::clone(newcomer)),
             _ => None,
         });
         let writes = batch.writes.len();

@@ -101,20 +101,20 @@ fn dial(a: &mut Sidecar, b: &mut Sidecar, relay: impl Fn(&mut Description)) -> O
     let mut is_quiet = false;
     while !is_quiet {
         is_quiet = true;
-        for me in 0..2 {
+        for (me, dialed) in links.iter_mut().enumerate() {
             let mut inbox = Vec::new();
             while let Some(output) = pick(a, b, me).poll() {
                 is_quiet = false;
                 let core = pick(a, b, me);
                 match output {
                     Output::LinkOffer { link, .. } => {
-                        links[me] = Some(link);
+                        *dialed = Some(link);
                         let (kind, sdp) = (DescriptionKind::Offer, sdp("AA"));
                         core.handle(Input::LinkDescription { link, kind, sdp }, Now(2));
                     }
                     Output::LinkAccept { link, .. } => {
                         outcome.accepted = true;
-                        links[me] = Some(link);
+                        *dialed = Some(link);
                         let (kind, sdp) = (DescriptionKind::Answer, sdp("BB"));
                         core.handle(Input::LinkDescription { link, kind, sdp }, Now(2));
                     }

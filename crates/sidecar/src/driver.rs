@@ -284,10 +284,10 @@ impl Driver {
     fn act_on_client(&mut self, output: Output, now: Instant) {
         match output {
             Output::Ipc { client, event } => {
-                if let Some(client) = self.clients.get_mut(&client) {
-                    if seam::said(Channel::Ipc, event.kind(), Party::Sidecar, client.party) > 0 {
-                        event.write_line(client.queue());
-                    }
+                if let Some(client) = self.clients.get_mut(&client)
+                    && seam::said(Channel::Ipc, event.kind(), Party::Sidecar, client.party) > 0
+                {
+                    event.write_line(client.queue());
                 }
             }
             Output::IpcLines { client, lines } => {

@@ -35,12 +35,21 @@ export const id: Check = (value, at) => {
   if (typeof value !== "string" || value.length > MAX_ID_BYTES || !ID.test(value)) refuse(at, "an id");
 };
 
+export const yesOrNo: Check = (value, at) => {
+  if (typeof value !== "boolean") refuse(at, "true or false");
+};
+
+/** The public half of an Ed25519 key: 64 hexadecimal digits. */
+export const publicKey: Check = (value, at) => {
+  if (typeof value !== "string" || !/^[0-9a-fA-F]{64}$/.test(value)) refuse(at, "a public key");
+};
+
 const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/;
 
 /** A span of a trace (W3C Trace Context). */
 export const traceparent: Check = (value, at) => {
   if (typeof value !== "string" || !TRACEPARENT.test(value)) {
-    throw new WireError("bad_field", `${at}: not a traceparent`);
+    refuse(at, "a traceparent");
   }
 };
 

@@ -27,3 +27,8 @@ export function jsonText(value: unknown): string {
   if (typeof value === "object" && Object.keys(value).length === 0) return "";
   return JSON.stringify(value, null, 2);
 }
+
+/** A key in a form that two people compare: four groups of four digits, as `seamesh pair` shows it. */
+export function shortKey(key: string): string {
+  return [0, 4, 8, 12].map((at) => key.slice(at, at + 4)).join(" ");
+}

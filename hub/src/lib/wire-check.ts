@@ -53,11 +53,13 @@ import {
   orAbsent,
   orNull,
   parseJson,
+  publicKey,
   real,
   text,
   traceparent,
   WireError,
   whole,
+  yesOrNo,
 } from "./check";
 
 const I32 = 0x7fff_ffff;
@@ -154,12 +156,13 @@ const task = object<Task>({
   run_traceparent: orNull(traceparent),
 });
 
-const edge = object<MeshEdge>({ from_peer: id, to_peer: id });
+const edge = object<MeshEdge>({ from_peer: id, to_peer: id, identified: orAbsent(yesOrNo) });
 
 const newcomer = object<OnboardingEntry>({
   id: text,
   agent_name: text,
   peer_id: id,
+  key: orNull(publicKey),
   status: pairingStatus,
   created_at: real,
   updated_at: real,

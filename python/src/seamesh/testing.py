@@ -135,10 +135,17 @@ class FakeMesh:
 
     def assign(self, to: str, skill: str, payload: Any) -> FakeTask:
         """Work for an agent that somebody outside the mesh put in the queue."""
-        task = FakeTask(f"task-{len(self.tasks) + 1}", skill, payload, CLIENT, to, None, 0, path="queue")
+        span = f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+        task = FakeTask(f"task-{len(self.tasks) + 1}", skill, payload, CLIENT, to, None, 0, None, span, path="queue")
         self.tasks.append(task)
         event = _wire.TaskEvent(
-            task_id=task.task_id, attempt=1, skill=skill, payload=payload, path="queue", timeout_ms=300_000
+            task_id=task.task_id,
+            attempt=1,
+            skill=skill,
+            payload=payload,
+            path="queue",
+            timeout_ms=300_000,
+            run_traceparent=span,
         )
         self._members[to].say(_wire.AgentEventTask(event))
         return task
@@ -173,7 +180,7 @@ class FakeMesh:
                 member.welcome()
                 for name in self._members:
                     if self._has_link(member.agent.name, name):
-                        member.say(_wire.AgentEventPeerConnected(_wire.PeerRef(peer_id=name)))
+                        member.say(_wire.AgentEventPeerConnected(_wire.LinkedPeer(peer_id=name)))
             case _wire.AgentCommandRequest(payload=request):
                 self._delegate(member, request)
             case _wire.AgentCommandRespond(payload=answer):

@@ -65,7 +65,7 @@ impl Line {
         let is_broken = |verb: &&str| self.is_safe(verb) == Some(false);
         !self.is_killed("deaf")
             || !self.is_killed("mute")
-            || ["twice", "late"].iter().any(|v| is_broken(v))
+            || ["twice", "late"].iter().any(is_broken)
     }
 }
 

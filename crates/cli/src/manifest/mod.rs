@@ -416,7 +416,7 @@ impl Reader {
 /// A hint at the known name that was probably meant.
 fn nearest(name: &str, known: &[&str]) -> String {
     let distance = |other: &&str| strsim::damerau_levenshtein(name, other);
-    let best = known.iter().copied().min_by_key(|other| distance(&other));
+    let best = known.iter().copied().min_by_key(|other| distance(other));
     match best {
         // Half of a short word may be wrong: of more, nothing can be said.
         Some(other) if distance(&other) * 2 <= name.chars().count().max(2) => {

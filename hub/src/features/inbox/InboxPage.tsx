@@ -3,6 +3,7 @@ import { Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import type { ApproveAnswer, OnboardingEntry, Task } from "../../generated/wire";
 import { useHub, useMay, useMesh } from "../../hub";
+import { shortKey } from "../../lib/text";
 import { Data } from "../../ui/Data";
 import { AgentLink, TaskLink } from "../../ui/Links";
 import { Page } from "../../ui/Page";
@@ -28,7 +29,7 @@ export function InboxPage() {
   const count = questions.length + newcomers.length;
   return (
     <Page title="Inbox" note={count > 0 ? count.toLocaleString() : undefined}>
-      {admitted && (
+      {admitted?.device_token && (
         <Secret
           what={`The device token of ${admitted.peer_id}`}
           secret={admitted.device_token}
@@ -108,6 +109,11 @@ function Newcomer({ entry, admitted }: NewcomerProps) {
           <Data text={entry.agent_name} />
         </strong>{" "}
         asks to join as <Data text={entry.peer_id} mono />
+        {entry.key && (
+          <>
+            , with the key <span className="mono">{shortKey(entry.key)}</span>
+          </>
+        )}
         <span className="quiet">
           <Ago ms={entry.created_at * 1000} />
         </span>

@@ -33,7 +33,10 @@ export class Mesh {
     });
     const socket = join(this.directory, `${name}.sock`);
     const args = ["sidecar", "--registry", this.url, "--socket", socket];
-    this.sidecars.set(name, await Process.start(args, { SEAMESH_API_KEY: api_key, SEAMESH_ALLOW_UNIDENTIFIED: "true" }));
+    this.sidecars.set(
+      name,
+      await Process.start(args, { SEAMESH_API_KEY: api_key, SEAMESH_ALLOW_UNIDENTIFIED: "true" }),
+    );
     const agent = await NativeAgent.connect(socket, name, skills);
     this.agents.push(agent);
     return agent;

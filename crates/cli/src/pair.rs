@@ -112,7 +112,11 @@ async fn decided(
 ) -> Result<StatusAnswer> {
     let mut is_checked = false;
     loop {
-        let slice = Duration::from_secs(30);
+        // A code for another mesh is told at once, not after the first long poll.
+        let slice = match is_checked {
+            false => Duration::from_millis(1),
+            true => Duration::from_secs(30),
+        };
         let answer = match registry
             .pairing_status(&paired.id, device_token, slice)
             .await

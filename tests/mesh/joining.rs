@@ -5,6 +5,8 @@ use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use seamesh_harness::{Mesh, Process, binaries};
+use seamesh_proto::events::MeshEvent;
+use seamesh_proto::rest::PairingStatus;
 use seamesh_tests::{Checked, in_time};
 use serde_json::Value;
 use tokio::process::{Child, Command};
@@ -125,7 +127,13 @@ async fn two_machines_join_link_with_checked_identities_and_one_is_out_at_once_w
     let code = invite(&mesh, &[]).await?;
     let pairing = one.pair(&code)?;
     let id = in_time("one waits", waiting(&mesh, "one")).await??;
-    run(&mesh, &["approve", &id]).await?;
+    let approved = run(&mesh, &["approve", &id]).await?;
+    let expected = format!("approved {id}: it is ");
+    assert!(
+        stdout(&approved).starts_with(&expected),
+        "{}",
+        stderr(&approved)
+    );
     let paired = in_time("one is in", pairing.wait_with_output()).await??;
     assert!(paired.status.success(), "{}", stderr(&paired));
     let token = invite(&mesh, &["--join-token"]).await?;
@@ -137,11 +145,78 @@ async fn two_machines_join_link_with_checked_identities_and_one_is_out_at_once_w
     let _first = one.sidecar(&mesh, "one").await?;
     let _second = two.sidecar(&mesh, "two").await?;
     mesh.wait_links(1).await?;
-    let topology = mesh.admin().topology().await?;
-    assert!(topology.mesh_edges[0].identified, "{topology:?}");
+    in_time("both ends tell that they checked the other", async {
+        // Each end tells for itself; each look is a round trip.
+        while !mesh.admin().topology().await?.mesh_edges[0].identified {}
+        anyhow::Ok(())
+    })
+    .await??;
 
-    run(&mesh, &["revoke", &id]).await?;
+    let revoked = run(&mesh, &["revoke", &id]).await?;
+    assert_eq!(
+        stdout(&revoked).trim(),
+        format!("revoked {id}"),
+        "{}",
+        stderr(&revoked)
+    );
     mesh.wait_links(0).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn seam_rest_reject_turns_a_newcomer_away_and_pairing_changed_tells_who_watches() -> Checked {
+    let mesh = Mesh::start().await?;
+    let mut watch = mesh.watch().await?;
+    let machine = Machine::new(&mesh, "one")?;
+    let pairing = machine.pair(&invite(&mesh, &[]).await?)?;
+    let asked = watch.find(|event| match event {
+        MeshEvent::PairingChanged(entry) => Some(entry.clone()),
+        _ => None,
+    });
+    let asked = asked.await?;
+    assert_eq!(
+        (asked.agent_name.as_str(), asked.status),
+        ("one", PairingStatus::PendingApproval)
+    );
+    let rejected = run(&mesh, &["reject", &asked.id]).await?;
+    assert_eq!(
+        stdout(&rejected).trim(),
+        format!("rejected {}", asked.id),
+        "{}",
+        stderr(&rejected)
+    );
+    let told = in_time("it is told", pairing.wait_with_output()).await??;
+    assert!(!told.status.success());
+    assert!(stderr(&told).contains("refused"), "{}", stderr(&told));
+    assert!(!machine.data().join("credentials.json").exists());
+    Ok(())
+}
+
+#[tokio::test]
+async fn seam_rest_certify_lets_a_newcomer_in_with_a_root_key_that_is_kept_elsewhere() -> Checked {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("root.key");
+    let mut make = Command::new(binaries::seamesh()?);
+    let made = make.arg("root-key").arg(&file).output().await?;
+    let public = stdout(&made);
+    let mesh = Mesh::builder()
+        .registry_arg("--root")
+        .registry_arg(public.trim())
+        .start()
+        .await?;
+    let machine = Machine::new(&mesh, "one")?;
+    let pairing = machine.pair(&invite(&mesh, &[]).await?)?;
+    let id = in_time("one waits", waiting(&mesh, "one")).await??;
+    let key = file.to_str().context("a path")?;
+    let approved = run(&mesh, &["approve", &id, "--root-key", key]).await?;
+    let expected = format!("approved {id}: it is ");
+    assert!(
+        stdout(&approved).starts_with(&expected),
+        "{}",
+        stderr(&approved)
+    );
+    let paired = in_time("it is in", pairing.wait_with_output()).await??;
+    assert!(paired.status.success(), "{}", stderr(&paired));
     Ok(())
 }
 

@@ -6,6 +6,7 @@ mod member;
 mod old_client;
 mod probe;
 mod signaling_peer;
+mod stun;
 
 pub use checked::{Checked, Failure};
 pub use collector::{Collector, Span};
@@ -13,3 +14,4 @@ pub use member::{Member, cap, in_time};
 pub use old_client::OldClient;
 pub use probe::Probe;
 pub use signaling_peer::SignalingPeer;
+pub use stun::{StunServer, is_binding_request};

@@ -14,7 +14,7 @@ use crate::step::{captured, command, stdout_of, step};
 use crate::tiers::Count;
 
 /// One test program.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct TestBinary {
     /// Its package.
     pub(crate) package: String,

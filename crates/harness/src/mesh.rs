@@ -102,7 +102,11 @@ pub struct Sidecar {
     /// Its process.
     pub process: Process,
     key: String,
+    env: Env,
 }
+
+/// Variables of a process.
+type Env = Vec<(&'static str, String)>;
 
 impl Mesh {
     /// A builder with nothing but a registry.
@@ -162,18 +166,37 @@ impl Mesh {
         self.sidecar_with_key(peer_id, key).await
     }
 
+    /// Starts a sidecar under a new key with these variables set, over those it gets anyway.
+    ///
+    /// # Errors
+    /// When the key cannot be made or the sidecar does not get ready.
+    pub async fn sidecar_with_env(
+        &self,
+        peer_id: &str,
+        env: &[(&'static str, &str)],
+    ) -> Result<Sidecar> {
+        let key = self.key(peer_id, Role::Agent).await?;
+        let env = env.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        self.sidecar_of(peer_id, key, env.collect()).await
+    }
+
     /// Starts a sidecar under a key made before: also while the registry is away.
     ///
     /// # Errors
     /// When the sidecar does not get ready.
     pub async fn sidecar_with_key(&self, peer_id: &str, key: String) -> Result<Sidecar> {
+        self.sidecar_of(peer_id, key, Vec::new()).await
+    }
+
+    async fn sidecar_of(&self, peer_id: &str, key: String, env: Env) -> Result<Sidecar> {
         let socket = self.root.join(format!("{peer_id}.d")).join("s");
-        let process = self.start_sidecar(peer_id, &socket, &key).await?;
+        let process = self.start_sidecar(peer_id, &socket, &key, &env).await?;
         Ok(Sidecar {
             peer_id: peer_id.parse()?,
             socket,
             process,
             key,
+            env,
         })
     }
 
@@ -182,13 +205,19 @@ impl Mesh {
     /// # Errors
     /// When it does not get ready.
     pub async fn restart_sidecar(&self, sidecar: &mut Sidecar) -> Result<()> {
-        sidecar.process = self
-            .start_sidecar(sidecar.peer_id.as_str(), &sidecar.socket, &sidecar.key)
-            .await?;
+        let name = sidecar.peer_id.as_str();
+        let started = self.start_sidecar(name, &sidecar.socket, &sidecar.key, &sidecar.env);
+        sidecar.process = started.await?;
         Ok(())
     }
 
-    async fn start_sidecar(&self, name: &str, socket: &Path, key: &str) -> Result<Process> {
+    async fn start_sidecar(
+        &self,
+        name: &str,
+        socket: &Path,
+        key: &str,
+        env: &Env,
+    ) -> Result<Process> {
         let mut command = Command::new(binaries::seamesh()?);
         command
             .arg("sidecar")
@@ -200,7 +229,8 @@ impl Mesh {
             .env("SEAMESH_API_KEY", key)
             // Keys alone, as old sidecars have them. Meshes with identities are made by `seamesh pair` and `seamesh run`.
             .env("SEAMESH_ALLOW_UNIDENTIFIED", "true")
-            .env_remove("SEAMESH_SOCKET");
+            .env_remove("SEAMESH_SOCKET")
+            .envs(env.iter().map(|(name, value)| (*name, value)));
         Ok(
             Process::start(&format!("sidecar-{name}"), command, &self.logs())
                 .await?

@@ -101,7 +101,7 @@ routes! {
         "One agent."
     DELETE "/api/registry/agents/{agent_id}" remove_agent [WORK] from [PythonAgent], , answer rest::Ok;
         "Removes an agent: its own, or any for an operator."
-    GET "/api/registry/route" route_skill [ANYONE] from [PythonAgent] query rest::RouteQuery, , answer AgentRecord;
+    GET "/api/registry/route" route_skill [ANYONE] from [] query rest::RouteQuery, , answer AgentRecord;
         "The agent to ask for a skill: healthy, least loaded, ties to the least recently chosen."
 
     POST "/api/hub/heartbeat" heartbeat [AGENT] from [PythonAgent], body rest::HeartbeatBody, answer rest::HeartbeatAnswer;
@@ -112,11 +112,11 @@ routes! {
         "Tasks, newest first, filtered and paged."
     GET "/api/hub/tasks/all" list_tasks_array [WATCH] from [] query rest::TaskQuery, , answer Vec<Task>;
         "The same page as a bare array, for existing clients; the next cursor is in the header x-next-cursor."
-    GET "/api/hub/tasks/{task_id}" get_task [ANYONE] from [Hub, PythonAgent], , answer Task;
+    GET "/api/hub/tasks/{task_id}" get_task [ANYONE] from [Hub, Cli], , answer Task;
         "One task."
     POST "/api/hub/tasks/{task_id}" update_task [AGENT] from [PythonAgent], body rest::TaskUpdate, answer rest::Ok;
         "Ends, renews or hands back the caller's attempt at a task."
-    POST "/api/hub/tasks/{task_id}/cancel" cancel_task [WORK] from [Cli], , answer rest::Ok;
+    POST "/api/hub/tasks/{task_id}/cancel" cancel_task [WORK] from [Cli, PythonAgent], , answer rest::Ok;
         "Cancels a task: the submitter's own, or any for an operator."
     POST "/api/hub/tasks/{task_id}/input" answer_task [WORK] from [Cli], body Answer, answer rest::Ok;
         "Answers the question of a task that waits for input: by its submitter, or an operator."

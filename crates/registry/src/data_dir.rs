@@ -121,11 +121,11 @@ impl DataDir {
         Ok(SecretKey::from_seed(seed.0))
     }
 
-    /// The secret files: their makers leave it to the first commit to bring them to disk.
+    /// The secret files that are here (the root key may be kept elsewhere): their makers leave it to the first commit to
+    /// bring them to disk.
     pub(crate) fn secret_files(&self) -> Vec<PathBuf> {
-        [TOKEN_KEY, ADMIN_KEY, ROOT_KEY]
-            .map(|name| self.path.join(name))
-            .to_vec()
+        let files = [TOKEN_KEY, ADMIN_KEY, ROOT_KEY].map(|name| self.path.join(name));
+        files.into_iter().filter(|file| file.exists()).collect()
     }
 
     /// Reads a one-line secret, or makes one under a temporary name first, so that no half of one is ever read. An

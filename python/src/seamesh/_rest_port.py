@@ -14,7 +14,15 @@ from seamesh import _wire
 from seamesh._listener import Listener
 from seamesh._registry_client import RegistryClient
 from seamesh._threads import WorkerThreads
-from seamesh.errors import LinkError, NobodyAnswers, NotStreamed, SeameshError, Timeout, error_of
+from seamesh.errors import (
+    LinkError,
+    NobodyAnswers,
+    NotStreamed,
+    RegistryUnavailable,
+    SeameshError,
+    Timeout,
+    error_of,
+)
 from seamesh.mesh import OnPart, Work
 
 _log = logging.getLogger("seamesh")
@@ -41,6 +49,18 @@ class RestPort:
             return self._client.call(operation, **options)
 
         return await self._loop.run_in_executor(self._threads, blocking)
+
+    async def tell(self, operation: str, **options: Any) -> None:
+        """Calls an operation whose answer says that it was done, and nothing more. What answers otherwise is no
+        registry (a proxy's page, say): it counts as away.
+        """
+        answer = await self.call(operation, **options)
+        try:
+            done = msgspec.json.decode(answer, type=_wire.Ok)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise RegistryUnavailable(f"{operation} was answered by something that is no registry: {error}") from error
+        if done.status != "ok":
+            raise RegistryUnavailable(f"{operation} was answered with status {done.status!r}")
 
     @property
     def peer_id(self) -> str | None:

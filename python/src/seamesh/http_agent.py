@@ -139,7 +139,7 @@ class HttpAgent:
 
     async def _beat(self) -> None:
         if not self._registered:
-            await self._port.call("register_agent", body=self._info())
+            await self._port.tell("register_agent", body=self._info())
             self._registered = True
         try:
             answer = await self._port.call("heartbeat", body=self._heartbeat())
@@ -219,7 +219,7 @@ class HttpAgent:
         retry_s = FIRST_RETRY_S
         while True:
             try:
-                await self._port.call("update_task", path={"task_id": task.id}, body=update)
+                await self._port.tell("update_task", path={"task_id": task.id}, body=update)
                 return
             except SeameshError as error:
                 if error.retry == "never" and error.code != "unauthorized":
@@ -242,7 +242,8 @@ class HttpAgent:
             await asyncio.gather(*running, return_exceptions=True)
         if self._registered:
             try:
-                await self._port.call("remove_agent", path={"agent_id": self._agent.name})
+                await self._port.tell("remove_agent", path={"agent_id": self._agent.name})
+                _log.info("agent %s left the registry", self._agent.name)
             except SeameshError as error:
                 _log.warning("the agent was not taken off the list: %s", error)
 

@@ -65,6 +65,12 @@ pub(crate) fn seams(options: &Options) -> Result<()> {
             report.text()
         }
     );
+    if !report.undeclared.is_empty() {
+        bail!(
+            "the ledger has no row for what tests saw: {}; declare who says it to whom in crates/proto",
+            report.undeclared.join(", ")
+        );
+    }
     let holes = report.holes();
     if !holes.is_empty() {
         bail!(

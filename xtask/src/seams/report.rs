@@ -48,6 +48,8 @@ pub(super) struct Report {
     pub(super) rows: Vec<Line>,
     /// Rows that need no proof, each with its reason.
     pub(super) exceptions: BTreeMap<String, String>,
+    /// What tests saw somebody say or act on though the ledger has no such row.
+    pub(super) undeclared: Vec<String>,
 }
 
 impl Line {
@@ -84,6 +86,7 @@ impl Report {
         Ok(Self {
             rows: rows.into_iter().map(line).collect::<Result<_>>()?,
             exceptions,
+            undeclared: map.undeclared(&seamesh_proto::ledger::rows()),
         })
     }
 
@@ -115,6 +118,7 @@ impl Report {
             "mute_killed": count(&|l| l.is_killed("mute")),
             "duplicate_safe": count(&|l| l.is_safe("twice") == Some(true)),
             "exceptions": exceptions.collect::<Vec<_>>(),
+            "undeclared": self.undeclared,
             "holes": self.holes().iter().map(|l| &l.row.id).collect::<Vec<_>>(),
         })
     }

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use seamesh_proto::ledger::Row;
+
 use crate::env;
 use crate::rust_tests::{self, TestBinary};
 use crate::step::{command, stdout_of};
@@ -56,16 +58,46 @@ pub(super) struct Map {
 }
 
 impl Map {
-    /// The tests in which a row was said by its producer and acted on by its consumer, fastest first.
+    /// The tests in which a row was said by its producer and acted on by its consumer: those that have its kind in their
+    /// name first, then the fastest.
     pub(super) fn of<'a>(&'a self, row: &'a str) -> impl Iterator<Item = &'a (Case, Duration)> {
         let (said, acted) = (forms("said", row), forms("acted", row));
-        self.cases.iter().filter(move |(case, _)| {
+        let touching = self.cases.iter().filter(move |(case, _)| {
             let seen = self.touched.get(&case.name);
             seen.is_some_and(|seen| {
                 said.iter().any(|s| seen.contains(s)) && acted.iter().any(|a| seen.contains(a))
             })
-        })
+        });
+        let kind = row.split('/').nth(1).unwrap_or_default();
+        let kind = kind.split('.').next().unwrap_or(kind);
+        let (named, others): (Vec<_>, Vec<_>) =
+            touching.partition(|(case, _)| is_named_for(&case.name, kind));
+        named.into_iter().chain(others)
     }
+
+    /// What was said or acted on though no row of the ledger has it: kinds of the ledger, between others than it says.
+    pub(super) fn undeclared(&self, rows: &[Row]) -> Vec<String> {
+        let declared: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        let heads: BTreeSet<&str> = rows.iter().map(|row| head(&row.id)).collect();
+        let seen = self.touched.values().flatten();
+        let seen = seen.filter_map(|line| Some(line.split_once(' ')?.1));
+        let is_known = |row: &&str| heads.contains(head(row)) && !row.contains('*');
+        let unknown = seen.filter(is_known).filter(|row| !declared.contains(row));
+        let unknown: BTreeSet<String> = unknown.map(str::to_owned).collect();
+        unknown.into_iter().collect()
+    }
+}
+
+/// `channel/kind` of a row.
+fn head(row: &str) -> &str {
+    row.rsplit_once('/').map_or(row, |(head, _)| head)
+}
+
+/// Whether a test's name has the words of a kind in it.
+fn is_named_for(test: &str, kind: &str) -> bool {
+    let name = test.rsplit("::").next().unwrap_or(test);
+    let padded = format!("_{name}_");
+    padded.contains(&format!("_{kind}_"))
 }
 
 /// A row as either side may have recorded it, when it does not know the other.
@@ -260,6 +292,30 @@ fn read_records(folder: &Path) -> Result<BTreeSet<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_test_that_names_a_kind_is_tried_first_and_what_nobody_declared_is_told() {
+        let case = |name: &str| Case {
+            name: name.to_owned(),
+            binary: TestBinary::default(),
+            filter: String::new(),
+        };
+        let row = "ipc/connect/rust_agent>sidecar";
+        let seen = BTreeSet::from([
+            format!("said {row}"),
+            format!("acted {row}"),
+            "acted ipc/connect/hub>sidecar".to_owned(),
+        ]);
+        let names = ["t::quick", "t::seam_connect_dials"];
+        let map = Map {
+            cases: names.map(|n| (case(n), Duration::ZERO)).into(),
+            touched: names.map(|n| (n.to_owned(), seen.clone())).into(),
+        };
+        let tried: Vec<&str> = map.of(row).map(|(c, _)| c.name.as_str()).collect();
+        assert_eq!(tried, ["t::seam_connect_dials", "t::quick"]);
+        let rows = seamesh_proto::ledger::rows();
+        assert_eq!(map.undeclared(&rows), ["ipc/connect/hub>sidecar"]);
+    }
 
     #[test]
     fn a_row_is_found_however_its_ends_recorded_it() {

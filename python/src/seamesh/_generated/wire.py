@@ -1175,12 +1175,6 @@ class Ok(msgspec.Struct, kw_only=True, omit_defaults=True):
     """`ok`."""
 
 
-class RouteQuery(msgspec.Struct, kw_only=True, omit_defaults=True):
-    """Query of `GET /api/registry/route`."""
-    skill: str
-    """The skill wanted."""
-
-
 class HeartbeatBody(msgspec.Struct, kw_only=True, omit_defaults=True):
     """Body of `POST /api/hub/heartbeat`. A field that is absent leaves the record as it is."""
     agent_id: Id

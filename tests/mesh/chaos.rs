@@ -16,7 +16,7 @@ use seamesh_sim::history::{History, check};
 use seamesh_tests::Checked;
 
 use load::Load;
-use schedule::round;
+use schedule::{long_pause, round};
 use stage::Stage;
 
 /// Rounds of a run: as many as fit into the time an end-to-end test may take.
@@ -48,6 +48,9 @@ async fn a_mesh_whose_processes_are_killed_and_paused_keeps_every_promise() -> C
         println!("chaos: round {n}: {faults:?}");
         stage.play(&faults).await?;
     }
+    let fault = long_pause(&mut rng, stage.agents());
+    println!("chaos: last round: {fault:?}");
+    stage.play(&[fault]).await?;
     let ended = tokio::time::timeout(HEALED_CAP, load.end()).await;
     let mut history = load.history();
     stage.end(&mut history).await?;

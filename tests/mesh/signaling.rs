@@ -245,6 +245,13 @@ async fn seam_task_watch_brings_the_end_of_work_that_was_asked_for_before_the_re
         asked.timeout(cap()).reply().await
     });
     probe.started().await?;
+    // Frames keep their order: with this one's acceptance the asker has the other's, and will not submit it again.
+    asker
+        .view()
+        .delegate("hold", json!({}))
+        .to("nobody")
+        .submit()
+        .await?;
     mesh.registry.kill().await?;
     mesh.restart_registry().await?;
     probe.release();

@@ -15,3 +15,9 @@ pub use old_client::OldClient;
 pub use probe::Probe;
 pub use signaling_peer::SignalingPeer;
 pub use stun::{StunServer, is_binding_request};
+
+/// Chunks that the chaos agents pour.
+pub const CHUNKS: u64 = 6;
+
+/// How a chaos agent says that a stream was not what was poured.
+pub const BROKEN_STREAM: &str = "broken stream";

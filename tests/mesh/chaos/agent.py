@@ -7,8 +7,10 @@ import sys
 import time
 from typing import Any
 
-from seamesh import Agent, Context
+from seamesh import Agent, Context, Restarted
 
+CHUNKS = 6
+FOLLOW_S = 10
 NAME, LOG, GRACE_MS = sys.argv[1], sys.argv[2], int(sys.argv[3])
 log = os.open(LOG, os.O_CREAT | os.O_APPEND | os.O_WRONLY, 0o600)
 agent = Agent(NAME)
@@ -49,6 +51,36 @@ async def ask(ctx: Context, ms: int, n: int) -> int:
     saw("told", request=request, state="completed")
     saw("finished", **run_of(ctx))
     return answer
+
+
+@agent.skill
+async def pour(ctx: Context, ms: int, n: int) -> Any:
+    """Works in chunks, and answers what the asker says in the end."""
+    saw("started", **run_of(ctx))
+    for chunk in range(CHUNKS):
+        await ctx.chunk(chunk)
+        await asyncio.sleep(ms / CHUNKS / 1000)  # tidy-allow: the work that a handler does takes its time
+    answer = await ctx.ask("which one?")
+    saw("finished", **run_of(ctx))
+    return answer
+
+
+@agent.skill
+async def follow(ctx: Context, ms: int, n: int) -> int:
+    """Has somebody pour, and takes every chunk once and in order."""
+    saw("started", **run_of(ctx))
+    async with ctx.stream("pour", ms=ms, n=n, timeout=FOLLOW_S, on_question=lambda _: n) as stream:
+        chunks: list[Any] = []
+        async for part in stream:
+            if isinstance(part, Restarted):
+                chunks.clear()  # another attempt pours from the start
+            else:
+                chunks.append(part)
+        answer = await stream.result()
+    if chunks != list(range(CHUNKS)) or answer != n:
+        raise ValueError(f"broken stream: {chunks} {answer}")
+    saw("finished", **run_of(ctx))
+    return n
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ use seamesh_proto::events::{EventRecord, MeshEvent};
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, Task, TaskId, TaskState};
 use seamesh_sim::history::{Accepted, Changed, History, Refused, Submitted, Told, What};
+use seamesh_tests::BROKEN_STREAM;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -177,7 +178,9 @@ impl Submitter {
             }
             asking.spawn(self.clone().request(seed, n));
         }
-        while asking.join_next().await.is_some() {}
+        while let Some(asked) = asking.join_next().await {
+            asked.expect("a request ends as it should");
+        }
     }
 
     fn saw(&self, what: What) {
@@ -189,7 +192,7 @@ impl Submitter {
     async fn request(mut self, seed: u64, n: u64) {
         let request = format!("rest-{n}");
         let id: TaskId = format!("chaos-{seed}-{n}").parse().unwrap();
-        let skill = if n.is_multiple_of(2) { "work" } else { "ask" };
+        let skill = ["work", "ask", "work", "follow"][(n % 4) as usize];
         let ms = n * 37 % WORK_MS;
         let body = SubmitTask {
             skill: skill.to_owned(),
@@ -218,6 +221,7 @@ impl Submitter {
             if task.state == TaskState::Completed {
                 assert_eq!(task.result, json!(n), "the answer belongs to the question");
             }
+            assert!(!task.error.contains(BROKEN_STREAM), "{}", task.error);
             self.saw(What::Told(Told {
                 request,
                 task: Some(id),

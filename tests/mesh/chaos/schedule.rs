@@ -2,6 +2,7 @@
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::RngCore;
+use seamesh_proto::limits::LEASE_TTL_MS;
 
 /// Milliseconds a round lasts.
 pub(crate) const ROUND_MS: u64 = 1_800;
@@ -11,6 +12,9 @@ const FAULTS_BEGIN_MS: u64 = 700;
 
 /// Shortest and longest time, in milliseconds, that a fault lasts.
 const FAULT_MS: (u64, u64) = (20, 1_000);
+
+/// Milliseconds by which the long pause is longer than a lease.
+const LONGER_MS: u64 = 1_500;
 
 /// Faults of one round: enough that they meet.
 const FAULTS: usize = 2;
@@ -57,6 +61,18 @@ pub(crate) fn round(rng: &mut ChaCha12Rng, agents: usize) -> Vec<Fault> {
         }
     }
     faults
+}
+
+/// A machine stands still for longer than its leases live: its work is done elsewhere, and what it still says of it is
+/// refused.
+pub(crate) fn long_pause(rng: &mut ChaCha12Rng, agents: usize) -> Fault {
+    Fault {
+        // An index below the count of agents fits.
+        target: Target::Machine((rng.next_u64() % agents as u64) as usize),
+        blow: Blow::Pause,
+        from_ms: 0,
+        until_ms: LEASE_TTL_MS + LONGER_MS,
+    }
 }
 
 fn apart(a: Target, b: Target) -> bool {

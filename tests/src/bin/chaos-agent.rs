@@ -2,6 +2,9 @@
 //! killed at any moment, so each line is one append.
 //!
 //! `chaos-agent NAME LOG GRACE_MS`
+//!
+//! `work` works, `ask` has somebody work; `pour` works in chunks and asks a question, `follow` has somebody pour, answers,
+//! and looks at every chunk. `agent.py` of the chaos test is the same in Python.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -10,11 +13,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use schemars::JsonSchema;
-use seamesh_agent::{Agent, Ctx, SkillError};
+use seamesh_agent::{Agent, Ctx, Part, SkillError};
 use seamesh_proto::TaskState;
 use seamesh_sim::history::{Fact, Refused, Run, Submitted, Told, What};
+use seamesh_tests::{BROKEN_STREAM, CHUNKS};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Works for a while.
 #[derive(Deserialize, JsonSchema)]
@@ -24,6 +28,9 @@ struct Work {
     /// What it answers.
     n: u64,
 }
+
+/// Longest that what was poured is followed: a handler whose asker died is not waited for to the end of its days.
+const FOLLOW: Duration = Duration::from_secs(10);
 
 /// The log, and who writes it.
 #[derive(Clone)]
@@ -65,6 +72,46 @@ impl Witness {
         tokio::time::sleep(Duration::from_millis(work.ms)).await;
         self.saw(What::Finished(self.run(&ctx)));
         Ok(work.n)
+    }
+
+    /// Works in chunks, and answers what the asker says in the end.
+    async fn pour(self, ctx: Ctx, work: Work) -> Result<Value, SkillError> {
+        self.saw(What::Started(self.run(&ctx)));
+        for n in 0..CHUNKS {
+            ctx.chunk(n).await?;
+            // tidy-allow: the work that a handler does takes its time
+            tokio::time::sleep(Duration::from_millis(work.ms / CHUNKS)).await;
+        }
+        let answer = ctx.ask("which one?").await?;
+        self.saw(What::Finished(self.run(&ctx)));
+        Ok(answer)
+    }
+
+    /// Has somebody pour, and takes every chunk once and in order.
+    async fn follow(self, ctx: Ctx, work: Work) -> Result<u64, SkillError> {
+        self.saw(What::Started(self.run(&ctx)));
+        let n = work.n;
+        let asked = ctx.delegate("pour", json!({ "ms": work.ms, "n": n }));
+        let asked = asked.on_question(move |_| async move { Ok(json!(n)) });
+        let mut stream = asked.timeout(FOLLOW).stream().await?;
+        let mut chunks = Vec::new();
+        while let Some(part) = stream.next().await {
+            match part? {
+                Part::Chunk(chunk) => chunks.push(chunk),
+                // Another attempt pours from the start.
+                Part::Restarted => chunks.clear(),
+                Part::Artifact(_) | Part::Progress(_) => {}
+            }
+        }
+        let answer = stream.reply().await?.result;
+        let expected: Vec<Value> = (0..CHUNKS).map(Value::from).collect();
+        if chunks != expected || answer != n {
+            return Err(SkillError::new(format!(
+                "{BROKEN_STREAM}: {chunks:?} {answer}"
+            )));
+        }
+        self.saw(What::Finished(self.run(&ctx)));
+        Ok(n)
     }
 
     /// Has somebody do the work.
@@ -126,7 +173,8 @@ async fn main() -> Result<()> {
         log,
         agent: agent.clone(),
     };
-    let (working, asking, holding) = (witness.clone(), witness.clone(), witness);
+    let (working, asking, holding) = (witness.clone(), witness.clone(), witness.clone());
+    let (pouring, following) = (witness.clone(), witness);
     Agent::new(agent)
         .stop_grace(Duration::from_millis(grace_ms))
         .skill("work", move |ctx, work: Work| {
@@ -136,6 +184,12 @@ async fn main() -> Result<()> {
             holding.clone().work(ctx, work)
         })
         .skill("ask", move |ctx, work: Work| asking.clone().ask(ctx, work))
+        .skill("pour", move |ctx, work: Work| {
+            pouring.clone().pour(ctx, work)
+        })
+        .skill("follow", move |ctx, work: Work| {
+            following.clone().follow(ctx, work)
+        })
         .run_from_env()
         .await?;
     Ok(())

@@ -99,7 +99,9 @@ async fn asker(mesh: &Mesh, agent: Agent) -> Result<Member> {
 
 async fn ask(asker: &Member, skill: &str, args: Value) -> Result<Value> {
     let asked = asker.view().delegate(skill, args).to("snake");
-    in_time(skill, asked.via(Via::Direct).get()).await?.map_err(Into::into)
+    in_time(skill, asked.via(Via::Direct).get())
+        .await?
+        .map_err(Into::into)
 }
 
 async fn noted(asker: &Member, what: &str) -> Result<()> {
@@ -163,7 +165,9 @@ async fn seam_cancel_from_python_stops_the_handler_it_asked() -> Checked {
     let asker = asker(&mesh, agent).await?;
     let view = asker.view().clone();
     let giving_up = tokio::spawn(async move {
-        let asked = view.delegate("give_up", json!({ "to": "holder" })).to("snake");
+        let asked = view
+            .delegate("give_up", json!({ "to": "holder" }))
+            .to("snake");
         asked.via(Via::Direct).get::<Value>().await
     });
     let ctx = probe.started().await?;

@@ -74,9 +74,7 @@ async fn seam_ice_candidate_makes_a_sidecar_look_there_for_its_peer() -> Checked
     // Its own description with nowhere to go serves as the answer of a peer that knows no address of its own yet.
     let nowhere: String = sdp
         .lines()
-        .filter(|line| {
-            !line.starts_with("a=candidate") && !line.starts_with("a=end-of-candidates")
-        })
+        .filter(|line| !line.starts_with("a=candidate") && !line.starts_with("a=end-of-candidates"))
         .map(|line| line.replace("a=setup:actpass", "a=setup:active") + "\r\n")
         .collect();
     let link = offer.payload["link"].clone();
@@ -138,7 +136,8 @@ async fn seam_connect_from_rust_dials_a_peer_that_does_not_dial_itself() -> Chec
     let mesh = Mesh::start().await?;
     let mut watch = mesh.watch().await?;
     let asker = Member::join(&mesh, "asker", Agent::new("a")).await?;
-    let registered = |event: &MeshEvent| matches!(event, MeshEvent::AgentRegistered(_)).then_some(());
+    let registered =
+        |event: &MeshEvent| matches!(event, MeshEvent::AgentRegistered(_)).then_some(());
     watch.find(registered).await?;
     let mut peer = SignalingPeer::join(&mesh, "witness").await?;
     asker.view().connect(&"witness".parse()?).await?;
@@ -190,7 +189,13 @@ async fn seam_agent_down_takes_an_agent_off_every_sidecars_list() -> Checked {
     worker.leave().await;
     in_time("the worker is off the list", async {
         // Each look is a round trip over IPC.
-        while asker.view().agents().await?.iter().any(|a| a.info.agent_id.as_str() == "worker") {}
+        while asker
+            .view()
+            .agents()
+            .await?
+            .iter()
+            .any(|a| a.info.agent_id.as_str() == "worker")
+        {}
         anyhow::Ok(())
     })
     .await??;
@@ -224,7 +229,9 @@ async fn seam_task_ack_ends_the_telling_of_a_result() -> Checked {
     probe.release();
     let ended = watch.find(|event| match event {
         MeshEvent::StaleResult(stale) => Some(Err(stale.clone())),
-        MeshEvent::TaskChanged(task) if task.id == again && task.state.is_terminal() => Some(Ok(())),
+        MeshEvent::TaskChanged(task) if task.id == again && task.state.is_terminal() => {
+            Some(Ok(()))
+        }
         _ => None,
     });
     assert_eq!(ended.await?, Ok(()), "the result of {id} was told twice");
@@ -298,7 +305,8 @@ async fn seam_stale_result_is_told_to_whoever_watches() -> Checked {
     let mut watch = mesh.watch().await?;
     let mut peer = SignalingPeer::join(&mesh, "liar").await?;
     peer.say("register", None, json!({ "version": 1 })).await?;
-    let agent = json!({ "agent_id": "liar", "hostname": "h", "capabilities": { "skills": ["hold"] } });
+    let agent =
+        json!({ "agent_id": "liar", "hostname": "h", "capabilities": { "skills": ["hold"] } });
     peer.say("agent_register", None, json!({ "agent": agent }))
         .await?;
     let id = mesh.admin().submit(&held()).await?;
@@ -312,7 +320,10 @@ async fn seam_stale_result_is_told_to_whoever_watches() -> Checked {
         _ => None,
     });
     let told = told.await?;
-    assert_eq!((&told.task_id, told.lease, told.peer_id.as_str()), (&id, lease + 1, "liar"));
+    assert_eq!(
+        (&told.task_id, told.lease, told.peer_id.as_str()),
+        (&id, lease + 1, "liar")
+    );
     assert_eq!(mesh.admin().task(&id).await?.state, TaskState::Assigned);
     Ok(())
 }

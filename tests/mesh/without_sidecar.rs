@@ -52,7 +52,12 @@ async fn far(mesh: &Mesh) -> Result<Process> {
     });
     let info = registered.await?;
     assert_eq!(info.agent_id.as_str(), "far");
-    assert_eq!(info.skills.len(), 3, "with what each takes: {:?}", info.skills);
+    assert_eq!(
+        info.skills.len(),
+        3,
+        "with what each takes: {:?}",
+        info.skills
+    );
     Ok(process)
 }
 

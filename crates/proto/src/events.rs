@@ -34,7 +34,7 @@ messages! {
         "agent_health" => AgentHealth(AgentHealth),
         /// A task was accepted, assigned or ended. `payload` and `result` are left out: ask for the task to see them.
         "task_changed" => TaskChanged(Box<Task>),
-        /// A result, a failure or a hand-back came under a lease that is over, and was refused.
+        /// A result or a failure came under a lease that is over, and was refused.
         "stale_result" => StaleResult(StaleResult),
         /// A link opened, as one of its ends reported.
         "link_up" => LinkUp(LinkChange),

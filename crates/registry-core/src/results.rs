@@ -1,5 +1,5 @@
 //! How attempts end: results, hand-backs and renewals, each under the lease it was done under. A result under any other
-//! lease than the live one is refused and recorded.
+//! lease than the live one is refused and recorded; a hand-back under another is refused.
 
 use seamesh_proto::events::{MeshEvent, StaleResult};
 use seamesh_proto::limits::MAX_PAYLOAD_BYTES;
@@ -79,11 +79,9 @@ impl Core {
     }
 
     fn live_release(&mut self, conn: ConnId, peer: &PeerId, release: &TaskRelease) {
+        // Giving back what is not held changes nothing: a goodbye has handed it back already. It is no stale result.
         let holds = self.is_holder(peer, &release.task_id, release.lease);
         let code = (!holds).then_some(Code::LeaseStale);
-        if !holds {
-            self.stale(peer, &release.task_id, release.lease);
-        }
         self.ack(conn, &release.task_id, release.lease, code);
         if holds {
             self.lapse(&release.task_id, Lapsed::HandedBack, false);
@@ -101,10 +99,7 @@ impl Core {
             return self.live_release(conn, peer, release);
         }
         let code = match found {
-            Some(_) => {
-                self.stale(peer, &release.task_id, release.lease);
-                Code::LeaseStale
-            }
+            Some(_) => Code::LeaseStale,
             None => Code::TaskUnknown,
         };
         self.ack(conn, &release.task_id, release.lease, Some(code));

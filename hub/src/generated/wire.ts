@@ -434,7 +434,7 @@ export interface MeshEventTaskChanged {
   payload: Task;
 }
 
-/** A result, a failure or a hand-back came under a lease that is over, and was refused. */
+/** A result or a failure came under a lease that is over, and was refused. */
 export interface MeshEventStaleResult {
   type: "stale_result";
   payload: StaleResult;

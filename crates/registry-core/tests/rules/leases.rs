@@ -206,8 +206,11 @@ fn under_a_stale_lease_a_failure_is_recorded_and_a_hand_back_only_refused() {
         task_id: id("never"),
         lease: 1,
     };
-    world.say(a, "p-a", &hand_back(&never));
-    assert_eq!(stale_results(&world).len(), 3);
+    assert_eq!(
+        world.result(a, "a", &never, "r").code,
+        Some(Code::TaskUnknown)
+    );
+    assert_eq!(stale_results(&world).len(), 1);
 }
 
 #[test]

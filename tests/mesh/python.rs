@@ -54,7 +54,7 @@ if __name__ == "__main__":
 "#;
 
 /// Offers every built-in skill, says what it was told, and answers prompts.
-const DESK: &str = r#"
+pub(crate) const DESK: &str = r#"
 from seamesh import Agent, Context
 from seamesh.builtin import NAMES
 
@@ -87,14 +87,14 @@ fn write_agent(mesh: &Mesh) -> Result<PathBuf> {
     write(mesh, "agent.py", AGENT)
 }
 
-fn write(mesh: &Mesh, name: &str, text: &str) -> Result<PathBuf> {
+pub(crate) fn write(mesh: &Mesh, name: &str, text: &str) -> Result<PathBuf> {
     let file = mesh.directory().join(name);
     std::fs::write(&file, text)?;
     Ok(file)
 }
 
 /// Serves an agent without a sidecar.
-async fn http_agent(mesh: &Mesh, name: &str, file: PathBuf) -> Result<Process> {
+pub(crate) async fn http_agent(mesh: &Mesh, name: &str, file: PathBuf) -> Result<Process> {
     let key = mesh.key(name, Role::Agent).await?;
     let mut command = Command::new(binaries::python()?);
     command

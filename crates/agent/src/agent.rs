@@ -1,26 +1,30 @@
 //! An agent: a name and its skills.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
+use seamesh_proto::ids::REGISTRY_PEER;
 use seamesh_proto::ipc::Message;
 use seamesh_proto::limits::{MAX_SKILL_BYTES, MAX_SKILLS};
-use seamesh_proto::{AgentId, AgentProfile, PeerId};
+use seamesh_proto::link::MeshMessage;
+use seamesh_proto::{AgentProfile, Code, Payload, PeerId, Raw};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::SOCKET_ENV;
 use crate::ctx::{Ctx, Mesh};
 use crate::error::{AgentError, SkillError};
+use crate::handed::Handed;
 use crate::port::Port;
 use crate::session::{Session, Work};
-use crate::skill::Skill;
+use crate::skill::{PromptHandler, Skill};
+use crate::words::PROMPT;
+use crate::{SOCKET_ENV, builtin};
 
 /// Seconds that running skills have to end when the agent is told to stop; what runs longer is handed back.
 pub const STOP_GRACE_S: u64 = 10;
@@ -28,12 +32,15 @@ pub const STOP_GRACE_S: u64 = 10;
 /// Milliseconds the last bytes have to reach the sidecar.
 const GOODBYE_MS: u64 = 500;
 
+/// The description of the skill by which an agent reads prompts.
+const READS: &str = "Reads prompts: what agents and people say in words.";
+
 type MessageHook = dyn Fn(&Mesh, Message) + Send + Sync;
 type PeerHook = dyn Fn(&Mesh, &PeerId, bool) + Send + Sync;
 
 /// What the user wants to hear of besides tasks.
 pub(crate) struct Hooks {
-    pub(crate) message: Box<MessageHook>,
+    pub(crate) message: Arc<MessageHook>,
     pub(crate) peer: Box<PeerHook>,
 }
 
@@ -48,6 +55,13 @@ pub struct Agent {
     stop_grace: Duration,
     skills: Vec<Skill>,
     hooks: Hooks,
+    prompt: Option<Arc<PromptHandler>>,
+    /// Whether somebody reads messages: prompts from the queue go there when nothing else reads them.
+    reads_messages: bool,
+    builtin: Vec<String>,
+    /// Whether `skills` has them all.
+    is_complete: bool,
+    instructions: String,
 }
 
 impl Agent {
@@ -62,11 +76,16 @@ impl Agent {
             stop_grace: Duration::from_secs(STOP_GRACE_S),
             skills: Vec::new(),
             hooks: Hooks {
-                message: Box::new(
+                message: Arc::new(
                     |_, message| tracing::debug!(from = %message.from_peer, "a message nobody reads"),
                 ),
                 peer: Box::new(|_, _, _| {}),
             },
+            prompt: None,
+            reads_messages: false,
+            builtin: Vec::new(),
+            is_complete: false,
+            instructions: String::new(),
         }
     }
 
@@ -141,9 +160,112 @@ impl Agent {
     }
 
     /// Calls a function with each message of another agent, in order. It must not block: hand the message on.
+    ///
+    /// Prompts come here when there is no [`on_prompt`](Self::on_prompt); one that came through the queue names the
+    /// registry as the peer it is from.
     pub fn on_message(mut self, hook: impl Fn(&Mesh, Message) + Send + Sync + 'static) -> Self {
-        self.hooks.message = Box::new(hook);
+        self.hooks.message = Arc::new(hook);
+        self.reads_messages = true;
         self
+    }
+
+    /// Reads prompts: what agents and people say in words ([`Mesh::prompt`], [`Mesh::tell`], the hub). The function gets
+    /// the text and gives the answer; with [`Ctx::chunk`] it gives it in parts. Prompts over links and through the queue
+    /// come here alike; the agent then offers the skill `agent_prompt`.
+    pub fn on_prompt<T, E, F, R>(mut self, handler: F) -> Self
+    where
+        T: Serialize,
+        E: Into<SkillError>,
+        F: Fn(Ctx, String) -> R + Send + Sync + 'static,
+        R: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        self.prompt = Some(Arc::new(move |ctx, message| {
+            let work = handler(ctx, message);
+            Box::pin(async move {
+                let answer = work.await.map_err(Into::into)?;
+                serde_json::to_value(answer)
+                    .map_err(|e| SkillError::with_code(Code::BadResult, format!("no JSON: {e}")))
+            })
+        }));
+        self
+    }
+
+    /// Offers built-in skills, of [`BUILTIN`](crate::BUILTIN). One that the agent has by itself stays its own.
+    pub fn builtin<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.builtin.extend(names.into_iter().map(Into::into));
+        self
+    }
+
+    /// Does what the manifest says of the agent, if `seamesh run` handed it anything ([`HANDED_ENV`](crate::HANDED_ENV)).
+    /// [`run_from_env`](Self::run_from_env) does it by itself.
+    ///
+    /// # Errors
+    /// [`AgentError::Manifest`] when the file cannot be read, or disables or restricts a skill that is not there.
+    pub fn as_the_manifest_says(mut self) -> Result<Self, AgentError> {
+        let Some(handed) = Handed::from_env(&self.name)? else {
+            return Ok(self);
+        };
+        let keep = |old: &mut String, new: String| {
+            if !new.is_empty() {
+                *old = new;
+            }
+        };
+        keep(&mut self.description, handed.description);
+        keep(&mut self.instructions, handed.instructions);
+        self.builtin.extend(handed.builtin);
+        self.complete()?;
+        for (name, callers) in handed.callers {
+            let at = self.known(&name, "callers")?;
+            self.skills[at].callers = Some(callers);
+        }
+        for name in handed.disabled {
+            let at = self.known(&name, "skills.disabled")?;
+            self.skills.remove(at);
+        }
+        Ok(self)
+    }
+
+    fn known(&self, name: &str, key: &str) -> Result<usize, AgentError> {
+        let found = self.skills.iter().position(|s| s.info.name == name);
+        found.ok_or_else(|| {
+            let offered: Vec<_> = self.skills.iter().map(|s| s.info.name.as_str()).collect();
+            let agent = &self.name;
+            let offered = offered.join(", ");
+            AgentError::Manifest(format!(
+                "{key}: agent {agent} has no skill {name:?}; there are: {offered}"
+            ))
+        })
+    }
+
+    /// The skills beside the agent's own, until they are among them: prompts, and built-in ones.
+    fn added(&self) -> Result<Vec<Skill>, AgentError> {
+        let mut added = Vec::new();
+        if self.is_complete {
+            return Ok(added);
+        }
+        if let Some(handler) = &self.prompt {
+            added.push(Skill::of_prompts(PROMPT, READS, handler.clone()));
+        } else if self.reads_messages {
+            added.push(reads_messages(self.hooks.message.clone()));
+        }
+        for name in &self.builtin {
+            let skill = builtin::skill(name, self.prompt.as_ref());
+            added.push(skill.ok_or_else(|| AgentError::UnknownBuiltin(name.clone()))?);
+        }
+        let mut seen: BTreeSet<String> = self.skills.iter().map(|s| s.info.name.clone()).collect();
+        added.retain(|skill| seen.insert(skill.info.name.clone()));
+        Ok(added)
+    }
+
+    fn complete(&mut self) -> Result<(), AgentError> {
+        let added = self.added()?;
+        self.skills.extend(added);
+        self.is_complete = true;
+        Ok(())
     }
 
     /// Calls a function with a peer and whether its link opened (`true`) or went down. It must not block.
@@ -161,11 +283,13 @@ impl Agent {
             name: self.name.clone(),
             error,
         })?;
-        if self.skills.len() > MAX_SKILLS {
+        let added = self.added()?;
+        let all = || self.skills.iter().chain(&added);
+        if all().count() > MAX_SKILLS {
             return Err(AgentError::TooManySkills);
         }
-        let mut seen = std::collections::BTreeSet::new();
-        for name in self.skills.iter().map(|skill| skill.info.name.as_str()) {
+        let mut seen = BTreeSet::new();
+        for name in all().map(|skill| skill.info.name.as_str()) {
             if name.is_empty() || name.len() > MAX_SKILL_BYTES {
                 return Err(AgentError::BadSkill(name.to_owned()));
             }
@@ -176,11 +300,7 @@ impl Agent {
         Ok(AgentProfile {
             agent_id,
             description: self.description.clone(),
-            skills: self
-                .skills
-                .iter()
-                .map(Skill::told)
-                .collect::<Result<_, _>>()?,
+            skills: all().map(Skill::told).collect::<Result<_, _>>()?,
             hostname: hostname(),
             mode: self.mode.clone(),
             version: self.version.clone(),
@@ -189,13 +309,14 @@ impl Agent {
         })
     }
 
-    /// Serves at `$SEAMESH_SOCKET` until SIGTERM or SIGINT.
+    /// Serves at `$SEAMESH_SOCKET` until SIGTERM or SIGINT, as the manifest says.
     ///
     /// # Errors
-    /// As [`run`](Self::run), and when the variable is not set.
+    /// As [`run`](Self::run) and [`as_the_manifest_says`](Self::as_the_manifest_says), and when the variable is not set.
     pub async fn run_from_env(self) -> Result<(), AgentError> {
         let socket = std::env::var_os(SOCKET_ENV).filter(|path| !path.is_empty());
-        self.run(PathBuf::from(socket.ok_or(AgentError::NoSocket)?))
+        self.as_the_manifest_says()?
+            .run(PathBuf::from(socket.ok_or(AgentError::NoSocket)?))
             .await
     }
 
@@ -227,10 +348,11 @@ impl Agent {
     ///
     /// # Errors
     /// When the agent is not well declared.
-    pub fn start(self, socket: impl AsRef<Path>) -> Result<Running, AgentError> {
+    pub fn start(mut self, socket: impl AsRef<Path>) -> Result<Running, AgentError> {
         let profile = self.profile()?;
-        let agent_id: AgentId = profile.agent_id.clone();
-        let mesh = Mesh::new(Arc::new(Port::new(profile)), agent_id);
+        self.complete()?;
+        let port = Arc::new(Port::new(profile.clone()));
+        let mesh = Mesh::new(port, &profile, &self.instructions);
         let work = Arc::new(Work::default());
         let skills: BTreeMap<_, _> = self
             .skills
@@ -242,6 +364,9 @@ impl Agent {
             skills,
             hooks: self.hooks,
             work: work.clone(),
+            reads_prompts: self.prompt.is_some(),
+            reading: Arc::default(),
+            max_reading: self.max_concurrent,
         };
         let path = socket.as_ref().to_owned();
         let serving = tokio::spawn(async move { session.serve(&path).await });
@@ -296,6 +421,23 @@ impl Drop for Running {
     }
 }
 
+/// Hands prompts that come through the queue to the hook that reads messages.
+fn reads_messages(hook: Arc<MessageHook>) -> Skill {
+    let handler = move |ctx: Ctx, text: String| {
+        let body = serde_json::json!({ "message": text, "direct": true });
+        let mut message = MeshMessage::new(PROMPT, Payload::new(body));
+        message.source_agent = ctx.from_agent().to_owned();
+        message.target_agent = ctx.agent_id().to_string();
+        let message = Message {
+            from_peer: REGISTRY_PEER.parse().expect("a valid id"),
+            message: Raw::of(&message),
+        };
+        hook(&ctx, message);
+        Box::pin(std::future::ready(Ok(serde_json::Value::Null))) as _
+    };
+    Skill::of_prompts(PROMPT, "Reads messages.", Arc::new(handler))
+}
+
 /// A name for this run of the agent: 64 random bits. Without randomness it has none, and is told from no other run.
 fn new_instance() -> String {
     let mut bytes = [0u8; 8];
@@ -314,6 +456,7 @@ fn hostname() -> String {
 
 #[cfg(test)]
 mod tests {
+    use seamesh_proto::AgentId;
     use serde_json::Value;
 
     use super::*;

@@ -14,7 +14,8 @@ use seamesh_proto::limits::{
 use seamesh_proto::link::MeshMessage;
 use seamesh_proto::talk::{ArtifactPart, Progress};
 use seamesh_proto::{
-    AgentId, AgentRecord, Code, Health, Path, Payload, PeerId, Raw, TaskId, TraceContext,
+    AgentId, AgentProfile, AgentRecord, Code, Health, Path, Payload, PeerId, Raw, TaskId,
+    TraceContext,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ use crate::port::{Port, Settled};
 use crate::skill::serialized_bytes;
 use crate::stream::sha256;
 use crate::talk::{nobody_answers, not_streamed};
+use crate::words::{PROMPT, PromptVoice, Words};
 
 /// Milliseconds the sidecar has to answer what it knows by itself.
 const ANSWER_WAIT_MS: u64 = 5_000;
@@ -35,12 +37,31 @@ const ANSWER_WAIT_MS: u64 = 5_000;
 #[derive(Clone)]
 pub struct Mesh {
     pub(crate) port: Arc<Port>,
+    pub(crate) words: Arc<Words>,
     agent_id: AgentId,
+    instructions: Arc<str>,
 }
 
 impl Mesh {
-    pub(crate) fn new(port: Arc<Port>, agent_id: AgentId) -> Self {
-        Self { port, agent_id }
+    pub(crate) fn new(port: Arc<Port>, profile: &AgentProfile, instructions: &str) -> Self {
+        Self {
+            port,
+            words: Arc::new(Words::new(&profile.instance)),
+            agent_id: profile.agent_id.clone(),
+            instructions: instructions.into(),
+        }
+    }
+
+    /// What `AGENT.md` beside the manifest says, for a model to read; empty without one.
+    pub fn instructions(&self) -> &str {
+        &self.instructions
+    }
+
+    /// The sidecar of an agent, while a link to it is open.
+    pub(crate) fn link_to(&self, agent: &AgentRecord) -> Option<PeerId> {
+        let peer = agent.info.sidecar_peer_id.as_str();
+        let open = self.words.is_linked(peer);
+        open.then(|| peer.parse().ok()).flatten()
     }
 
     /// The agent's own name.
@@ -77,7 +98,7 @@ impl Mesh {
     /// `agent_away` without a sidecar, `too_large`. That the link is gone is told in the log: messages have no answer.
     pub async fn send(&self, peer: &PeerId, text: &str) -> Result<(), MeshError> {
         let payload = json!({ "message": text, "direct": true });
-        self.send_message(peer, &self.prompt(payload, "")).await
+        self.say(peer, PROMPT, "", "", payload).await
     }
 
     /// Sends any message to a peer over its link. Errors as [`send`](Self::send).
@@ -102,17 +123,17 @@ impl Mesh {
     /// As [`send`](Self::send).
     pub async fn broadcast(&self, text: &str) -> Result<(), MeshError> {
         let payload = json!({ "message": text, "broadcast": true });
-        let message = Raw::of(&self.prompt(payload, "*"));
+        self.broadcast_message(PROMPT, payload).await
+    }
+
+    pub(crate) async fn broadcast_message(&self, kind: &str, body: Value) -> Result<(), MeshError> {
+        let mut message = MeshMessage::new(kind, Payload::new(body));
+        message.source_agent = self.agent_id.to_string();
+        "*".clone_into(&mut message.target_agent);
+        let message = Raw::of(&message);
         self.port
             .command(&AgentCommand::Broadcast(Broadcast { message }))
             .await
-    }
-
-    fn prompt(&self, payload: serde_json::Value, target: &str) -> MeshMessage {
-        let mut message = MeshMessage::new("agent_prompt", Payload::new(payload));
-        message.source_agent = self.agent_id.to_string();
-        target.clone_into(&mut message.target_agent);
-        message
     }
 
     /// Asks for a link to a peer, if there is none.
@@ -194,6 +215,8 @@ pub struct Ctx {
     turn: Arc<tokio::sync::Mutex<()>>,
     /// The parts of an artifact follow each other.
     line: Arc<tokio::sync::Mutex<()>>,
+    /// Of a prompt that came over a link: there is no task behind it.
+    voice: Option<Arc<PromptVoice>>,
 }
 
 impl Ctx {
@@ -206,6 +229,21 @@ impl Ctx {
             canceled,
             turn: Arc::default(),
             line: Arc::default(),
+            voice: None,
+        }
+    }
+
+    /// The context of a prompt that came over a link: what its handler delegates begins a tree of its own, and it asks
+    /// no questions.
+    pub(crate) fn of_prompt(
+        mesh: Mesh,
+        task: TaskEvent,
+        canceled: watch::Receiver<bool>,
+        voice: PromptVoice,
+    ) -> Self {
+        Self {
+            voice: Some(Arc::new(voice)),
+            ..Self::new(mesh, Arc::new(task), canceled)
         }
     }
 
@@ -261,7 +299,7 @@ impl Ctx {
     /// Asks an agent to run `skill`, as part of this task: it stands under it in the delegation tree, and shares its
     /// deadline and cancellation.
     pub fn delegate(&self, skill: &str, args: impl Serialize) -> Delegation {
-        let parent = Some(self.task.task_id.clone());
+        let parent = self.voice.is_none().then(|| self.task.task_id.clone());
         let delegation = Delegation::new(self.mesh.clone(), skill, args, parent);
         if !self.task.listens.answers {
             return delegation;
@@ -276,6 +314,9 @@ impl Ctx {
     /// Tells how far the work is: a share from 0 to 1, or `None` when it is not known, and a line for a person. Of many
     /// in a short time only the newest arrives.
     pub fn progress(&self, fraction: impl Into<Option<f64>>, note: impl Into<String>) {
+        if self.voice.is_some() {
+            return; // Nobody hears of a prompt's progress.
+        }
         let fraction = fraction.into().map(|f| f.clamp(0.0, 1.0));
         let mut note = note.into();
         note.truncate(note.floor_char_boundary(MAX_NOTE_BYTES));
@@ -313,7 +354,14 @@ impl Ctx {
             let text = format!("a chunk of {bytes} bytes; at most {MAX_CHUNK_BYTES} are carried");
             return Err(MeshError::new(Code::TooLarge, text));
         }
-        self.mesh.port.chunk(&self.key(), data, artifact).await;
+        match (&self.voice, artifact) {
+            (None, artifact) => self.mesh.port.chunk(&self.key(), data, artifact).await,
+            (Some(voice), None) => voice.chunk(data).await?,
+            (Some(_), Some(_)) => {
+                let text = "the answer to a prompt has no artifacts: make it a skill";
+                return Err(MeshError::new(Code::BadArguments, text));
+            }
+        }
         Ok(())
     }
 

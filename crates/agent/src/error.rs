@@ -99,6 +99,12 @@ pub enum AgentError {
     /// A skill names more callers than it may.
     #[error("skill {0:?} names more than {max} callers", max = seamesh_proto::limits::MAX_CALLERS)]
     TooManyCallers(String),
+    /// A built-in skill that does not exist.
+    #[error("no built-in skill {0:?}; there are: {all}", all = crate::BUILTIN.join(", "))]
+    UnknownBuiltin(String),
+    /// What the manifest says of the agent cannot be done.
+    #[error("{0}")]
+    Manifest(String),
     /// No socket is named.
     #[error(
         "no sidecar: start the agent with `seamesh run`, or set SEAMESH_SOCKET to the sidecar's socket"

@@ -26,28 +26,36 @@
 
 mod agent;
 mod answers;
+mod builtin;
 mod connection;
 mod ctx;
 mod delegation;
 mod error;
+mod handed;
 mod lines;
 mod port;
+mod prompt;
 mod protocol;
 mod session;
 mod skill;
 mod stream;
 mod talk;
+mod words;
 
 pub use agent::{Agent, Running, STOP_GRACE_S};
+pub use builtin::BUILTIN;
 pub use connection::Connection;
 pub use ctx::{Ctx, Mesh};
 pub use delegation::{Delegation, Reply};
 pub use error::{AgentError, MeshError, SkillError};
+pub use handed::HANDED_ENV;
+pub use prompt::{PROMPT_TTL, Prompt, Told, ToldAll};
 pub use seamesh_proto as proto;
 pub use seamesh_proto::ipc::{Message, Via};
 pub use seamesh_proto::talk::{Progress, Question};
 pub use seamesh_proto::{AgentId, AgentRecord, Code, Path, PeerId, TaskId, TraceContext};
 pub use stream::{Artifact, Part, Stream};
+pub use words::PROMPT;
 
 /// Names the sidecar's socket; `seamesh run` sets it.
 pub const SOCKET_ENV: &str = "SEAMESH_SOCKET";

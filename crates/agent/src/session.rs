@@ -4,13 +4,18 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use seamesh_proto::ipc::{AgentEvent, Message, TaskCancel, TaskEvent};
 use seamesh_proto::ledger::{Channel, Party};
-use seamesh_proto::{Code, Outcome, seam};
+use seamesh_proto::limits::{DEFAULT_MAX_CONCURRENT, DEFAULT_REQUEST_TIMEOUT_MS};
+use seamesh_proto::link::MeshMessage;
+use seamesh_proto::talk::Listens;
+use seamesh_proto::task::{Lineage, Path};
+use seamesh_proto::{Code, Outcome, PeerId, TaskId, seam};
+use serde_json::{Value, json};
 use tokio::sync::{Notify, watch};
 
 use crate::agent::Hooks;
@@ -18,6 +23,7 @@ use crate::answers::Key;
 use crate::connection::Connection;
 use crate::ctx::{Ctx, Mesh};
 use crate::skill::Skill;
+use crate::words::{Heard, PROMPT, PromptVoice, answer_of, envelope};
 
 /// First and longest pause, in milliseconds, between attempts to reach a local socket.
 const RETRY_MS: (u64, u64) = (20, 1_000);
@@ -31,6 +37,12 @@ pub(crate) struct Session {
     pub(crate) skills: BTreeMap<String, Skill>,
     pub(crate) hooks: Hooks,
     pub(crate) work: Arc<Work>,
+    /// Whether prompts over links have a handler of their own; otherwise they are messages as any other.
+    pub(crate) reads_prompts: bool,
+    /// Prompts that are read now.
+    pub(crate) reading: Arc<AtomicUsize>,
+    /// Prompts that are read at once, at most.
+    pub(crate) max_reading: u32,
 }
 
 /// The skills that run.
@@ -97,6 +109,7 @@ impl Session {
         };
         let was_welcomed = port.is_welcomed();
         port.disconnected();
+        self.mesh.words.unlink_all();
         tracing::info!(%ended, "the connection to the sidecar ended; connecting again");
         was_welcomed
     }
@@ -151,8 +164,82 @@ impl Session {
             None => 1,
         };
         for message in std::iter::repeat_n(message, times) {
-            (self.hooks.message)(&self.mesh, message);
+            if !self.hears(&message) {
+                (self.hooks.message)(&self.mesh, message);
+            }
         }
+    }
+
+    /// Acts on what the SDK acts on by itself. `false`: it is the agent's own.
+    fn hears(&self, message: &Message) -> bool {
+        let from = &message.from_peer;
+        let Some(parsed) = envelope(message) else {
+            return true;
+        };
+        match self.mesh.words.hear(from, &parsed) {
+            Heard::Done => true,
+            Heard::SkillQuery => {
+                let skills: Vec<_> = self.skills.values().filter_map(|s| s.told().ok()).collect();
+                let body = json!({ "agent_id": self.mesh.agent_id(), "skills": skills });
+                self.mesh.reply(from, &parsed, "skill_response", body);
+                true
+            }
+            Heard::Prompt if self.reads_prompts => {
+                self.prompted(from, parsed);
+                true
+            }
+            Heard::Prompt | Heard::ForTheAgent => false,
+        }
+    }
+
+    /// Reads a prompt that came over a link, beside whatever else runs.
+    fn prompted(&self, from: &PeerId, message: MeshMessage) {
+        let Some(skill) = self.skills.get(PROMPT) else {
+            return;
+        };
+        let limit = match self.max_reading {
+            0 => DEFAULT_MAX_CONCURRENT,
+            limit => limit,
+        };
+        if self.reading.fetch_add(1, Ordering::Relaxed) >= limit as usize {
+            self.reading.fetch_sub(1, Ordering::Relaxed);
+            let text = format!(
+                "agent {} reads {limit} prompts already",
+                self.mesh.agent_id()
+            );
+            let body = answer_of(Outcome::failed(Code::Overloaded, text));
+            return self.mesh.reply(from, &message, "agent_response", body);
+        }
+        let task = prompt_task(&message);
+        let (payload, patience) = (task.payload.clone(), Duration::from_millis(task.timeout_ms));
+        let voice = PromptVoice::new(&self.mesh, from, &message);
+        let (cancel, canceled) = watch::channel(false);
+        let ctx = Ctx::of_prompt(self.mesh.clone(), task, canceled, voice);
+        let run = tokio::spawn(skill.run(ctx, payload));
+        let (mesh, from, reading) = (self.mesh.clone(), from.clone(), self.reading.clone());
+        tokio::spawn(async move {
+            let stop = run.abort_handle();
+            let outcome = match tokio::time::timeout(patience, run).await {
+                Ok(Ok(outcome)) => outcome,
+                Ok(Err(error)) => {
+                    tracing::warn!(%error, "a prompt's handler panicked");
+                    Outcome::failed(
+                        Code::SkillFailed,
+                        "the handler panicked; see the agent's log",
+                    )
+                }
+                Err(_) => {
+                    stop.abort();
+                    Outcome::failed(
+                        Code::DeadlineExceeded,
+                        "the prompt was not answered in time",
+                    )
+                }
+            };
+            drop(cancel);
+            reading.fetch_sub(1, Ordering::Relaxed);
+            mesh.reply(&from, &message, "agent_response", answer_of(outcome));
+        });
     }
 
     fn act_on(&self, line: &[u8]) {
@@ -163,13 +250,16 @@ impl Session {
             AgentEvent::Task(task) => self.start(task),
             AgentEvent::TaskCancel(cancel) => self.cancel(cancel),
             AgentEvent::Message(message) => self.message(message),
-            AgentEvent::PeerConnected(peer) => (self.hooks.peer)(&self.mesh, &peer.peer_id, true),
-            AgentEvent::PeerDisconnected(peer) => {
-                (self.hooks.peer)(&self.mesh, &peer.peer_id, false)
-            }
+            AgentEvent::PeerConnected(peer) => self.link(&peer.peer_id, true),
+            AgentEvent::PeerDisconnected(peer) => self.link(&peer.peer_id, false),
             // The port dealt with the rest.
             _ => {}
         }
+    }
+
+    fn link(&self, peer: &PeerId, is_up: bool) {
+        self.mesh.words.link(peer, is_up);
+        (self.hooks.peer)(&self.mesh, peer, is_up);
     }
 
     fn start(&self, task: TaskEvent) {
@@ -217,6 +307,28 @@ impl Session {
                 stop.send_replace(true);
             }
         });
+    }
+}
+
+/// A prompt that came over a link, as work.
+fn prompt_task(message: &MeshMessage) -> TaskEvent {
+    let wants_parts = message.payload.get("stream") == Some(&Value::Bool(true));
+    let name = message.request_id.parse::<TaskId>();
+    TaskEvent {
+        task_id: name.unwrap_or_else(|_| "prompt".parse().expect("a valid id")),
+        attempt: 1,
+        skill: PROMPT.to_owned(),
+        payload: message.payload.clone(),
+        from_agent: message.source_agent.clone(),
+        path: Path::Direct,
+        timeout_ms: DEFAULT_REQUEST_TIMEOUT_MS,
+        lease: None,
+        listens: Listens {
+            stream: wants_parts && !message.request_id.is_empty(),
+            ..Listens::default()
+        },
+        run_traceparent: None,
+        lineage: Lineage::default(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use schemars::JsonSchema;
 use seamesh_proto::limits::{MAX_CALLERS, MAX_PAYLOAD_BYTES};
@@ -14,6 +15,18 @@ use crate::ctx::Ctx;
 use crate::error::{AgentError, SkillError};
 
 type Run = dyn Fn(Ctx, Payload) -> Pin<Box<dyn Future<Output = Outcome> + Send>> + Send + Sync;
+
+/// What reads prompts: the text in, the answer out.
+pub(crate) type PromptHandler = dyn Fn(Ctx, String) -> Pin<Box<dyn Future<Output = Result<Value, SkillError>> + Send>>
+    + Send
+    + Sync;
+
+/// A prompt.
+#[derive(serde::Deserialize, JsonSchema)]
+struct Prompted {
+    /// The text.
+    message: String,
+}
 
 /// One skill of an agent.
 pub(crate) struct Skill {
@@ -58,6 +71,21 @@ impl Skill {
             callers: None,
             run: Box::new(run),
         }
+    }
+
+    /// A skill that reads prompts: its only argument is `message`, and whatever else a prompt carries is left out.
+    pub(crate) fn of_prompts(name: &str, description: &str, handler: Arc<PromptHandler>) -> Self {
+        let mut skill = Self::new(name, move |ctx, prompted: Prompted| {
+            handler(ctx, prompted.message)
+        });
+        skill.info.description = description.to_owned();
+        let run = skill.run;
+        // Old clients send the text alone.
+        skill.run = Box::new(move |ctx, payload: Payload| match payload.to_value() {
+            Value::String(text) => run(ctx, Payload::new(serde_json::json!({ "message": text }))),
+            _ => run(ctx, payload),
+        });
+        skill
     }
 
     /// The skill as the mesh is told of it.

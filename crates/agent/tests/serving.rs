@@ -2,94 +2,17 @@
 //! up half-way, hand work over twice, answer late.
 #![allow(clippy::unwrap_used)]
 
-use std::path::PathBuf;
+mod sidecar_end;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use seamesh_agent::{Agent, Code, Ctx, SkillError};
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-use tokio::net::{UnixListener, UnixStream};
+use sidecar_end::{CAP, SidecarEnd};
+use tokio::io::AsyncWriteExt;
 use tokio::sync::{Notify, mpsc};
-
-/// Longest a test waits for anything.
-const CAP: Duration = Duration::from_secs(10);
-
-struct SidecarEnd {
-    _dir: TempDir,
-    path: PathBuf,
-    listener: UnixListener,
-}
-
-impl SidecarEnd {
-    fn listen() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("s");
-        let listener = UnixListener::bind(&path).unwrap();
-        Self {
-            _dir: dir,
-            path,
-            listener,
-        }
-    }
-
-    /// Accepts the agent and reads its hello.
-    async fn accept(&self) -> (Client, Value) {
-        let (stream, _) = tokio::time::timeout(CAP, self.listener.accept())
-            .await
-            .unwrap()
-            .unwrap();
-        let mut client = Client(BufReader::new(stream));
-        let hello = client.hear().await;
-        assert_eq!(hello["type"], "hello");
-        (client, hello["payload"].clone())
-    }
-
-    /// Accepts the agent and welcomes it.
-    async fn welcome(&self) -> Client {
-        let (mut client, _) = self.accept().await;
-        client.welcome().await;
-        client
-    }
-}
-
-struct Client(BufReader<UnixStream>);
-
-impl Client {
-    async fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        let read = tokio::time::timeout(CAP, self.0.read_line(&mut line)).await;
-        assert!(
-            read.expect("the agent says something").unwrap() > 0,
-            "the agent hung up"
-        );
-        serde_json::from_str(&line).unwrap()
-    }
-
-    /// What the agent says next, which must be of this kind.
-    async fn expect(&mut self, kind: &str) -> Value {
-        let said = self.hear().await;
-        assert_eq!(said["type"], kind, "{said}");
-        said["payload"].clone()
-    }
-
-    async fn say(&mut self, kind: &str, payload: Value) {
-        let line = format!("{}\n", json!({"type": kind, "payload": payload}));
-        self.0.get_mut().write_all(line.as_bytes()).await.unwrap();
-    }
-
-    async fn welcome(&mut self) {
-        let welcome = json!({"version": 1, "peer_id": "a-sidecar", "registry_connected": true, "max_line_bytes": 16_777_216});
-        self.say("welcome", welcome).await;
-    }
-
-    async fn task(&mut self, id: &str, skill: &str, payload: Value) {
-        let task = json!({"task_id": id, "attempt": 1, "skill": skill, "payload": payload, "timeout_ms": 60_000});
-        self.say("task", task).await;
-    }
-}
 
 fn panic_with(text: &str) -> Result<(), SkillError> {
     panic!("{text}")

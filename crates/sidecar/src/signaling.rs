@@ -96,6 +96,11 @@ impl Signaling {
         self.frames = frames;
     }
 
+    /// Whether the socket is open, as far as the loop knows.
+    pub(crate) fn is_up(&self) -> bool {
+        self.frames.is_some()
+    }
+
     /// Sends a frame. A registry that does not take them fast enough is cut off: what was said is said again when it
     /// is reached again.
     pub(crate) fn send(&mut self, frame: SignalFrame) {

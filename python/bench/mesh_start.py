@@ -1,6 +1,6 @@
 """How long a test mesh takes: a registry and two agents, started, linked, and ended again, 20 times.
 
-    SEAMESH_BIN=target/debug/seamesh python python/bench/mesh_start.py
+SEAMESH_BIN=target/debug/seamesh python python/bench/mesh_start.py
 """
 
 from __future__ import annotations

@@ -29,11 +29,14 @@ pub const MAX_DELAY_MS: u64 = 60_000;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
-    /// Moves the clock forward. What is due by then is done before the answer. Registry and sidecar.
+    /// Moves the clock forward. Before the answer, what is due by then is done, and the registry has what a sidecar told
+    /// it. Registry and sidecar.
     Advance {
         /// Milliseconds, at most [`MAX_ADVANCE_MS`].
         ms: u64,
     },
+    /// Answers once the registry has everything that the sidecar told it so far. Sidecar.
+    Settle {},
     /// Ends the link with a peer, and refuses every new one. Sidecar.
     Cut {
         /// The other end.

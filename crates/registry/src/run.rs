@@ -7,7 +7,8 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seamesh_control::{Command, Control};
-use seamesh_registry_core::{Config, Core, Input};
+use seamesh_proto::rest::Role;
+use seamesh_registry_core::{Caller, Config, Core, Input, Op};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -107,9 +108,17 @@ async fn obey(mut control: Control, clock: Clock, core: CoreHandle) {
         match asked.command {
             Command::Advance { ms } => {
                 clock.advance(ms);
-                // What is due is done before anything that is asked after this.
+                // The answer to a question that stands behind what is due: that is done then, and durable.
                 core.input(Input::Tick).await;
-                asked.done();
+                let caller = Caller {
+                    // The constant is a valid id.
+                    peer: ADMIN_PEER.parse().expect("a valid id"),
+                    role: Role::Admin,
+                };
+                match core.call(caller, Op::ListAgents).await {
+                    Ok(_) => asked.done(),
+                    Err(problem) => asked.refuse(problem.detail),
+                }
             }
             _ => asked.refuse("a registry has no links: ask the sidecar"),
         }

@@ -143,7 +143,7 @@ impl Driver {
             }
             self.turn(now)?;
             if let Some(asked) = asked {
-                asked.done();
+                self.answer(asked);
             }
         }
     }
@@ -438,6 +438,7 @@ impl Driver {
         let at = self.clock.now(now);
         match asked.command.clone() {
             Command::Advance { ms } => self.clock.advance(ms),
+            Command::Settle {} => {}
             Command::Cut { peer } => {
                 for link in self.faults.cut(peer) {
                     self.network.close(link, now);
@@ -471,6 +472,19 @@ impl Driver {
             }
         }
         Some(asked)
+    }
+
+    /// Tells a test that what it asked for is done.
+    fn answer(&self, asked: Asked) {
+        let settles = matches!(asked.command, Command::Advance { .. } | Command::Settle {});
+        match self.signaling.settle().filter(|_| settles) {
+            None => asked.done(),
+            Some(settled) => drop(tokio::spawn(async move {
+                // A socket that closes has nothing on its way.
+                let _ = settled.await;
+                asked.done();
+            })),
+        }
     }
 
     /// Tells the peers that we go, so that they need not find out.

@@ -59,13 +59,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("seamesh-harness", &["seamesh-proto", "seamesh-client"]),
     (
+        "seamesh-testkit",
+        &[
+            "seamesh-proto",
+            "seamesh-agent",
+            "seamesh-client",
+            "seamesh-control",
+            "seamesh-harness",
+        ],
+    ),
+    (
         "seamesh-tests",
         &[
             "seamesh-proto",
             "seamesh-harness",
             "seamesh-client",
+            "seamesh-control",
             "seamesh-agent",
             "seamesh-sim",
+            "seamesh-testkit",
         ],
     ),
     (

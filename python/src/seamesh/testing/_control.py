@@ -22,11 +22,12 @@ class _Answer(msgspec.Struct):
 
 
 class ControlSocket:
-    """A way to break things in a process. Not for two commands at once."""
+    """A way to break things in a process, one command after the other."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+        self._turn = asyncio.Lock()
 
     async def ask(self, command: str, **arguments: Any) -> None:
         """Has something done, and waits until it is.
@@ -34,6 +35,10 @@ class ControlSocket:
         Raises:
             ControlError: the process is gone, or refused.
         """
+        async with self._turn:
+            await self._ask(command, arguments)
+
+    async def _ask(self, command: str, arguments: dict[str, Any]) -> None:
         try:
             if self._streams is None:
                 self._streams = await asyncio.open_unix_connection(str(self._path))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -15,6 +14,7 @@ import msgspec
 
 from seamesh._registry_client import RegistryClient
 from seamesh._rest_port import RestPort
+from seamesh._wire import AgentRecord
 from seamesh.agent import Agent
 from seamesh.errors import SeameshError, Timeout
 from seamesh.mesh import Mesh
@@ -225,8 +225,6 @@ class Engine:
         member.hosted = Hosted(agent, self, socket)
         session = member.hosted.session
         await self.until(lambda: session.registry_connected, f"agent {member.name} reaches the registry")
-        # Its answer stands behind the registration.
-        await session.agents(None)
 
     async def _run(self, member: Member, socket: str) -> None:
         assert self._client is not None
@@ -248,6 +246,23 @@ class Engine:
             return all(a.is_linked(b) and b.is_linked(a) for a, b in pairs)
 
         await self.until(open_, "links between " + ", ".join(sorted({m.name for pair in pairs for m in pair})))
+        await _all(self._known(b, a.name) for a in members for b in self.members.values() if b.is_alive)
+
+    async def _known(self, member: Member, name: str) -> None:
+        """Waits until an agent's sidecar knows that another is there: the registry tells it."""
+        if member.hosted is None or self._is_cut(member.name) or self._is_cut(name):
+            return
+        try:
+            async with asyncio.timeout(EVENT_S):
+                while not any(a.agent_id == name and a.health == "active" for a in await self._directory(member)):
+                    # A round trip to the registry, no pause.
+                    await self._ask(member, "settle")
+        except TimeoutError:
+            raise MeshError(f"agent {member.name} does not hear of {name}\n{self.log_tails()}") from None
+
+    async def _directory(self, member: Member) -> list[AgentRecord]:
+        assert member.hosted is not None
+        return await member.hosted.session.agents(None)
 
     def _is_cut(self, *names: str) -> bool:
         alone = (frozenset((name, REGISTRY)) for name in names)
@@ -340,7 +355,7 @@ class Engine:
             if member.hosted is not None:
                 session = member.hosted.session
                 await self.until(lambda: session.registry_connected, f"agent {member.name} reaches the registry again")
-                await session.agents(None)
+                await self._ask(member, "settle")
             return
         one, other = self.member(a), self.member(b)
         for here, there in ((one, other), (other, one)):
@@ -363,18 +378,9 @@ class Engine:
             step = min(ms, STEP_MS)
             ms -= step
             alive = [member for member in self.members.values() if member.is_alive]
+            # What they have to say to the registry by then arrives before its own clock moves.
             await _all(self._ask(member, "advance", ms=step) for member in alive)
-            # What they had to say to the registry by then arrives before its own clock moves.
-            await _all(self._settle(member) for member in alive)
             await self._told(self._registry_control.ask("advance", ms=step))
-            await _all(self._settle(member) for member in alive)
-
-    async def _settle(self, member: Member) -> None:
-        hosted = member.hosted
-        if hosted is not None and hosted.session.registry_connected and not self._is_cut(member.name):
-            # One that has just lost the registry has nothing on the way.
-            with contextlib.suppress(SeameshError):
-                await hosted.session.agents(None)
 
     async def _ask(self, member: Member, command: str, **arguments: Any) -> None:
         if member.control is None:

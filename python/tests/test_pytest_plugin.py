@@ -1,0 +1,240 @@
+"""The plugin, run by an inner pytest: the fixture, what is left after it, xdist, and ``--seams``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+AGENTS = """
+from seamesh import Agent, Context, SeameshError
+
+editor = Agent("editor")
+
+@editor.skill
+async def edit(ctx: Context, text: str) -> str:
+    try:
+        return "Edited: " + await ctx.delegate("summarize", text=text, timeout=30)
+    except SeameshError as error:
+        return f"Unedited: {text}"
+
+@editor.skill
+async def count(ctx: Context, text: str) -> int:
+    found = None
+    try:
+        found = await ctx.delegate("words", text=text)
+    except SeameshError:
+        pass
+    return found["words"]
+
+@editor.skill
+async def note(ctx: Context, text: str) -> str:
+    try:
+        await ctx.delegate("keep", text=text)
+    except SeameshError:
+        pass
+    return "Noted."
+
+def reader(mesh):
+    return mesh.fake_agent("reader", skills={"summarize": "Short.", "words": {"words": 2}, "keep": True})
+"""
+
+TESTS = """
+import agents
+
+def test_edits(mesh):
+    mesh.add(agents.editor)
+    agents.reader(mesh)
+    assert mesh.call("edit", text="Long.") == "Edited: Short."
+
+def test_counts(mesh):
+    mesh.add(agents.editor)
+    agents.reader(mesh)
+    assert mesh.call("count", text="Two words.") == 2
+"""
+
+NOTES = """
+import agents
+
+def test_notes(mesh):
+    mesh.add(agents.editor)
+    agents.reader(mesh)
+    assert mesh.call("note", text="This.") == "Noted."
+"""
+
+
+@pytest.fixture
+def temporary(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Where the inner run puts its meshes."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    pytester.makeini("[pytest]\npythonpath = .\nfilterwarnings = error\n")
+    return tmp_path
+
+
+def processes_of(directory: Path) -> list[str]:
+    """The processes that name a directory."""
+    named = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            command = (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(directory).encode() in command and b"seamesh" in command:
+            named.append(command.decode())
+    return named
+
+
+def assert_nothing_left(directory: Path) -> None:
+    """Neither a process nor a directory of a mesh."""
+    assert processes_of(directory) == []
+    assert list(directory.glob("seamesh-test-*")) == []
+
+
+def test_the_fixture_gives_a_mesh_and_leaves_nothing(pytester: pytest.Pytester, temporary: Path) -> None:
+    pytester.makepyfile(agents=AGENTS, test_agents=TESTS)
+    ran = pytester.runpytest_subprocess("-p", "no:cacheprovider")
+    ran.assert_outcomes(passed=2)
+    assert_nothing_left(temporary)
+
+
+def test_a_test_that_fails_shows_the_logs_and_leaves_nothing(pytester: pytest.Pytester, temporary: Path) -> None:
+    pytester.makepyfile(agents=AGENTS)
+    pytester.makepyfile(
+        """
+        import agents
+
+        def test_fails(mesh):
+            mesh.add(agents.editor)
+            assert mesh.call("edit", text="Long.") == "Edited: Short."
+
+        def test_breaks(mesh):
+            mesh.kill("nobody")
+        """
+    )
+    ran = pytester.runpytest_subprocess()
+    ran.assert_outcomes(failed=2)
+    ran.stdout.fnmatch_lines(["*logs of the mesh*", "--- registry", "--- sidecar-editor", "*no agent 'nobody'*"])
+    assert_nothing_left(temporary)
+
+
+def test_an_interrupted_run_leaves_nothing(pytester: pytest.Pytester, temporary: Path) -> None:
+    pytester.makepyfile(agents=AGENTS)
+    pytester.makepyfile(
+        """
+        import agents
+
+        def test_is_interrupted(mesh):
+            mesh.add(agents.editor)
+            raise KeyboardInterrupt
+        """
+    )
+    ran = pytester.runpytest_subprocess()
+    assert ran.ret == pytest.ExitCode.INTERRUPTED
+    assert_nothing_left(temporary)
+
+
+def test_without_the_program_the_fixture_says_so(
+    pytester: pytest.Pytester, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEAMESH_BIN", str(temporary / "none"))
+    pytester.makepyfile("def test_any(mesh): pass")
+    ran = pytester.runpytest_subprocess()
+    ran.assert_outcomes(errors=1)
+    ran.stdout.fnmatch_lines(["*SEAMESH_BIN names*no such file*"])
+
+
+def test_meshes_run_beside_each_other_in_two_workers(pytester: pytest.Pytester, temporary: Path) -> None:
+    pytester.makepyfile(agents=AGENTS)
+    pytester.makepyfile(
+        """
+        import agents
+        import pytest
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_edits(mesh, number):
+            mesh.add(agents.editor)
+            agents.reader(mesh)
+            assert mesh.call("edit", text=str(number)) == "Edited: Short."
+            assert [call.agent for call in mesh.calls] == ["editor", "reader"]
+        """
+    )
+    ran = pytester.runpytest_subprocess("-n2")
+    ran.assert_outcomes(passed=8)
+    assert_nothing_left(temporary)
+
+
+def test_seams_names_what_no_test_would_miss(pytester: pytest.Pytester, temporary: Path) -> None:
+    pytester.makepyfile(agents=AGENTS, test_agents=TESTS, test_notes=NOTES)
+    ran = pytester.runpytest_subprocess("--seams", "--seams-cap=0.5")
+    ran.assert_outcomes(passed=3)
+    assert ran.ret == pytest.ExitCode.OK
+    ran.stdout.fnmatch_lines(
+        [
+            "caller -> skill * exercised * asserted * survives",
+            "test -> editor.count *1 test * yes * -",
+            "test -> editor.edit *1 test * yes * -",
+            "test -> editor.note *1 test * yes * -",
+            "editor -> reader.keep *1 test * NO * yes",
+            "editor -> reader.summarize *1 test * yes * yes",
+            "editor -> reader.words *1 test * yes * NO",
+            "editor -> reader.words: it broke: TypeError*",
+            "6 seams, 1 of them would break unnoticed",
+        ]
+    )
+    assert_nothing_left(temporary)
+
+
+def test_strict_seams_fail_the_run_until_every_skill_is_asserted(pytester: pytest.Pytester, temporary: Path) -> None:
+    pytester.makepyfile(agents=AGENTS, test_agents=TESTS)
+    ran = pytester.runpytest_subprocess("--seams-strict", "--seams-cap=0.5", "-k", "test_edits")
+    assert ran.ret == pytest.ExitCode.TESTS_FAILED
+    ran.stdout.fnmatch_lines(["(nobody) -> editor.count *NO*NO*-", "(nobody) -> editor.note *NO*NO*-"])
+    pytester.makepyfile(
+        """
+        from seamesh import Agent
+
+        one = Agent("one")
+
+        @one.skill
+        def say() -> str:
+            return "Yes."
+
+        def test_says(mesh):
+            mesh.add(one)
+            assert mesh.call("say") == "Yes."
+        """
+    )
+    ran = pytester.runpytest_subprocess("--seams-strict", "--seams-cap=0.5", "-k", "test_says")
+    assert ran.ret == pytest.ExitCode.OK
+    ran.stdout.fnmatch_lines(["1 seams, 0 of them would break unnoticed"])
+
+
+def test_seams_of_two_workers_are_put_together(pytester: pytest.Pytester, temporary: Path) -> None:
+    pytester.makepyfile(agents=AGENTS, test_agents=TESTS, test_notes=NOTES)
+    ran = pytester.runpytest_subprocess("--seams", "--seams-cap=0.5", "-n2")
+    ran.assert_outcomes(passed=3)
+    ran.stdout.fnmatch_lines(["editor -> reader.keep *1 test * NO * yes", "6 seams, 1 of them would break unnoticed"])
+
+
+def test_a_test_that_fails_says_nothing_about_seams(pytester: pytest.Pytester, temporary: Path) -> None:
+    pytester.makepyfile(agents=AGENTS)
+    pytester.makepyfile(
+        """
+        import agents
+
+        def test_edits(mesh):
+            mesh.add(agents.editor)
+            agents.reader(mesh)
+            assert mesh.call("edit", text="Long.") == "Edited: Long."
+        """
+    )
+    ran = pytester.runpytest_subprocess("--seams", "--seams-cap=0.5")
+    ran.assert_outcomes(failed=1)
+    assert ran.ret == pytest.ExitCode.TESTS_FAILED
+    ran.stdout.no_fnmatch_line("seams: * is deaf")
+
+
+def test_a_cap_of_nothing_is_refused(pytester: pytest.Pytester, temporary: Path) -> None:
+    ran = pytester.runpytest_subprocess("--seams", "--seams-cap=0")
+    assert ran.ret == pytest.ExitCode.USAGE_ERROR
+    ran.stderr.fnmatch_lines(["*--seams-cap is more than 0 seconds*"])

@@ -230,6 +230,22 @@ def test_what_cannot_be_done_is_said(mesh: LiveMesh, tmp_path: Path) -> None:
         mesh.partition("editor", "registry")
 
 
+def test_a_skill_that_waits_for_its_own_event_loop_is_told(mesh: LiveMesh) -> None:
+    async def blocks() -> None:
+        mesh.call("blocks")
+
+    def asks() -> int:
+        number: int = mesh.call("one")
+        return number
+
+    mesh.fake_agent("dotted.name", skills={"blocks": blocks, "asks": asks, "one": 1})
+    with pytest.raises(SkillError, match="cannot wait for the mesh that runs it"):
+        mesh.call("blocks")
+    assert mesh.call("asks") == 1
+    with mesh.deaf("dotted.name.one"), pytest.raises(Timeout):
+        mesh.call("one", timeout=0.2)
+
+
 def test_without_the_program_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SEAMESH_BIN", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))

@@ -210,10 +210,26 @@ def test_strict_seams_fail_the_run_until_every_skill_is_asserted(pytester: pytes
 
 
 def test_seams_of_two_workers_are_put_together(pytester: pytest.Pytester, temporary: Path) -> None:
-    pytester.makepyfile(agents=AGENTS, test_agents=TESTS, test_notes=NOTES)
+    pytester.makepyfile(
+        """
+        import pytest
+        from seamesh import Agent
+
+        one = Agent("one")
+
+        @one.skill
+        def say() -> str:
+            return "Yes."
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_says(mesh, number):
+            mesh.add(one)
+            assert mesh.call("say") == "Yes."
+        """
+    )
     ran = pytester.runpytest_subprocess("--seams", "--seams-cap=0.5", "-n2")
-    ran.assert_outcomes(passed=3)
-    ran.stdout.fnmatch_lines(["editor -> reader.keep *1 test * NO * yes", "6 seams, 1 of them would break unnoticed"])
+    ran.assert_outcomes(passed=4)
+    ran.stdout.fnmatch_lines(["test -> one.say *4 tests * yes *-", "1 seams, 0 of them would break unnoticed"])
 
 
 def test_a_test_that_fails_says_nothing_about_seams(pytester: pytest.Pytester, temporary: Path) -> None:
@@ -231,7 +247,7 @@ def test_a_test_that_fails_says_nothing_about_seams(pytester: pytest.Pytester, t
     ran = pytester.runpytest_subprocess("--seams", "--seams-cap=0.5")
     ran.assert_outcomes(failed=1)
     assert ran.ret == pytest.ExitCode.TESTS_FAILED
-    ran.stdout.no_fnmatch_line("seams: * is deaf")
+    ran.stdout.no_fnmatch_line("*each with its skill deaf*")
 
 
 def test_a_cap_of_nothing_is_refused(pytester: pytest.Pytester, temporary: Path) -> None:

@@ -386,8 +386,13 @@ impl TestMesh {
     }
 
     fn deafness(&self, skill: &str, caller: Option<&str>) -> Result<Deafness> {
-        let Some((agent, name)) = skill.split_once('.') else {
-            bail!("write the skill as agent.skill, not {skill:?}");
+        // Names of agents may have dots too.
+        let splits = skill
+            .match_indices('.')
+            .map(|(at, _)| (&skill[..at], &skill[at + 1..]));
+        let mut known = splits.filter(|(agent, _)| self.members.contains_key(*agent));
+        let Some((agent, name)) = known.next() else {
+            bail!("there is no such agent: write the skill as agent.skill, not {skill:?}");
         };
         let offered = (self.member(agent)?.make)().profile()?.skills;
         ensure!(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -119,8 +120,10 @@ class Engine:
             if not waiter.done():
                 waiter.set_result(None)
 
-    async def until(self, holds: Callable[[], bool], what: str, within_s: float = EVENT_S) -> None:
-        """Waits for something; it is looked at whenever something happened.
+    async def until(
+        self, holds: Callable[[], bool], what: str, within_s: float = EVENT_S, look_s: float | None = None
+    ) -> None:
+        """Waits for something; it is looked at whenever something happened, and every ``look_s`` seconds.
 
         Raises:
             MeshError: it did not happen in time.
@@ -130,7 +133,7 @@ class Engine:
                 while not holds():
                     waiter = asyncio.get_running_loop().create_future()
                     self._waiters.append(waiter)
-                    await waiter
+                    await asyncio.wait([waiter], timeout=look_s)
         except TimeoutError:
             raise MeshError(f"{what}: not within {within_s:g} s\n{self.log_tails()}") from None
 
@@ -158,7 +161,10 @@ class Engine:
         if self._registry_control is not None:
             self._registry_control.close()
         hosted = [member.hosted.close() for member in self.members.values() if member.hosted is not None]
-        await asyncio.gather(*hosted, *(process.gone() for process in self._processes))
+        await asyncio.gather(*(process.gone() for process in self._processes))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(EVENT_S):
+                await asyncio.gather(*hosted)
         if self._events is not None:
             await self._events.close()
         if self._rest is not None:

@@ -12,6 +12,10 @@ from pathlib import Path
 _PREFIX = "seamesh-test-"
 _LOCK = "in-use"
 
+MAX_TEMPORARY = 66
+"""Longest path of the directory of temporary files; beyond it ``/tmp`` is used, because the path of a Unix socket has
+at most 103 bytes on every system we know."""
+
 
 class ProgramMissing(Exception):
     """There is no `seamesh` program; the message says how to get it."""
@@ -43,15 +47,23 @@ class Directory:
     test: a lock, which ends with its process, tells which those are."""
 
     def __init__(self) -> None:
-        _sweep(Path(tempfile.gettempdir()))
-        self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        where = _temporary()
+        _sweep(where)
+        # It gets the name that is swept once it is locked.
+        made = Path(tempfile.mkdtemp(prefix="seamesh-new-", dir=where))
+        self._lock = os.open(made / _LOCK, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self.path = made.rename(where / made.name.replace("seamesh-new-", _PREFIX))
 
     def remove(self) -> None:
         """Removes everything."""
         shutil.rmtree(self.path, ignore_errors=True)
         os.close(self._lock)
+
+
+def _temporary() -> Path:
+    where = Path(tempfile.gettempdir())
+    return where if len(str(where)) <= MAX_TEMPORARY or not Path("/tmp").is_dir() else Path("/tmp")
 
 
 def _sweep(where: Path) -> None:

@@ -25,6 +25,9 @@ T = TypeVar("T")
 CALL_S = 10.0
 """Seconds that `LiveMesh.call` waits for a result, unless it is told otherwise."""
 
+LOOK_S = 0.01
+"""Seconds between two looks of `LiveMesh.wait_until` when no agent hears or says anything."""
+
 MAX_DELAY_S = 60.0
 """Longest delay of a link, in seconds."""
 
@@ -101,6 +104,11 @@ class LiveMesh:
             directory.remove()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        if threading.current_thread() is self._thread:
+            work.close()
+            raise MeshError(
+                "an async skill cannot wait for the mesh that runs it: use its `ctx`, or a skill without async"
+            )
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     def _live(self) -> Engine:
@@ -183,7 +191,8 @@ class LiveMesh:
         Raises:
             SeameshError: as a caller in a mesh sees it.
         """
-        return self.start_call(skill, by=by, timeout=timeout, **options).result()
+        asker = None if by is None else _name(by)
+        return self._run(self._live().call(asker, skill, timeout, options))
 
     def start_call(
         self, skill: str, *, by: str | Agent | None = None, timeout: float = CALL_S, **options: Any
@@ -201,12 +210,13 @@ class LiveMesh:
     def wait_until(
         self, holds: Callable[[], bool], what: str = "what was waited for", timeout: float = EVENT_S
     ) -> None:
-        """Waits for something that agents of this process do; looked at whenever one of them hears or says something.
+        """Waits for something that agents of this process do; looked at whenever one of them hears or says something,
+        and every 10 ms, because what a skill does in between tells nobody.
 
         Raises:
             MeshError: it did not happen within ``timeout`` seconds.
         """
-        self._run(self._live().until(holds, what, timeout))
+        self._run(self._live().until(holds, what, timeout, LOOK_S))
 
     @property
     def calls(self) -> list[Call]:
@@ -289,7 +299,10 @@ class LiveMesh:
         Raises:
             MeshError: there is no such agent in this process, or it has no such skill.
         """
-        agent, _, name = skill.partition(".")
+        # Names of agents may have dots too.
+        splits = [(skill[:at], skill[at + 1 :]) for at, sign in enumerate(skill) if sign == "."]
+        known = [split for split in splits if split[0] in self._live().members]
+        agent, name = (known or splits or [(skill, "")])[0]
         member = self._live().member(agent)
         if member.agent is None:
             raise MeshError(f"agent {agent!r} runs in a process of its own: only agents of this one can be deaf")
@@ -345,3 +358,4 @@ async def _cancel_all() -> None:
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_default_executor()

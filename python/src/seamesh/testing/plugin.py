@@ -138,13 +138,17 @@ class _SeamsRun(_Watcher):
         started = config.invocation_params
         took_s = now_s() - self._began_s
         again = Deafening(self._arguments(), Path(started.dir), config.getoption("--seams-cap"), took_s)
-        for pair, tests in self._seen.pairs(self._passed - self._failed).items():
-            self._say(f"seams: {pair} is deaf")
-            again.judge(pair, tests)
+        pairs = self._seen.pairs(self._passed - self._failed)
+        rows = []
+        if pairs:
+            self._say(f"seams: running the tests of {len(pairs)} calls again, each with its skill deaf")
+        for row in again.judge_all(pairs):
+            self._say(f"seams: {row.pair}: " + ("would break unnoticed" if row.is_hole else "asserted"))
+            rows.append(row)
         uncalled = self._seen.uncalled()
-        holes = len(uncalled) + sum(row.is_hole for row in again.rows)
-        self._lines = table(again.rows, uncalled)
-        self._lines.append(f"{len(again.rows) + len(uncalled)} seams, {holes} of them would break unnoticed")
+        holes = len(uncalled) + sum(row.is_hole for row in rows)
+        self._lines = table(rows, uncalled)
+        self._lines.append(f"{len(rows) + len(uncalled)} seams, {holes} of them would break unnoticed")
         if holes and config.getoption("--seams-strict") and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -200,12 +201,22 @@ class Deafening:
     directory: Path
     cap_s: float
     took_s: float
-    rows: list[Row] = field(default_factory=list)
+    _children: set[subprocess.Popen[bytes]] = field(default_factory=set)
+
+    def judge_all(self, pairs: Mapping[Pair, list[str]]) -> Iterator[Row]:
+        """The lines of all pairs, as many at once as there are processors: a deaf run mostly waits."""
+        with ThreadPoolExecutor(max(1, os.cpu_count() or 1)) as threads:
+            try:
+                yield from threads.map(self.judge, pairs, pairs.values())
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                for child in list(self._children):
+                    _end(child)
+                raise
 
     def judge(self, pair: Pair, tests: list[str]) -> Row:
         """The line of one pair."""
         row = Row(pair, len(tests))
-        self.rows.append(row)
         with tempfile.TemporaryDirectory(prefix="seamesh-seams-") as temporary:
             place = Path(temporary)
             order = DeafOrder(pair, self.cap_s, tests, str(place / "report"))
@@ -233,16 +244,23 @@ class Deafening:
             child = subprocess.Popen(
                 command, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True
             )
+            self._children.add(child)
             try:
                 child.wait(max(MIN_RUN_S, self.took_s * SLOWER))
             except subprocess.TimeoutExpired:
                 return None
             finally:
-                if child.poll() is None:
-                    with contextlib.suppress(ProcessLookupError):
-                        os.killpg(child.pid, signal.SIGKILL)
-                    child.wait()
+                self._children.discard(child)
+                _end(child)
         return log.read_text(errors="replace")
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    """Ends a run, and with it the meshes of its tests."""
+    if child.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
 
 
 def table(rows: Iterable[Row], uncalled: Iterable[tuple[str, str]]) -> list[str]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).parents[2]
 
 AGENTS = """
 from seamesh import Agent, Context, SeameshError
@@ -184,29 +187,20 @@ def test_seams_names_what_no_test_would_miss(pytester: pytest.Pytester, temporar
     assert_nothing_left(temporary)
 
 
-def test_strict_seams_fail_the_run_until_every_skill_is_asserted(pytester: pytest.Pytester, temporary: Path) -> None:
+def test_strict_seams_fail_the_run_while_a_skill_is_not_asserted(pytester: pytest.Pytester, temporary: Path) -> None:
     pytester.makepyfile(agents=AGENTS, test_agents=TESTS)
     ran = pytester.runpytest_subprocess("--seams-strict", "--seams-cap=0.5", "-k", "test_edits")
     assert ran.ret == pytest.ExitCode.TESTS_FAILED
     ran.stdout.fnmatch_lines(["(nobody) -> editor.count *NO*NO*-", "(nobody) -> editor.note *NO*NO*-"])
-    pytester.makepyfile(
-        """
-        from seamesh import Agent
 
-        one = Agent("one")
 
-        @one.skill
-        def say() -> str:
-            return "Yes."
-
-        def test_says(mesh):
-            mesh.add(one)
-            assert mesh.call("say") == "Yes."
-        """
-    )
-    ran = pytester.runpytest_subprocess("--seams-strict", "--seams-cap=0.5", "-k", "test_says")
+def test_the_guides_example_has_the_seams_that_the_guide_shows(pytester: pytest.Pytester, temporary: Path) -> None:
+    shutil.copytree(ROOT / "examples" / "newsroom", pytester.path, dirs_exist_ok=True)
+    ran = pytester.runpytest_subprocess("--seams-strict")
     assert ran.ret == pytest.ExitCode.OK
-    ran.stdout.fnmatch_lines(["1 seams, 0 of them would break unnoticed"])
+    guide = (ROOT / "docs" / "guide" / "testing-your-agents.md").read_text().splitlines()
+    head = guide.index(next(line for line in guide if line.startswith("caller -> skill ")))
+    ran.stdout.fnmatch_lines([line.replace("[", "[[]") for line in guide[head : head + 3]], consecutive=True)
 
 
 def test_seams_of_two_workers_are_put_together(pytester: pytest.Pytester, temporary: Path) -> None:

@@ -30,12 +30,12 @@ def editor() -> Agent:
     return agent
 
 
-def sleeper(name: str, began: list[str]) -> Agent:
+def dozer(name: str, began: list[str]) -> Agent:
     """Takes work and does not finish it."""
     agent = Agent(name)
 
     @agent.skill
-    async def sleep(ctx: Context) -> None:
+    async def doze(ctx: Context) -> None:
         began.append(f"{name} {ctx.attempt}")
         await asyncio.Event().wait()
 
@@ -144,9 +144,9 @@ def test_a_killed_agent_is_gone_and_its_work_waits_until_it_is_back(mesh: LiveMe
 
 def test_a_deadline_of_a_minute_passes_without_waiting(mesh: LiveMesh) -> None:
     began: list[str] = []
-    mesh.add(editor(), sleeper("sleeper", began))
-    asked = mesh.start_call("sleep", by="editor", timeout=60)
-    mesh.wait_until(lambda: began == ["sleeper 1"])
+    mesh.add(editor(), dozer("dozer", began))
+    asked = mesh.start_call("doze", by="editor", timeout=60)
+    mesh.wait_until(lambda: began == ["dozer 1"])
     mesh.advance(30)
     assert not asked.done()
     mesh.advance(31)
@@ -156,10 +156,10 @@ def test_a_deadline_of_a_minute_passes_without_waiting(mesh: LiveMesh) -> None:
 
 def test_the_lease_of_an_agent_that_lives_outlasts_an_hour_and_that_of_one_cut_off_lapses(mesh: LiveMesh) -> None:
     began: list[str] = []
-    mesh.add(sleeper("one", began))
-    task = mesh.call("sleep", wait=False, timeout=7200)
+    mesh.add(dozer("one", began))
+    task = mesh.call("doze", wait=False, timeout=7200)
     mesh.wait_until(lambda: began == ["one 1"])
-    mesh.add(sleeper("two", began))
+    mesh.add(dozer("two", began))
     mesh.advance(3600)
     assert began == ["one 1"]
     mesh.partition("one", "registry")

@@ -308,6 +308,8 @@ impl TestMesh {
         ensure!(a != b, "{a:?} cannot be cut off from itself");
         if let Some(name) = beside_registry(a, b) {
             self.ask(name, &Command::CutRegistry {}).await?;
+            let what = format!("agent {name} hears that the registry is away");
+            self.until(&what, |pages| !pages.up.contains(name)).await?;
         } else {
             for (here, there) in [(a, b), (b, a)] {
                 let peer = self.peer(there)?;

@@ -339,7 +339,13 @@ class Engine:
         """Cuts two agents off from each other, or one from the registry."""
         if REGISTRY in (a, b):
             name = b if a == REGISTRY else a
-            await self._ask(self.member(name), "cut_registry")
+            member = self.member(name)
+            await self._ask(member, "cut_registry")
+            if member.hosted is not None:
+                session = member.hosted.session
+                await self.until(
+                    lambda: not session.registry_connected, f"agent {name} hears that the registry is away"
+                )
         else:
             one, other = self.member(a), self.member(b)
             if one is other:

@@ -64,6 +64,12 @@ def test_what_was_recorded_is_replayed_by_a_fake(tmp_path: Path) -> None:
         assert len(fake.calls) == 6
 
 
+def test_a_cassette_is_written_as_it_was_read_and_as_the_rust_testkit_writes_it(tmp_path: Path) -> None:
+    shared = Path(__file__).parents[2] / "crates" / "testkit" / "tests" / "reader.json"
+    Cassette.load(shared).save(tmp_path / "copy.json")
+    assert (tmp_path / "copy.json").read_text() == shared.read_text()
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

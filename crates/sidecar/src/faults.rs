@@ -190,7 +190,7 @@ mod tests {
 
     async fn faults() -> (tempfile::TempDir, Faults) {
         let dir = tempfile::tempdir().unwrap();
-        let control = Control::bind(&dir.path().join("c")).unwrap();
+        let control = Control::bind(&dir.path().join("private/c")).unwrap();
         (dir, Faults::new(Some(control)))
     }
 

@@ -70,6 +70,8 @@ def test_notes(mesh):
 def temporary(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Where the inner run puts its meshes."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    # Loading it takes longer than most of these runs, and none needs it.
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p no:hypothesispytest")
     pytester.makeini("[pytest]\npythonpath = .\nfilterwarnings = error\n")
     return tmp_path
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from seamesh.testing import seams
+
 ROOT = Path(__file__).parents[2]
 
 AGENTS = """
@@ -84,7 +86,7 @@ def processes_of(directory: Path) -> list[str]:
             command = (process / "cmdline").read_bytes()
         except OSError:
             continue
-        if str(directory).encode() in command and b"seamesh" in command:
+        if str(directory).encode() in command:
             named.append(command.decode())
     return named
 
@@ -250,3 +252,24 @@ def test_a_cap_of_nothing_is_refused(pytester: pytest.Pytester, temporary: Path)
     ran = pytester.runpytest_subprocess("--seams", "--seams-cap=0")
     assert ran.ret == pytest.ExitCode.USAGE_ERROR
     ran.stderr.fnmatch_lines(["*--seams-cap is more than 0 seconds*"])
+
+
+def test_a_deaf_run_that_hangs_is_ended_and_told(
+    pytester: pytest.Pytester, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(seams, "MIN_RUN_S", 0.2)
+    hangs = pytester.makepyfile("import threading\nthreading.Event().wait()\n")
+    row = seams.Deafening([str(hangs)], pytester.path, 1.0, 0.0).judge(seams.Pair("a", "b", "c"), ["d"])
+    assert (row.asserted, row.survived, row.note) == (True, False, "the tests hang")
+    assert not any(str(hangs) in command for command in processes_of(pytester.path))
+
+
+def test_a_deaf_run_that_cannot_begin_shows_why_and_counts_as_a_hole(
+    pytester: pytest.Pytester, temporary: Path
+) -> None:
+    row = seams.Deafening(["--no-such-option"], pytester.path, 1.0, 0.0).judge(seams.Pair("", "b", "c"), ["d"])
+    assert row.is_hole
+    assert "--no-such-option" in row.note
+    lines = seams.table([row], [])
+    assert lines[1].split() == ["test", "->", "b.c", "1", "test", "?", "-"]
+    assert "could not run again" in lines[2]

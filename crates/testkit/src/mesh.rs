@@ -206,7 +206,12 @@ impl TestMesh {
         let away =
             |error: seamesh_client::ClientError| MeshError::new(error.code(), error.to_string());
         let id = self.mesh.admin().submit(&task).await.map_err(away)?;
-        let task = self.mesh.admin().wait(&id, CALL_CAP).await.map_err(away)?;
+        let task = self
+            .mesh
+            .admin()
+            .wait(&id, capped(CALL_CAP))
+            .await
+            .map_err(away)?;
         match task.state {
             TaskState::Completed => Ok(task.result),
             state if state.is_terminal() => {
@@ -227,7 +232,10 @@ impl TestMesh {
     pub async fn call_by(&self, agent: &str, skill: &str, args: Value) -> Result<Value, MeshError> {
         let mesh = self.agent(agent);
         let mesh = mesh.map_err(|error| MeshError::new(Code::AgentUnknown, error.to_string()))?;
-        mesh.delegate(skill, args).timeout(CALL_CAP).get().await
+        mesh.delegate(skill, args)
+            .timeout(capped(CALL_CAP))
+            .get()
+            .await
     }
 
     /// Every call that reached an agent, in order.

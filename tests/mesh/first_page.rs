@@ -128,6 +128,8 @@ async fn shell(mesh: &Mesh, place: &Path, programs: &Path, block: &str) -> Resul
         .args(["-euc", block])
         .current_dir(place)
         .env("PATH", search)
+        // A reader's environment does not have this project's own tools, which take long to load.
+        .env("PYTEST_ADDOPTS", "-p no:hypothesispytest")
         .env("SEAMESH_REGISTRY", mesh.url())
         .env("SEAMESH_DATA", mesh.directory().join("registry"))
         .kill_on_drop(true);

@@ -24,5 +24,6 @@ mod queue;
 mod seams;
 mod signaling;
 mod talk;
+mod testkit;
 mod traces;
 mod without_sidecar;

@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use crate::step::{command, run, step};
 use crate::tiers::{Tier, test};
-use crate::{env, seams, versions};
+use crate::{env, rust_tests, seams, versions};
 
 /// A job of `.github/workflows`.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -18,7 +18,7 @@ pub(crate) enum Job {
     RustTest,
     /// ruff, mypy.
     PythonLint,
-    /// pytest over the SDK and the examples.
+    /// pytest over the SDK and the examples, which start meshes.
     PythonTest,
     /// The dashboard: types, lint, build, tests.
     Hub,
@@ -54,7 +54,13 @@ pub(crate) fn job(job: &Job) -> Result<()> {
         Job::RustLint => test(&[Tier::Tidy], false),
         Job::RustTest => test(&[Tier::Unit, Tier::Scenarios], false),
         Job::PythonLint => python_lint(),
-        Job::PythonTest => step("pytest", || run(python(&root)?.args(["pytest", "-q"]))),
+        Job::PythonTest => {
+            let seamesh = rust_tests::build()?.programs.join("seamesh");
+            step("pytest", || {
+                let mut pytest = python(&root)?;
+                run(pytest.args(["pytest", "-q"]).env("SEAMESH_BIN", &seamesh))
+            })
+        }
         Job::Hub => test(&[Tier::Hub], false),
         Job::E2e => test(&[Tier::E2e, Tier::Browser], false),
         Job::Seams => {

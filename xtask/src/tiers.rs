@@ -252,7 +252,9 @@ fn tidy_tier(run: &Run) -> Result<Count> {
     Ok(count)
 }
 
-fn python_tier(run: &Run) -> Result<Count> {
+/// The SDK's tests run meshes too.
+fn python_tier(run: &mut Run) -> Result<Count> {
+    let programs = run.built()?.programs;
     let python = env::python()?;
     let folder = crate::root().join("python");
     let module = |arguments: &[&str]| {
@@ -265,13 +267,8 @@ fn python_tier(run: &Run) -> Result<Count> {
     if !run.quick {
         count += check(&mut module(&["mypy"]))?;
     }
-    let printed = captured(&mut module(&[
-        "pytest",
-        "-q",
-        "--no-header",
-        "-p",
-        "no:cacheprovider",
-    ]))?;
+    let mut pytest = module(&["pytest", "-q", "--no-header", "-p", "no:cacheprovider"]);
+    let printed = captured(pytest.env("SEAMESH_BIN", programs.join("seamesh")))?;
     Ok(count + last_counts(&printed.text, printed.success))
 }
 

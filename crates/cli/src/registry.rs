@@ -49,6 +49,9 @@ pub(crate) struct RegistryArgs {
     /// Headers, and the secrets in them, are taken from OTEL_EXPORTER_OTLP_HEADERS.
     #[arg(long, env = "SEAMESH_OTLP", value_name = "URL")]
     otlp: Option<String>,
+    /// Private socket by which a test moves the clock. For tests only, and only on loopback.
+    #[arg(long, value_name = "SOCKET")]
+    test_control: Option<PathBuf>,
     /// STUN server told to sidecars, `stun:host:port`; may be repeated.
     #[arg(long, env = "SEAMESH_STUN", value_name = "URL", value_delimiter = ',')]
     stun: Vec<String>,
@@ -104,6 +107,7 @@ pub(crate) fn run(args: RegistryArgs) -> Result<()> {
             url,
             headers: std::env::var("OTEL_EXPORTER_OTLP_HEADERS").unwrap_or_default(),
         }),
+        test_control: args.test_control,
         ..Options::default()
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -55,6 +55,10 @@ pub(crate) struct SidecarArgs {
     /// Address of the UDP socket that all links share [default: any port; loopback for a local registry].
     #[arg(long, env = "SEAMESH_UDP", value_name = "ADDR")]
     udp: Option<SocketAddr>,
+    /// Private socket by which a test cuts and delays links and moves the clock. For tests only, and only with a registry
+    /// on this machine.
+    #[arg(long, value_name = "SOCKET")]
+    test_control: Option<PathBuf>,
 }
 
 /// Serves until SIGINT or SIGTERM.
@@ -75,6 +79,7 @@ pub(crate) fn run(args: SidecarArgs) -> Result<()> {
         allow_unidentified: args.allow_unidentified,
         socket: args.socket,
         udp: args.udp,
+        test_control: args.test_control,
     };
     // One thread: docs/adr/0001.
     let runtime = tokio::runtime::Builder::new_current_thread()

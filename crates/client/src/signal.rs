@@ -37,8 +37,8 @@ pub enum Incoming {
     Frame(SignalFrame),
     /// Text that is no frame, or a binary message. The socket goes on.
     Malformed(WireError),
-    /// The answer to [`SignalSender::ping`]: the registry lives.
-    Pong,
+    /// The answer to the [`SignalSender::ping`] of this number: the registry lives, and has read what was sent before.
+    Pong(u64),
 }
 
 impl SignalSocket {
@@ -166,12 +166,16 @@ impl SignalSender {
         flushed.map_err(|e| broken(&self.url, &e))
     }
 
-    /// Asks for a sign of life: [`Incoming::Pong`] on the other half.
+    /// Asks for a sign of life: [`Incoming::Pong`] with the same number on the other half. Of several that the registry
+    /// reads at once it answers the last.
     ///
     /// # Errors
     /// [`ClientError::Unreachable`] when the socket is broken.
-    pub async fn ping(&mut self) -> Result<(), ClientError> {
-        let sent = self.sink.send(Message::Ping(Bytes::new())).await;
+    pub async fn ping(&mut self, number: u64) -> Result<(), ClientError> {
+        let sent = self
+            .sink
+            .send(Message::Ping(Bytes::copy_from_slice(&number.to_be_bytes())))
+            .await;
         sent.map_err(|e| broken(&self.url, &e))
     }
 
@@ -210,7 +214,10 @@ impl SignalReceiver {
                     seamesh_proto::Code::BadEncoding,
                     "signaling frames are text",
                 )),
-                Message::Pong(_) => Incoming::Pong,
+                Message::Pong(bytes) => {
+                    let number = bytes.as_ref().try_into().map(u64::from_be_bytes);
+                    Incoming::Pong(number.unwrap_or_default())
+                }
                 Message::Close(_) => return Ok(None),
                 Message::Ping(_) | Message::Frame(_) => continue,
             }));

@@ -124,8 +124,8 @@ async fn a_ping_is_answered_with_a_pong_and_a_broken_socket_is_worth_a_retry() {
     });
     let socket = SignalSocket::connect(&registry, "t").await.unwrap();
     let (mut sender, mut receiver) = socket.split();
-    sender.ping().await.unwrap();
-    assert_eq!(receiver.next().await.unwrap(), Some(Incoming::Pong));
+    sender.ping(7).await.unwrap();
+    assert_eq!(receiver.next().await.unwrap(), Some(Incoming::Pong(7)));
     server.await.unwrap();
     let error = receiver.next().await.unwrap_err();
     assert_eq!(

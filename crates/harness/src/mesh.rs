@@ -20,6 +20,7 @@ pub struct MeshBuilder {
     registry_args: Vec<OsString>,
     keep: Option<PathBuf>,
     late: bool,
+    test_control: bool,
 }
 
 impl MeshBuilder {
@@ -27,6 +28,13 @@ impl MeshBuilder {
     #[must_use]
     pub fn registry_arg(mut self, argument: impl Into<OsString>) -> Self {
         self.registry_args.push(argument.into());
+        self
+    }
+
+    /// Has every process serve a socket by which the test breaks it: [`Mesh::registry_control`], [`Mesh::control_of`].
+    #[must_use]
+    pub fn test_control(mut self) -> Self {
+        self.test_control = true;
         self
     }
 
@@ -61,11 +69,14 @@ impl MeshBuilder {
         for part in ["registry", "logs"] {
             std::fs::create_dir_all(root.join(part))?;
         }
-        let (process, url) = start_registry(&root, "127.0.0.1:0", &self.registry_args).await?;
+        let mut args = self.registry_args;
+        if self.test_control {
+            args.extend(["--test-control".into(), registry_control(&root).into()]);
+        }
+        let (process, url) = start_registry(&root, "127.0.0.1:0", &args).await?;
         let admin_key =
             std::fs::read_to_string(root.join("registry/admin.key")).context("read admin.key")?;
         let admin = client(&url, admin_key.trim())?;
-        let args = self.registry_args;
         let mut mesh = Mesh {
             registry: process,
             url,
@@ -73,6 +84,7 @@ impl MeshBuilder {
             args,
             root,
             temp,
+            test_control: self.test_control,
         };
         if self.late {
             mesh.registry.kill().await?;
@@ -90,6 +102,7 @@ pub struct Mesh {
     args: Vec<OsString>,
     root: PathBuf,
     temp: Option<TempDir>,
+    test_control: bool,
 }
 
 /// A sidecar's process and its socket.
@@ -130,6 +143,16 @@ impl Mesh {
     /// A client with the admin key.
     pub fn admin(&self) -> &Registry {
         &self.admin
+    }
+
+    /// The registry's control socket, if it has one.
+    pub fn registry_control(&self) -> PathBuf {
+        registry_control(&self.root)
+    }
+
+    /// The control socket of the sidecar with this IPC socket, if it has one.
+    pub fn control_of(socket: &Path) -> PathBuf {
+        socket.with_file_name("control")
     }
 
     /// The mesh's directory: `registry/` is the data directory, `logs/` has a file per process.
@@ -225,6 +248,9 @@ impl Mesh {
             .arg(&self.url)
             .arg("--socket")
             .arg(socket);
+        if self.test_control {
+            command.arg("--test-control").arg(Self::control_of(socket));
+        }
         command
             .env("SEAMESH_API_KEY", key)
             // Keys alone, as old sidecars have them. Meshes with identities are made by `seamesh pair` and `seamesh run`.
@@ -318,6 +344,10 @@ impl Drop for Mesh {
         }
         drop(self.temp.take());
     }
+}
+
+fn registry_control(root: &Path) -> PathBuf {
+    root.join("registry.d").join("control")
 }
 
 async fn start_registry(root: &Path, listen: &str, args: &[OsString]) -> Result<(Process, String)> {

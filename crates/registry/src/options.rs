@@ -43,6 +43,8 @@ pub struct Options {
     pub keep_ended: Duration,
     /// The collector that is told of every task that ends; `None`: nobody.
     pub otlp: Option<OtlpSettings>,
+    /// The socket by which a test moves the clock; `None`: nobody does. Only on loopback.
+    pub test_control: Option<PathBuf>,
 }
 
 impl Options {
@@ -64,6 +66,7 @@ impl Default for Options {
             max_database_bytes: None,
             keep_ended: Self::days(KEEP_ENDED_DAYS),
             otlp: None,
+            test_control: None,
         }
     }
 }
@@ -134,6 +137,14 @@ pub enum RunError {
         /// What the system says.
         error: std::io::Error,
     },
+    /// Tests control only what is theirs.
+    #[error(
+        "--test-control is for a registry that listens on loopback, and {0} can be reached from elsewhere; leave it out"
+    )]
+    ControlElsewhere(SocketAddr),
+    /// The test control socket cannot be served.
+    #[error(transparent)]
+    Control(#[from] seamesh_control::BindError),
     /// Traces cannot be told to the collector.
     #[error(transparent)]
     Otlp(#[from] OtlpError),

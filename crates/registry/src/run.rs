@@ -6,13 +6,16 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use seamesh_registry_core::{Config, Core};
+use seamesh_control::{Command, Control};
+use seamesh_proto::rest::Role;
+use seamesh_registry_core::{Caller, Config, Core, Input, Op};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::app::App;
 use crate::clock::Clock;
+use crate::core_handle::CoreHandle;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::devices::Devices;
 use crate::driver::{self, Parts};
@@ -41,6 +44,7 @@ pub async fn run(
     on_ready: impl FnOnce(&Ready),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
+    let control = control(&options)?;
     let (stop, stopping) = watch::channel(false);
     let data = DataDir::open(&options.data)?;
     let (app, running) = assemble(&options, &data, stopping)?;
@@ -51,6 +55,9 @@ pub async fn run(
         error,
     })?;
     let ready = Ready::new(listener.local_addr()?, options.data.clone());
+    if let Some(control) = control {
+        tokio::spawn(obey(control, app.clock.clone(), app.core.clone()));
+    }
     let mut serving = tokio::spawn(serve(listener, router, app.stopping.clone()));
     tracing::info!(listen = %ready.listen, "the registry serves");
     on_ready(&ready);
@@ -82,6 +89,40 @@ pub async fn run(
     app.writer.close().await;
     wait_for_writer(writer).await;
     result
+}
+
+/// The socket of the test that controls this registry, if one does.
+fn control(options: &Options) -> Result<Option<Control>, RunError> {
+    match &options.test_control {
+        Some(_) if !options.listen.ip().is_loopback() => {
+            Err(RunError::ControlElsewhere(options.listen))
+        }
+        Some(path) => Ok(Some(Control::bind(path)?)),
+        None => Ok(None),
+    }
+}
+
+/// Does what a test asks for (docs/adr/0017).
+async fn obey(mut control: Control, clock: Clock, core: CoreHandle) {
+    while let Some(asked) = control.next().await {
+        match asked.command {
+            Command::Advance { ms } => {
+                clock.advance(ms);
+                // The answer to a question that stands behind what is due: that is done then, and durable.
+                core.input(Input::Tick).await;
+                let caller = Caller {
+                    // The constant is a valid id.
+                    peer: ADMIN_PEER.parse().expect("a valid id"),
+                    role: Role::Admin,
+                };
+                match core.call(caller, Op::ListAgents).await {
+                    Ok(_) => asked.done(),
+                    Err(problem) => asked.refuse(problem.detail),
+                }
+            }
+            _ => asked.refuse("a registry has no links: ask the sidecar"),
+        }
+    }
 }
 
 struct Running {
@@ -124,7 +165,7 @@ fn assemble(
     let seed = secret::random_bytes().map_err(DataDirError::Random)?;
     let (core, driver) = driver::start(Parts {
         core: Core::new(Config { seed }, loaded, clock.now()),
-        clock,
+        clock: clock.clone(),
         writer: writer.clone(),
         reader: reader.clone(),
         sockets: sockets.clone(),
@@ -133,7 +174,7 @@ fn assemble(
     });
     tokio::spawn(keep_sweeping(
         writer.clone(),
-        clock,
+        clock.clone(),
         options.keep_ended,
         stopping.clone(),
     ));

@@ -75,6 +75,7 @@ fn sidecar(registry: &str, name: &str, socket: &str) -> Outcome<()> {
         credential: Credential::ApiKey(format!("key-{name}")),
         socket: PathBuf::from(socket),
         udp: None,
+        test_control: None,
     };
     let ready = |_: seamesh_sidecar::Ready| println!("ready");
     Ok(runtime()?.block_on(seamesh_sidecar::run(options, ready, std::future::pending()))?)

@@ -12,6 +12,8 @@ const FAR_MS: u64 = 100 * 365 * 24 * 3600 * 1000;
 pub(crate) struct Clock {
     start: Instant,
     start_ms: u64,
+    /// Milliseconds that a test moved it by.
+    shift_ms: u64,
 }
 
 impl Clock {
@@ -22,18 +24,26 @@ impl Clock {
         Self {
             start: Instant::now(),
             start_ms: u64::try_from(since_epoch.as_millis()).unwrap_or_default(),
+            shift_ms: 0,
         }
+    }
+
+    /// Moves it forward.
+    pub(crate) fn advance(&mut self, ms: u64) {
+        self.shift_ms = self.shift_ms.saturating_add(ms);
     }
 
     /// An instant as the core counts.
     pub(crate) fn now(&self, at: Instant) -> Now {
         let elapsed = at.saturating_duration_since(self.start).as_millis();
-        Now(self.start_ms + u64::try_from(elapsed).unwrap_or_default())
+        let shown = self.start_ms.saturating_add(self.shift_ms);
+        Now(shown + u64::try_from(elapsed).unwrap_or_default())
     }
 
     /// A deadline of the core as an instant: never early, and never further off than [`FAR_MS`].
     pub(crate) fn instant(&self, at: Now) -> Instant {
-        let ms = at.0.saturating_sub(self.start_ms);
+        let shown = self.start_ms.saturating_add(self.shift_ms);
+        let ms = at.0.saturating_sub(shown);
         self.start + Duration::from_millis(ms.min(FAR_MS))
     }
 }
@@ -49,6 +59,16 @@ mod tests {
         let at = clock.instant(due);
         assert!(clock.now(at) >= due);
         assert!(clock.now(at - Duration::from_millis(1)) < due);
+    }
+
+    #[test]
+    fn a_clock_that_was_moved_makes_deadlines_due_sooner() {
+        let mut clock = Clock::start();
+        let before = Instant::now();
+        let due = clock.now(before).plus(60_000);
+        clock.advance(60_000);
+        assert!(clock.now(before) >= due);
+        assert!(clock.instant(due) <= Instant::now());
     }
 
     #[test]

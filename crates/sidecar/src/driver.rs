@@ -6,6 +6,8 @@ use std::pin::{Pin, pin};
 use std::time::{Duration, Instant};
 
 use seamesh_client::Registry;
+use seamesh_control::{Asked, Command, Control};
+use seamesh_proto::ipc::{AgentCommand, Connect};
 use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_LINE_BYTES;
 use seamesh_proto::{Code, Problem, seam};
@@ -14,6 +16,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::clock::Clock;
+use crate::faults::{Faults, closed};
 use crate::identity::trust;
 use crate::ipc::{Client, Pressure};
 use crate::lines::Line;
@@ -45,6 +48,7 @@ pub async fn run(
         options.registry.clone(),
         options.credential.clone(),
     )?;
+    let faults = Faults::new(control(&options)?);
     let socket = SocketFile::bind(&options.socket)?;
     let is_local = options.udp().ip().is_loopback();
     let mut driver = Driver {
@@ -56,6 +60,7 @@ pub async fn run(
         last_client: 0,
         ready_links: BTreeSet::new(),
         notes: Notes::default(),
+        faults,
     };
     driver.settle(Instant::now())?;
     on_ready(Ready {
@@ -64,6 +69,17 @@ pub async fn run(
         pid: std::process::id(),
     });
     driver.serve(&socket, shutdown).await
+}
+
+/// The socket of the test that controls this sidecar, if one does.
+fn control(options: &Options) -> Result<Option<Control>, RunError> {
+    match &options.test_control {
+        Some(_) if !options.registry.is_loopback() => {
+            Err(RunError::ControlElsewhere(options.registry.clone()))
+        }
+        Some(path) => Ok(Some(Control::bind(path)?)),
+        None => Ok(None),
+    }
 }
 
 /// Everything the loop owns.
@@ -77,6 +93,8 @@ struct Driver {
     /// Links with something to send and, as far as we know, room for it.
     ready_links: BTreeSet<LinkId>,
     notes: Notes,
+    /// What a test broke.
+    faults: Faults,
 }
 
 /// Why the loop woke up, when that brings something.
@@ -84,6 +102,7 @@ enum Woken {
     Nothing,
     Connected(UnixStream),
     Signal(Event),
+    Asked(Asked),
     Stop,
 }
 
@@ -105,21 +124,27 @@ impl Driver {
                 // Before the data, which may never pause: a client that comes must not wait for that.
                 stream = socket.accept() => stream.map_or(Woken::Nothing, Woken::Connected),
                 Some(event) = self.signaling.next() => Woken::Signal(event),
+                Some(asked) = self.faults.next() => Woken::Asked(asked),
                 () = self.network.ready() => Woken::Nothing,
                 () = any_ready(&self.clients) => Woken::Nothing,
                 () = sleep.as_mut() => Woken::Nothing,
             };
             let now = Instant::now();
+            let mut asked = None;
             match woken {
                 Woken::Nothing => {}
                 Woken::Connected(stream) => self.connected(stream, now),
                 Woken::Signal(event) => self.signaled(event, now)?,
+                Woken::Asked(what) => asked = self.obey(what, now),
                 Woken::Stop => {
                     self.stop(now);
                     return Ok(());
                 }
             }
             self.turn(now)?;
+            if let Some(asked) = asked {
+                self.answer(asked);
+            }
         }
     }
 
@@ -131,6 +156,9 @@ impl Driver {
         self.receive(now);
         self.read_clients(now);
         self.network.handle_timeout(now);
+        while let Some(input) = self.faults.arrived(now) {
+            self.core.handle(input, self.clock.now(now));
+        }
         let at = self.clock.now(now);
         if self.core.next_deadline().is_some_and(|(due, _)| due <= at) {
             self.core.handle(Input::Tick, at);
@@ -142,7 +170,8 @@ impl Driver {
     fn arm(&self, mut sleep: Pin<&mut Sleep>) {
         let core = self.core.next_deadline();
         let core = core.map(|(due, _)| self.clock.instant(due));
-        let due = core.into_iter().chain(self.network.next_deadline()).min();
+        let due = core.into_iter().chain(self.network.next_deadline());
+        let due = due.chain(self.faults.next_arrival()).min();
         let due = due.unwrap_or_else(|| Instant::now() + IDLE);
         if sleep.is_elapsed() || sleep.deadline().into_std() > due {
             sleep.as_mut().reset(due.into());
@@ -150,10 +179,12 @@ impl Driver {
     }
 
     fn receive(&mut self, now: Instant) {
-        let (core, at) = (&mut self.core, self.clock.now(now));
+        let (core, faults, at) = (&mut self.core, &mut self.faults, self.clock.now(now));
         self.network.receive(now, |network| {
             while let Some(input) = network.next_input() {
-                core.handle(input, at);
+                if let Some(input) = faults.pass(input, now) {
+                    core.handle(input, at);
+                }
             }
             network.transmit();
         });
@@ -215,7 +246,9 @@ impl Driver {
             self.flush_clients(now);
             let mut is_quiet = true;
             while let Some(input) = self.network.next_input() {
-                self.core.handle(input, at);
+                if let Some(input) = self.faults.pass(input, now) {
+                    self.core.handle(input, at);
+                }
                 is_quiet = false;
             }
             if is_quiet && self.core.is_idle() {
@@ -225,10 +258,15 @@ impl Driver {
     }
 
     fn act(&mut self, output: Output, now: Instant) {
+        if let Some(input) = self.faults.prevent(&output) {
+            return self.core.handle(input, self.clock.now(now));
+        }
         let network = &mut self.network;
         let refused = match output {
             Output::ConnectSignaling => {
-                self.signaling.connect();
+                if self.faults.may_connect() {
+                    self.signaling.connect();
+                }
                 None
             }
             Output::Signal { frame } => {
@@ -370,6 +408,10 @@ impl Driver {
 
     fn signaled(&mut self, event: Event, now: Instant) -> Result<(), RunError> {
         let input = match event {
+            // Its frames go with it: the socket closes, which is told.
+            Event::Up { .. } | Event::Frame(_) | Event::Bad(_) if self.faults.is_registry_cut() => {
+                return Ok(());
+            }
             Event::Up {
                 peer_id,
                 stun_servers,
@@ -383,11 +425,66 @@ impl Driver {
             Event::Bad(problem) => Input::SignalBad { problem },
             Event::Down(reason) => {
                 self.signaling.set_frames(None);
+                self.faults.registry_gone();
                 Input::SignalingDown { reason }
             }
         };
         self.core.handle(input, self.clock.now(now));
         Ok(())
+    }
+
+    /// Does what a test asks for. The command comes back when it is done with the present turn.
+    fn obey(&mut self, asked: Asked, now: Instant) -> Option<Asked> {
+        let at = self.clock.now(now);
+        match asked.command.clone() {
+            Command::Advance { ms } => self.clock.advance(ms),
+            Command::Settle {} => {}
+            Command::Cut { peer } => {
+                for link in self.faults.cut(peer) {
+                    self.network.close(link, now);
+                    self.core.handle(closed(link), at);
+                }
+            }
+            Command::Heal { peer } => {
+                self.faults.heal(&peer);
+                // Without an agent the link comes back by itself, later.
+                if let Some(client) = self.clients.keys().next() {
+                    let connect = Connect {
+                        target_peer_id: peer,
+                    };
+                    let (client, command) = (*client, AgentCommand::Connect(connect));
+                    self.core.handle(Input::IpcCommand { client, command }, at);
+                }
+            }
+            Command::Delay { peer, ms } => self.faults.delay(peer, Duration::from_millis(ms)),
+            Command::CutRegistry {} => {
+                self.faults.cut_registry();
+                if self.signaling.is_up() {
+                    self.signaling.set_frames(None);
+                    self.faults.done_when_gone(asked);
+                    return None;
+                }
+            }
+            Command::HealRegistry {} => {
+                if self.faults.heal_registry() {
+                    self.signaling.connect();
+                }
+            }
+        }
+        Some(asked)
+    }
+
+    /// Tells a test that what it asked for is done.
+    fn answer(&self, asked: Asked) {
+        let settles = matches!(asked.command, Command::Advance { .. } | Command::Settle {});
+        match self.signaling.settle().filter(|_| settles) {
+            None => asked.done(),
+            Some(settled) => drop(tokio::spawn(async move {
+                // A socket that closes has nothing on its way.
+                let _ = settled.await;
+                asked.done();
+            })),
+        }
     }
 
     /// Tells the peers that we go, so that they need not find out.

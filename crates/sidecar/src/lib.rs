@@ -12,6 +12,9 @@
 //!     credential: seamesh_client::Credential::ApiKey("a key".to_owned()),
 //!     socket: "/run/seamesh/agent.sock".into(),
 //!     udp: None,
+//!     identity: None,
+//!     allow_unidentified: false,
+//!     test_control: None,
 //! };
 //! run(options, |ready| eprintln!("serving {}", ready.socket), std::future::pending()).await?;
 //! # Ok(())
@@ -20,6 +23,7 @@
 
 mod clock;
 mod driver;
+mod faults;
 mod identity;
 mod ipc;
 mod lines;

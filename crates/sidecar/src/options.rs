@@ -24,6 +24,9 @@ pub struct Options {
     /// Address of the UDP socket that all links share. `None`: any port of `127.0.0.1` when the registry is on this
     /// machine, of all interfaces otherwise.
     pub udp: Option<SocketAddr>,
+    /// The socket by which a test cuts and delays links and moves the clock; `None`: nobody does. Only with a registry
+    /// on this machine.
+    pub test_control: Option<PathBuf>,
 }
 
 impl Options {
@@ -56,6 +59,12 @@ pub enum RunError {
     /// Something that is no socket has the socket's name.
     #[error("{0} exists and is no socket; choose another --socket")]
     NotASocket(PathBuf),
+    /// Tests control only what is theirs.
+    #[error("--test-control is for a registry on this machine, and {0} is elsewhere; leave it out")]
+    ControlElsewhere(RegistryUrl),
+    /// The test control socket cannot be served.
+    #[error("{0}")]
+    Control(#[from] seamesh_control::BindError),
     /// The IPC socket cannot be made.
     #[error("cannot serve the socket {path}: {source}")]
     Socket {

@@ -9,7 +9,7 @@ use seamesh_proto::limits::MAX_SIGNAL_QUEUE;
 use seamesh_proto::rest::IceConfig;
 use seamesh_proto::signaling::SignalFrame;
 use seamesh_proto::{PeerId, Problem, seam};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
 /// Frames from the registry that wait for the loop. Over it the registry is not read, and queues itself.
@@ -24,6 +24,15 @@ const SILENCE: Duration = Duration::from_secs(16);
 /// What finding the STUN servers may take, all in all: links without them are better than no links.
 const STUN_LOOKUP: Duration = Duration::from_secs(2);
 
+/// What the loop tells the task.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// Send this.
+    Frame(SignalFrame),
+    /// Say when the registry has taken everything that was sent before.
+    Settle(oneshot::Sender<()>),
+}
+
 /// What the task tells the loop.
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
@@ -34,7 +43,7 @@ pub(crate) enum Event {
         /// STUN servers, resolved.
         stun_servers: Vec<SocketAddr>,
         /// Takes the frames to send.
-        frames: mpsc::Sender<SignalFrame>,
+        frames: mpsc::Sender<Outgoing>,
     },
     /// A frame came.
     Frame(SignalFrame),
@@ -51,7 +60,7 @@ pub(crate) struct Signaling {
     wants_stun: bool,
     events: mpsc::Receiver<Event>,
     tell: mpsc::Sender<Event>,
-    frames: Option<mpsc::Sender<SignalFrame>>,
+    frames: Option<mpsc::Sender<Outgoing>>,
 }
 
 impl Signaling {
@@ -92,15 +101,28 @@ impl Signaling {
     }
 
     /// Frames go this way now, or nowhere.
-    pub(crate) fn set_frames(&mut self, frames: Option<mpsc::Sender<SignalFrame>>) {
+    pub(crate) fn set_frames(&mut self, frames: Option<mpsc::Sender<Outgoing>>) {
         self.frames = frames;
+    }
+
+    /// Whether the socket is open, as far as the loop knows.
+    pub(crate) fn is_up(&self) -> bool {
+        self.frames.is_some()
+    }
+
+    /// Resolves once the registry has taken everything that was sent before, or the socket is closed. `None`: it is.
+    pub(crate) fn settle(&self) -> Option<oneshot::Receiver<()>> {
+        let (settled, waits) = oneshot::channel();
+        let frames = self.frames.as_ref()?;
+        frames.try_send(Outgoing::Settle(settled)).ok()?;
+        Some(waits)
     }
 
     /// Sends a frame. A registry that does not take them fast enough is cut off: what was said is said again when it
     /// is reached again.
     pub(crate) fn send(&mut self, frame: SignalFrame) {
         if let Some(frames) = &self.frames
-            && frames.try_send(frame).is_err()
+            && frames.try_send(Outgoing::Frame(frame)).is_err()
         {
             self.frames = None;
         }
@@ -134,21 +156,34 @@ async fn serve(
 async fn relay(
     mut sender: SignalSender,
     mut receiver: SignalReceiver,
-    mut outgoing: mpsc::Receiver<SignalFrame>,
+    mut outgoing: mpsc::Receiver<Outgoing>,
     tell: &mpsc::Sender<Event>,
 ) -> Result<&'static str, ClientError> {
     let mut heard = Instant::now();
     let mut ping_at = heard + PING_EVERY;
+    // Each ping has a number, and the registry answers the latest of those it read at once.
+    let mut pings = 0;
+    let mut settling: Vec<(u64, oneshot::Sender<()>)> = Vec::new();
     loop {
         tokio::select! {
             frame = outgoing.recv() => {
-                let Some(frame) = frame else {
+                let Some(mut next) = frame else {
                     sender.close().await;
                     return Ok("the registry does not read fast enough, or the sidecar stops");
                 };
-                feed(&mut sender, &frame).await?;
-                while let Ok(frame) = outgoing.try_recv() {
-                    feed(&mut sender, &frame).await?;
+                loop {
+                    match next {
+                        Outgoing::Frame(frame) => feed(&mut sender, &frame).await?,
+                        Outgoing::Settle(settled) => {
+                            pings += 1;
+                            settling.push((pings, settled));
+                            sender.ping(pings).await?;
+                        }
+                    }
+                    match outgoing.try_recv() {
+                        Ok(more) => next = more,
+                        Err(_) => break,
+                    }
                 }
                 sender.flush().await?;
             }
@@ -156,7 +191,13 @@ async fn relay(
                 heard = Instant::now();
                 let (event, times) = match incoming? {
                     None => return Ok("the registry closed the signaling socket"),
-                    Some(Incoming::Pong) => continue,
+                    Some(Incoming::Pong(number)) => {
+                        while settling.first().is_some_and(|(ping, _)| *ping <= number) {
+                            // Whoever waited may be gone.
+                            let _ = settling.remove(0).1.send(());
+                        }
+                        continue;
+                    }
                     Some(Incoming::Frame(frame)) => {
                         let times = seam::heard(
                             Channel::Signaling,
@@ -178,7 +219,8 @@ async fn relay(
                 if heard.elapsed() > SILENCE {
                     return Ok("the registry went silent");
                 }
-                sender.ping().await?;
+                pings += 1;
+                sender.ping(pings).await?;
                 ping_at = Instant::now() + PING_EVERY;
             }
         }

@@ -16,11 +16,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("seamesh-client", &["seamesh-proto"]),
     ("seamesh-identity", &["seamesh-proto"]),
     ("seamesh-agent", &["seamesh-proto"]),
+    ("seamesh-control", &["seamesh-proto"]),
     (
         "seamesh-registry",
         &[
             "seamesh-proto",
             "seamesh-client",
+            "seamesh-control",
             "seamesh-identity",
             "seamesh-registry-core",
         ],
@@ -32,6 +34,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "seamesh-sidecar-core",
             "seamesh-transport",
             "seamesh-client",
+            "seamesh-control",
             "seamesh-identity",
         ],
     ),
@@ -56,13 +59,25 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     ("seamesh-harness", &["seamesh-proto", "seamesh-client"]),
     (
+        "seamesh-testkit",
+        &[
+            "seamesh-proto",
+            "seamesh-agent",
+            "seamesh-client",
+            "seamesh-control",
+            "seamesh-harness",
+        ],
+    ),
+    (
         "seamesh-tests",
         &[
             "seamesh-proto",
             "seamesh-harness",
             "seamesh-client",
+            "seamesh-control",
             "seamesh-agent",
             "seamesh-sim",
+            "seamesh-testkit",
         ],
     ),
     (

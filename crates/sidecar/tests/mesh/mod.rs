@@ -147,6 +147,7 @@ impl Sidecar {
             credential: Credential::ApiKey(format!("key-{peer}")),
             socket: socket.clone(),
             udp: None,
+            test_control: None,
         };
         let (running, _) = Running::start(
             async move |stopped: oneshot::Receiver<()>, ready: mpsc::Sender<String>| {

@@ -1,27 +1,4 @@
-"""Tests of agents, without a mesh: skills run in this process, behind the real protocol.
-
-    from seamesh.testing import call, call_sync, collect_sync, FakeMesh
-
-    def test_greets():
-        assert call_sync(agent, "greet", name="Ada") == "Hello, Ada!"
-
-    def test_answers_with_what_the_librarian_found():
-        async def scenario():
-            async with FakeMesh(editor, librarian) as mesh:
-                answer = await mesh.call("answer", question="…")
-                assert [task.skill for task in mesh.tasks] == ["answer", "search"]
-        asyncio.run(scenario())
-
-    def test_writes_word_by_word():
-        written = collect_sync(agent, "write", topic="bees")
-        assert written.parts == ["Bees", "sting"]
-
-A skill that asks is tested with ``on_question=``, a function that answers:
-``call_sync(agent, "book", on_question=lambda question: "yes")``.
-
-Every agent has a real session, and says and hears real protocol lines; only the network between is left out. So
-arguments are validated, results are serialised, and errors come as they come in a mesh. No plugin is needed.
-"""
+"""Tests of agents without processes: a mesh in memory, behind the real protocol."""
 
 from __future__ import annotations
 

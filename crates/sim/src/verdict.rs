@@ -1,0 +1,193 @@
+//! Plays a scenario and judges what happened: the promises, and that the mesh healed.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use seamesh_proto::TaskState;
+use serde::Serialize;
+
+use crate::World;
+use crate::history::{History, Violation, What, check};
+use crate::script::play_in;
+use crate::sometimes::Sometimes;
+use crate::swarm;
+
+/// Work that a healed mesh has to complete begins with this.
+const PROBE: &str = "probe";
+
+/// Something that is wrong with a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Finding {
+    /// A promise was broken.
+    Broken(Violation),
+    /// The mesh did not heal.
+    Unhealed(Unhealed),
+}
+
+/// How a mesh did not heal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "violation", rename_all = "snake_case")]
+pub enum Unhealed {
+    /// Two sidecars are not linked at the end.
+    Unlinked {
+        /// The one.
+        a: String,
+        /// The other.
+        b: String,
+    },
+    /// Work that was given to the healed mesh did not complete.
+    Stuck {
+        /// The request.
+        request: String,
+        /// How it ended, if it did.
+        state: Option<TaskState>,
+    },
+    /// A core gave up.
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl Finding {
+    /// Its kind, as it stands in a file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Broken(violation) => violation.kind(),
+            Self::Unhealed(Unhealed::Unlinked { .. }) => "unlinked",
+            Self::Unhealed(Unhealed::Stuck { .. }) => "stuck",
+            Self::Unhealed(Unhealed::Panicked { .. }) => "panicked",
+        }
+    }
+
+    /// Whether only the end of a run can show it: before that there is still time.
+    pub(crate) fn needs_the_end(&self) -> bool {
+        let kinds = ["lost", "unanswered", "lost_untold", "unlinked", "stuck"];
+        kinds.contains(&self.kind())
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&serde_json::to_string(self).map_err(|_| fmt::Error)?)
+    }
+}
+
+/// What one run gave.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Things that happened.
+    pub events: u64,
+    /// Virtual milliseconds that passed.
+    pub virtual_ms: u64,
+    /// A number that another run of the same scenario has, too.
+    pub digest: u64,
+    /// What is wrong. Empty: nothing.
+    pub findings: Vec<Finding>,
+    /// The states it reached.
+    pub sometimes: Sometimes,
+    /// The scenario with its transcript, when that was asked for.
+    pub log: String,
+}
+
+/// Plays the scenario of a seed.
+pub fn of_seed(seed: u64) -> Verdict {
+    of_scenario(&swarm::scenario(seed), false)
+}
+
+/// Plays a scenario; with `is_written` the transcript is kept.
+///
+/// # Panics
+/// When a step is not one of [`script`](crate::script).
+pub fn of_scenario(scenario: &str, is_written: bool) -> Verdict {
+    let mut world = World::new();
+    world.transcript.is_written = is_written;
+    let played = catch_unwind(AssertUnwindSafe(|| play_in(&mut world, scenario)));
+    let (log, mut findings) = match played {
+        Ok(played) => (
+            played.expect("a drawn scenario has known steps"),
+            judge(&world, scenario.contains(swarm::TAIL)),
+        ),
+        Err(panic) => {
+            let message = message_of(&*panic);
+            (String::new(), vec![Finding::Unhealed(Unhealed::Panicked { message })])
+        }
+    };
+    findings.dedup();
+    world.look_at_tasks();
+    Verdict {
+        events: world.events,
+        virtual_ms: world.at,
+        digest: world.transcript.digest(),
+        findings,
+        sometimes: world.sometimes,
+        log,
+    }
+}
+
+fn message_of(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_default()
+}
+
+fn judge(world: &World, has_end: bool) -> Vec<Finding> {
+    let history = world.history();
+    let broken = check(&history).into_iter().map(Finding::Broken);
+    let mut findings: Vec<Finding> = broken.collect();
+    if has_end {
+        let unhealed = unlinked(world).into_iter().chain(stuck(&history));
+        findings.extend(unhealed.map(Finding::Unhealed));
+    }
+    findings.retain(|finding| has_end || !finding.needs_the_end());
+    findings
+}
+
+fn unlinked(world: &World) -> Vec<Unhealed> {
+    let links = world.channels.links();
+    let names: Vec<_> = world.sidecars.keys().collect();
+    let mut found = Vec::new();
+    for (n, a) in names.iter().enumerate() {
+        for b in &names[n + 1..] {
+            let is_link = |(c, d): &(crate::network::Name, crate::network::Name)| c == *a && d == *b;
+            if !links.iter().any(is_link) {
+                let (a, b) = (a.to_string(), b.to_string());
+                found.push(Unhealed::Unlinked { a, b });
+            }
+        }
+    }
+    found
+}
+
+/// Probes that did not complete.
+fn stuck(history: &History) -> Vec<Unhealed> {
+    let mut found = Vec::new();
+    for fact in history.facts() {
+        let What::Submitted(submitted) = &fact.what else {
+            continue;
+        };
+        let request = &submitted.request;
+        let Some((_, id)) = request.split_once('/') else {
+            continue;
+        };
+        if !id.starts_with(PROBE) {
+            continue;
+        }
+        let ends = history.facts().iter().filter_map(|fact| match &fact.what {
+            What::Told(told) if told.request == *request => Some(told.state),
+            What::Refused(refused) if refused.request == *request => Some(TaskState::Failed),
+            What::Changed(changed) if changed.task.as_str() == id => {
+                Some(changed.state).filter(|state| state.is_terminal())
+            }
+            _ => None,
+        });
+        let state = ends.last();
+        if state != Some(TaskState::Completed) {
+            let request = request.clone();
+            found.push(Unhealed::Stuck { request, state });
+        }
+    }
+    found
+}

@@ -32,6 +32,10 @@ pub(crate) struct RegistryNode {
     /// Outputs in their order; the first may be a commit under way.
     held: VecDeque<Output>,
     is_writing: bool,
+    /// When it was down or stood still: from, to.
+    pub(crate) outages: Vec<(u64, u64)>,
+    /// Since when it is.
+    pub(crate) out_since: Option<u64>,
     /// REST requests without an answer.
     pub(crate) asked: BTreeMap<RequestId, Asks>,
 }
@@ -50,6 +54,8 @@ impl Default for RegistryNode {
             fails_next: false,
             held: VecDeque::new(),
             is_writing: false,
+            outages: Vec::new(),
+            out_since: None,
             asked: BTreeMap::new(),
         }
     }
@@ -61,6 +67,7 @@ impl World {
         if self.registry.core.is_some() {
             return;
         }
+        self.registry_is_back();
         self.registry.boots = self.registry.boots.wrapping_add(1);
         let config = Config {
             seed: [self.registry.boots; 32],
@@ -72,6 +79,12 @@ impl World {
         self.registry.core = Some(Core::new(config, loaded, self.now()));
     }
 
+    pub(crate) fn registry_is_back(&mut self) {
+        if let Some(since) = self.registry.out_since.take() {
+            self.registry.outages.push((since, self.at));
+        }
+    }
+
     /// Kills the registry: its store stays as far as it was written, its sockets end.
     pub(crate) fn crash_registry(&mut self) {
         if self.registry.core.take().is_none() {
@@ -80,6 +93,7 @@ impl World {
         if self.registry.is_writing {
             self.sometimes.mark(Sight::DiedInCommit);
         }
+        self.registry.out_since.get_or_insert(self.at);
         self.forget_paused(REGISTRY);
         self.registry.held.clear();
         self.registry.is_writing = false;

@@ -18,7 +18,8 @@ pub fn shorten(scenario: &str, finding: &Finding) -> String {
         plays += 1;
         let text = format!("{}\n{}\n", drawn.join("\n"), tail.join("\n"));
         let verdict = of_scenario(&text, false);
-        plays <= MAX_PLAYS && verdict.findings.iter().any(|f| f.kind() == finding.kind())
+        let shows = |found: &Finding| found.kind() == finding.kind();
+        plays <= MAX_PLAYS && verdict.is_ok_and(|verdict| verdict.findings.iter().any(shows))
     };
     let mut drawn: Vec<&str> = drawn.lines().collect();
     let mut tail: Vec<&str> = tail.lines().collect();

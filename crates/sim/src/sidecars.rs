@@ -1,5 +1,7 @@
 //! A sidecar's node: its core, its socket to the registry, and the model agent behind it.
 
+use std::collections::BTreeMap;
+
 use seamesh_proto::ipc::AgentEvent;
 use seamesh_proto::signaling::{IceCandidate, SignalFrame};
 use seamesh_proto::{Now, PeerId};
@@ -29,6 +31,8 @@ pub(crate) struct SidecarNode {
     pub(crate) agent: ModelAgent,
     /// Offers that came, by the name of their attempt.
     offers: Vec<String>,
+    /// Of each stream through the queue, the chunk that comes next.
+    chunks: BTreeMap<String, u64>,
 }
 
 impl World {
@@ -45,6 +49,7 @@ impl World {
                 skew_ms,
                 agent: ModelAgent::new(skills.unwrap_or_default()),
                 offers: Vec::new(),
+                chunks: BTreeMap::new(),
             });
         if node.core.is_some() && node.agent.is_up {
             return;
@@ -223,31 +228,48 @@ impl World {
             return self.hold(&registry, &name, Event::ToSidecar { conn, frame });
         }
         let from = frame.peer_id.to_string();
-        self.look_at_offers(&name, &frame);
+        self.look_at(&name, &frame);
         self.transcript
             .said(self.at, &from, &name, &frame.kind, || frame.payload.clone());
         self.tell_sidecar(&name, Input::Signal { frame });
     }
 
-    /// Whether a candidate came before its offer.
-    fn look_at_offers(&mut self, name: &Name, frame: &SignalFrame) {
-        if frame.kind != "offer" && frame.kind != "ice_candidate" {
-            return;
-        }
-        let (Some(link), Some(node)) = (
-            frame.payload["link"].as_str(),
-            self.sidecars.get_mut(name),
-        ) else {
+    /// Marks what a frame shows.
+    fn look_at(&mut self, name: &Name, frame: &SignalFrame) {
+        let Some(node) = self.sidecars.get_mut(name) else {
             return;
         };
-        match frame.kind == "offer" {
-            true => node.offers.push(link.to_owned()),
-            false if frame.payload["candidate"].as_str().is_some_and(|c| c.starts_with('o')) => {
-                if !node.offers.iter().any(|offer| offer == link) {
+        let text = |member: &str| frame.payload[member].as_str();
+        match &*frame.kind {
+            "offer" => node.offers.extend(text("link").map(str::to_owned)),
+            "ice_candidate" => {
+                let link = text("link").unwrap_or_default();
+                let is_dialers = text("candidate").is_some_and(|c| c.starts_with("offer"));
+                if is_dialers && !node.offers.iter().any(|offer| offer == link) {
                     self.sometimes.mark(Sight::EarlyCandidate);
                 }
             }
-            false => {}
+            "task_assign" => {
+                let attempt = frame.payload["attempt"].as_u64().and_then(|n| n.try_into().ok());
+                let task_id = text("task_id").and_then(|id| id.parse().ok());
+                if let (Some(task_id), Some(attempt)) = (task_id, attempt)
+                    && node.agent.runs.contains_key(&(task_id, attempt))
+                {
+                    self.sometimes.mark(Sight::NotRunAgain);
+                }
+            }
+            "task_news" => {
+                let Some(index) = frame.payload["chunk"]["index"].as_u64() else {
+                    return;
+                };
+                let key = format!("{} {}", frame.payload["task_id"], frame.payload["attempt"]);
+                let next = node.chunks.entry(key).or_default();
+                if index < *next {
+                    self.sometimes.mark(Sight::ChunkAgain);
+                }
+                *next = (*next).max(index + 1);
+            }
+            _ => {}
         }
     }
 

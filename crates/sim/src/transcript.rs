@@ -81,15 +81,18 @@ impl Transcript {
         }
     }
 
-    /// What was said so far, as a number (FNV-1a).
+    /// What was said so far, as a number.
     pub(crate) fn digest(&self) -> u64 {
         self.digest
     }
 
-    /// Takes bytes into the digest.
+    /// Takes bytes into the digest, eight at a time.
     pub(crate) fn mix(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.digest = (self.digest ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        for eight in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..eight.len()].copy_from_slice(eight);
+            let mixed = (self.digest ^ u64::from_le_bytes(word)).wrapping_mul(0x0100_0000_01b3);
+            self.digest = mixed ^ (mixed >> 29);
         }
     }
 

@@ -8,8 +8,8 @@ use seamesh_proto::TaskState;
 use serde::Serialize;
 
 use crate::World;
-use crate::history::{History, Violation, What, check};
-use crate::script::play_in;
+use crate::history::{History, TTL_SLACK_MS, Violation, What, check};
+use crate::script::{BadStep, play_in};
 use crate::sometimes::Sometimes;
 use crate::swarm;
 
@@ -94,22 +94,20 @@ pub struct Verdict {
 
 /// Plays the scenario of a seed.
 pub fn of_seed(seed: u64) -> Verdict {
-    of_scenario(&swarm::scenario(seed), false)
+    let drawn = of_scenario(&swarm::scenario(seed), false);
+    drawn.expect("a drawn scenario has known steps")
 }
 
 /// Plays a scenario; with `is_written` the transcript is kept.
 ///
-/// # Panics
-/// When a step is not one of [`script`](crate::script).
-pub fn of_scenario(scenario: &str, is_written: bool) -> Verdict {
+/// # Errors
+/// [`BadStep`] for a step that is not one of [`script`](crate::script), or names a node that was not there.
+pub fn of_scenario(scenario: &str, is_written: bool) -> Result<Verdict, BadStep> {
     let mut world = World::new();
     world.transcript.is_written = is_written;
     let played = catch_unwind(AssertUnwindSafe(|| play_in(&mut world, scenario)));
     let (log, mut findings) = match played {
-        Ok(played) => (
-            played.expect("a drawn scenario has known steps"),
-            judge(&world, scenario.contains(swarm::TAIL)),
-        ),
+        Ok(played) => (played?, judge(&world, scenario.contains(swarm::TAIL))),
         Err(panic) => {
             let message = message_of(&*panic);
             (String::new(), vec![Finding::Unhealed(Unhealed::Panicked { message })])
@@ -117,14 +115,14 @@ pub fn of_scenario(scenario: &str, is_written: bool) -> Verdict {
     };
     findings.dedup();
     world.look_at_tasks();
-    Verdict {
+    Ok(Verdict {
         events: world.events,
         virtual_ms: world.at,
         digest: world.transcript.digest(),
         findings,
         sometimes: world.sometimes,
         log,
-    }
+    })
 }
 
 fn message_of(panic: &(dyn Any + Send)) -> String {
@@ -137,12 +135,31 @@ fn judge(world: &World, has_end: bool) -> Vec<Finding> {
     let history = world.history();
     let broken = check(&history).into_iter().map(Finding::Broken);
     let mut findings: Vec<Finding> = broken.collect();
+    findings.retain(|finding| !is_excused(finding, world, &history));
     if has_end {
         let unhealed = unlinked(world).into_iter().chain(stuck(&history));
         findings.extend(unhealed.map(Finding::Unhealed));
     }
     findings.retain(|finding| has_end || !finding.needs_the_end());
     findings
+}
+
+/// A registry that is down when a task's TTL ends ends it as soon as it is there again.
+fn is_excused(finding: &Finding, world: &World, history: &History) -> bool {
+    let Finding::Broken(Violation::Late { task, by_ms }) = finding else {
+        return false;
+    };
+    let ended = history.facts().iter().find_map(|fact| match &fact.what {
+        What::Changed(changed) if changed.task == *task && changed.state.is_terminal() => {
+            Some(fact.at_ms)
+        }
+        _ => None,
+    });
+    let mut outages = world.registry.outages.iter();
+    ended.is_some_and(|ended| {
+        let due = ended - by_ms;
+        outages.any(|(from, to)| *from <= due + TTL_SLACK_MS && ended <= to + TTL_SLACK_MS)
+    })
 }
 
 fn unlinked(world: &World) -> Vec<Unhealed> {

@@ -176,6 +176,9 @@ impl World {
     /// A node's processes stand still; what comes waits for them. Its peers find it silent.
     pub(crate) fn pause(&mut self, node: &Name) {
         self.paused.entry(node.clone()).or_default();
+        if &**node == REGISTRY {
+            self.registry.out_since.get_or_insert(self.at);
+        }
         for end in self.channels.of(node) {
             self.after(LINK_TIMEOUT_MS, Event::Gone { end, silent: true });
         }
@@ -183,6 +186,9 @@ impl World {
 
     /// A paused node goes on.
     pub(crate) fn resume(&mut self, node: &Name) {
+        if &**node == REGISTRY && self.registry.core.is_some() {
+            self.registry_is_back();
+        }
         for event in self.paused.remove(node).unwrap_or_default() {
             self.after(0, event);
         }

@@ -79,7 +79,7 @@ fn line(seed: u64, verdict: &Verdict) -> String {
 }
 
 fn one(seed: u64, json: bool) -> ExitCode {
-    let verdict = of_scenario(&swarm::scenario(seed), !json);
+    let verdict = of_scenario(&swarm::scenario(seed), !json).expect("drawn steps are known");
     if !json {
         println!("{}", verdict.log);
     }
@@ -94,7 +94,7 @@ fn one(seed: u64, json: bool) -> ExitCode {
 /// Prints the shortest scenario that shows what a seed found.
 fn tell(seed: u64, finding: &Finding) {
     let short = shorten(&swarm::scenario(seed), finding);
-    let verdict = of_scenario(&short, true);
+    let verdict = of_scenario(&short, true).expect("steps of a drawn scenario are known");
     eprintln!("\n# seed {seed}: {finding}\n# shortened; a file of it belongs into scenarios/\n{}", verdict.log);
     for finding in &verdict.findings {
         eprintln!("# {finding}");

@@ -23,6 +23,7 @@
 //! | `delay KIND A B MS` | the next such frame of A reaches B later |
 //! | `recover` | every fault ends: the network heals, what is down starts, what hangs goes on with its next work |
 //! | `hide KIND…` | kinds the transcript leaves out |
+//! | `linked` | from here every two sidecars that run are linked, or the verdict says which are not |
 //! | `links`, `runs A`, `task TASK` | shows open links, what A's handler ran, a task as stored |
 //!
 //! What a handler does: `does=work:5,chunks:40,question,ask:x/work:5+fail,fail,hang`.
@@ -198,6 +199,7 @@ fn show(world: &mut World, step: &Step<'_>) -> Option<()> {
             let kinds = step.words.iter().skip(1).map(|kind| (*kind).to_owned());
             world.transcript.hidden.extend(kinds);
         }
+        ["linked"] => world.demand_links(),
         ["links"] => world.show_links(),
         ["runs", name] => world.show_runs(name)?,
         ["task", task] => world.show_task(task)?,
@@ -323,6 +325,19 @@ impl World {
         }
         for agent in self.rest_agents.values_mut() {
             agent.hangs = false;
+        }
+    }
+
+    fn demand_links(&mut self) {
+        let links = self.channels.links();
+        let running = self.sidecars.iter().filter(|(_, node)| node.core.is_some());
+        let names: Vec<&Name> = running.map(|(name, _)| name).collect();
+        for (n, a) in names.iter().enumerate() {
+            for b in &names[n + 1..] {
+                if !links.iter().any(|(c, d)| c == *a && d == *b) {
+                    self.unlinked.push(((*a).clone(), (*b).clone()));
+                }
+            }
         }
     }
 

@@ -2,7 +2,8 @@
 //!
 //! A seed first draws which faults and which kinds of work are on (swarm testing: Groce and others, 2012), because a mix
 //! of everything reaches fewer states than many mixes of some. Then it draws agents and rounds: a step or two, and a
-//! while of virtual time. The end is the same in every run: `recover`, [`SETTLE_MS`], and work that has to complete.
+//! while of virtual time. The end is the same in every run: `recover`,
+//! [`SETTLE_MS`], work that has to complete, and the same once more after all sidecars were started anew at once.
 
 use std::fmt::Write;
 
@@ -14,6 +15,9 @@ pub const SETTLE_MS: u64 = 120_000;
 
 /// Virtual milliseconds that work given to the healed mesh may take: a REST agent's beat, and the work of the slowest.
 pub const PROBE_MS: u64 = 30_000;
+
+/// Virtual milliseconds that a mesh which starts all at once, on a network without faults, may take to be linked.
+pub const LINK_MS: u64 = 1_000;
 
 /// What every run ends with; the steps before it are drawn.
 pub const TAIL: &str = "# every fault ends";
@@ -305,13 +309,29 @@ impl Swarm {
         self.text += "\n";
         self.step("recover");
         self.step(format!("run {SETTLE_MS}"));
+        self.probe("probe");
+        // Everybody dials everybody at once.
+        for n in 0..self.agents {
+            self.step(format!("crash a{n}"));
+        }
+        self.step("run 1000");
+        for n in 0..self.agents {
+            self.step(format!("sidecar a{n}"));
+        }
+        self.step(format!("run {LINK_MS}"));
+        self.probe("probe-again");
+    }
+
+    /// Work for everybody, directly and through the queue, that has to complete.
+    fn probe(&mut self, name: &str) {
+        self.step("linked");
         for n in 0..self.agents {
             let to = (n + 1) % self.agents;
-            self.step(format!("submit op probe-a{n} skill=y target=a{n} ttl=60"));
-            self.step(format!("request a{n} skill=y to=a{to} as=probe via=direct"));
+            self.step(format!("submit op {name}-a{n} skill=y target=a{n} ttl=60"));
+            self.step(format!("request a{n} skill=y to=a{to} as={name} via=direct"));
         }
         if self.text.contains("> rest r0") {
-            self.step("submit op probe-r0 skill=y target=r0 ttl=60");
+            self.step(format!("submit op {name}-r0 skill=y target=r0 ttl=60"));
         }
         self.step(format!("run {PROBE_MS}"));
     }

@@ -4,7 +4,7 @@ use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use seamesh_proto::TaskState;
+use seamesh_proto::{AgentId, Path, TaskState};
 use serde::Serialize;
 
 use crate::World;
@@ -22,14 +22,14 @@ const PROBE: &str = "probe";
 pub enum Finding {
     /// A promise was broken.
     Broken(Violation),
-    /// The mesh did not heal.
-    Unhealed(Unhealed),
+    /// Something else is.
+    Wrong(Wrong),
 }
 
-/// How a mesh did not heal.
+/// What is wrong besides the promises that a history tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "violation", rename_all = "snake_case")]
-pub enum Unhealed {
+pub enum Wrong {
     /// Two sidecars are not linked at the end.
     Unlinked {
         /// The one.
@@ -44,6 +44,15 @@ pub enum Unhealed {
         /// How it ended, if it did.
         state: Option<TaskState>,
     },
+    /// A task completed with the result of another attempt than the registry says.
+    Misplaced {
+        /// The task.
+        task: String,
+        /// What the attempt's handler answered.
+        due: String,
+        /// What is stored.
+        result: String,
+    },
     /// A core gave up.
     Panicked {
         /// What it said.
@@ -56,9 +65,10 @@ impl Finding {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Broken(violation) => violation.kind(),
-            Self::Unhealed(Unhealed::Unlinked { .. }) => "unlinked",
-            Self::Unhealed(Unhealed::Stuck { .. }) => "stuck",
-            Self::Unhealed(Unhealed::Panicked { .. }) => "panicked",
+            Self::Wrong(Wrong::Unlinked { .. }) => "unlinked",
+            Self::Wrong(Wrong::Stuck { .. }) => "stuck",
+            Self::Wrong(Wrong::Misplaced { .. }) => "misplaced",
+            Self::Wrong(Wrong::Panicked { .. }) => "panicked",
         }
     }
 
@@ -110,7 +120,7 @@ pub fn of_scenario(scenario: &str, is_written: bool) -> Result<Verdict, BadStep>
         Ok(played) => (played?, judge(&world, scenario.contains(swarm::TAIL))),
         Err(panic) => {
             let message = message_of(&*panic);
-            (String::new(), vec![Finding::Unhealed(Unhealed::Panicked { message })])
+            (String::new(), vec![Finding::Wrong(Wrong::Panicked { message })])
         }
     };
     findings.dedup();
@@ -136,9 +146,10 @@ fn judge(world: &World, has_end: bool) -> Vec<Finding> {
     let broken = check(&history).into_iter().map(Finding::Broken);
     let mut findings: Vec<Finding> = broken.collect();
     findings.retain(|finding| !is_excused(finding, world, &history));
+    findings.extend(misplaced(world).into_iter().map(Finding::Wrong));
     if has_end {
         let unhealed = unlinked(world).into_iter().chain(stuck(&history));
-        findings.extend(unhealed.map(Finding::Unhealed));
+        findings.extend(unhealed.map(Finding::Wrong));
     }
     findings.retain(|finding| has_end || !finding.needs_the_end());
     findings
@@ -162,24 +173,34 @@ fn is_excused(finding: &Finding, world: &World, history: &History) -> bool {
     })
 }
 
-fn unlinked(world: &World) -> Vec<Unhealed> {
-    let links = world.channels.links();
-    let names: Vec<_> = world.sidecars.keys().collect();
-    let mut found = Vec::new();
-    for (n, a) in names.iter().enumerate() {
-        for b in &names[n + 1..] {
-            let is_link = |(c, d): &(crate::network::Name, crate::network::Name)| c == *a && d == *b;
-            if !links.iter().any(is_link) {
-                let (a, b) = (a.to_string(), b.to_string());
-                found.push(Unhealed::Unlinked { a, b });
-            }
-        }
-    }
-    found
+fn unlinked(world: &World) -> Vec<Wrong> {
+    let unlinked = world.unlinked.iter().map(|(a, b)| Wrong::Unlinked {
+        a: a.to_string(),
+        b: b.to_string(),
+    });
+    unlinked.collect()
+}
+
+/// Tasks whose result is not that of the attempt which the registry says completed.
+fn misplaced(world: &World) -> Vec<Wrong> {
+    let completed = world.registry.store.tasks().filter(|task| {
+        task.state == TaskState::Completed && task.spec.path == Path::Queue
+    });
+    let wrong = completed.filter_map(|task| {
+        let agent = task.assigned.as_ref().map_or("nobody", AgentId::as_str);
+        let due = format!("{agent}, attempt {}", task.attempt);
+        let result = &task.outcome.as_ref()?.result;
+        (*result != due).then(|| Wrong::Misplaced {
+            task: task.spec.id.to_string(),
+            due,
+            result: result.to_string(),
+        })
+    });
+    wrong.collect()
 }
 
 /// Probes that did not complete.
-fn stuck(history: &History) -> Vec<Unhealed> {
+fn stuck(history: &History) -> Vec<Wrong> {
     let mut found = Vec::new();
     for fact in history.facts() {
         let What::Submitted(submitted) = &fact.what else {
@@ -203,7 +224,7 @@ fn stuck(history: &History) -> Vec<Unhealed> {
         let state = ends.last();
         if state != Some(TaskState::Completed) {
             let request = request.clone();
-            found.push(Unhealed::Stuck { request, state });
+            found.push(Wrong::Stuck { request, state });
         }
     }
     found

@@ -100,6 +100,8 @@ pub struct World {
     /// Milliseconds that each request's work may live.
     pub(crate) history_ttls: BTreeMap<String, u64>,
     pub(crate) sometimes: Sometimes,
+    /// Sidecars that were not linked when they had to be.
+    pub(crate) unlinked: Vec<(Name, Name)>,
     /// Messages on links that agents sent.
     pub(crate) sent: u64,
     /// Things that happened.
@@ -131,6 +133,7 @@ impl World {
             history: History::default(),
             history_ttls: BTreeMap::new(),
             sometimes: Sometimes::default(),
+            unlinked: Vec::new(),
             sent: 0,
             events: 0,
         }

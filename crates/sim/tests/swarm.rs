@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use seamesh_sim::sometimes::{Sight, Sometimes};
-use seamesh_sim::verdict::{Finding, Unhealed, of_scenario, of_seed};
+use seamesh_sim::verdict::{Finding, Wrong, of_scenario, of_seed};
 use seamesh_sim::{shorten, swarm};
 
 /// Seeds that every run of the tests plays; `SEAMESH_SEEDS` asks for another number.
@@ -54,16 +54,16 @@ fn no_seed_breaks_a_promise_and_together_they_reach_every_state() {
 fn a_finding_is_shortened_to_the_steps_that_it_takes() {
     // Cut for good, and `recover` taken out: the two cannot be linked.
     let scenario = "> registry\n> sidecar a skills=x\n> run 50\n> work a 9\n> sidecar b skills=x\n> run 90\n\
-        > request a skill=x\n> weather jitter=20\n> run 50\n> cut a b\n# every fault ends\n> run 60000\n";
+        > request a skill=x\n> weather jitter=20\n> run 50\n> cut a b\n# every fault ends\n> run 60000\n> linked\n";
     let found = of_scenario(scenario, false).unwrap().findings;
     let (a, b) = ("a".to_owned(), "b".to_owned());
-    let unlinked = Finding::Unhealed(Unhealed::Unlinked { a, b });
+    let unlinked = Finding::Wrong(Wrong::Unlinked { a, b });
     assert!(found.contains(&unlinked), "{found:?}");
     let short = shorten(scenario, &unlinked);
     let steps: Vec<_> = short.lines().collect();
     let least = ["> sidecar a skills=x", "> sidecar b skills=x"];
     assert_eq!(steps[..2], least, "{short}");
-    assert_eq!(steps.len(), 4, "{short}");
+    assert_eq!(steps.len(), 5, "{short}");
 }
 
 #[test]

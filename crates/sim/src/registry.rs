@@ -1,15 +1,16 @@
 //! The registry's node: its core, its disk, and the store that outlives it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use seamesh_proto::rest::Role;
 use seamesh_proto::signaling::SignalFrame;
 use seamesh_proto::task::TaskState;
-use seamesh_proto::{Code, Problem};
+use seamesh_proto::{Code, Problem, TaskId};
 use seamesh_registry_core::{
     Caller, Config, ConnId, Core, Input, MemoryStore, Note, Output, RequestId,
 };
 
+use crate::history::What;
 use crate::network::{Name, SIGNAL_MS, SOCKET_IDLE_MS, Way};
 use crate::rest::Asks;
 use crate::sometimes::Sight;
@@ -36,6 +37,10 @@ pub(crate) struct RegistryNode {
     pub(crate) outages: Vec<(u64, u64)>,
     /// Since when it is.
     pub(crate) out_since: Option<u64>,
+    /// Tasks that were lost with a disk.
+    pub(crate) void: BTreeSet<TaskId>,
+    /// Idempotency keys were lost with it.
+    pub(crate) is_key_void: bool,
     /// REST requests without an answer.
     pub(crate) asked: BTreeMap<RequestId, Asks>,
 }
@@ -56,6 +61,8 @@ impl Default for RegistryNode {
             is_writing: false,
             outages: Vec::new(),
             out_since: None,
+            void: BTreeSet::new(),
+            is_key_void: false,
             asked: BTreeMap::new(),
         }
     }
@@ -103,6 +110,22 @@ impl World {
         for (conn, node) in std::mem::take(&mut self.registry.conns) {
             self.hang_up_on(node, conn);
         }
+    }
+
+    /// Kills the registry, and its disk with it. Promises about the tasks that anybody knew are void.
+    pub(crate) fn wipe_registry(&mut self) {
+        self.crash_registry();
+        self.sometimes.mark(Sight::DiskLost);
+        let store = std::mem::take(&mut self.registry.store);
+        let stored = store.tasks().map(|task| task.spec.id.clone());
+        self.registry.void.extend(stored);
+        let known = self.history.facts().iter().filter_map(|fact| match &fact.what {
+            What::Started(run) => Some(run.task.clone()),
+            What::Accepted(accepted) => Some(accepted.task.clone()),
+            _ => None,
+        });
+        self.registry.void.extend(known);
+        self.registry.is_key_void = true;
     }
 
     /// A sidecar learns that its socket ended; not while the network is cut.

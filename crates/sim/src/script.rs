@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `seed N` | what the network draws begins here |
 //! | `registry`, `crash registry` | the registry starts (on what its store holds), is killed |
+//! | `wipe registry` | it is killed, and its disk is lost: what it promised before is void |
 //! | `sidecar A skills=x,y [skew=MS]` | a sidecar with an agent starts; again: what is down of it; its clock is ahead |
 //! | `crash A [sidecar\|agent]` | its processes are killed; or one of them |
 //! | `vanish A` | its machine is lost, and no socket says so |
@@ -117,9 +118,13 @@ fn take(world: &mut World, step: &Step<'_>) -> Option<()> {
         ["seed", _] => world.network.draw = Draw(step.number(1)?),
         ["registry"] => world.start_registry(),
         ["crash", REGISTRY] => world.crash_registry(),
+        ["wipe", REGISTRY] => world.wipe_registry(),
         ["sidecar", name] => {
             let name: Name = name.into();
             let skills = step.members.get("skills").map(|_| step.list("skills"));
+            if skills.is_none() && !world.sidecars.contains_key(&name) {
+                return None; // Nothing of it was ever there.
+            }
             world.start_sidecar(&name, skills, step.member("skew").unwrap_or(0));
         }
         ["crash", name] => world.stop_node(&name.into(), true),

@@ -42,6 +42,8 @@ pub enum Sight {
     RestartWithLease,
     /// The registry died with a commit under way.
     DiedInCommit,
+    /// The registry's disk was lost.
+    DiskLost,
     /// A commit failed, and the registry loaded its state anew.
     CommitFailed,
     /// A submission came again under its idempotency key.
@@ -72,7 +74,7 @@ pub enum Sight {
 
 impl Sight {
     /// All of them, in the order of the table.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 32] = [
         Self::Glare,
         Self::EarlyCandidate,
         Self::LinkLostWithRequest,
@@ -91,6 +93,7 @@ impl Sight {
         Self::AnsweredLater,
         Self::RestartWithLease,
         Self::DiedInCommit,
+        Self::DiskLost,
         Self::CommitFailed,
         Self::KeyRepeated,
         Self::KeyConflict,
@@ -127,6 +130,7 @@ impl Sight {
             Self::AnsweredLater => "an answer was made while the sidecar was away",
             Self::RestartWithLease => "the registry restarted while a task was leased",
             Self::DiedInCommit => "the registry died with a commit under way",
+            Self::DiskLost => "the registry's disk was lost",
             Self::CommitFailed => "a commit failed",
             Self::KeyRepeated => "a submission came again under its key",
             Self::KeyConflict => "a key came with other content",

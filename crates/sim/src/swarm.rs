@@ -37,6 +37,7 @@ enum Kind {
     Pause,
     Slow,
     CrashRegistry,
+    Wipe,
     Disk,
     DiskFails,
     Delay,
@@ -51,7 +52,7 @@ enum Kind {
     Send,
 }
 
-const KINDS: [Kind; 21] = [
+const KINDS: [Kind; 22] = [
     Kind::Cut,
     Kind::Block,
     Kind::Crash,
@@ -61,6 +62,7 @@ const KINDS: [Kind; 21] = [
     Kind::Pause,
     Kind::Slow,
     Kind::CrashRegistry,
+    Kind::Wipe,
     Kind::Disk,
     Kind::DiskFails,
     Kind::Delay,
@@ -180,6 +182,12 @@ impl Swarm {
                 self.step(format!("run {ms}"));
                 self.step("registry");
             }
+            Kind::Wipe if again => {
+                self.step("wipe registry");
+                self.step("run 300");
+                self.step("registry");
+            }
+            Kind::Wipe => self.work(a, round),
             Kind::Disk => {
                 let ms = self.draw.one_of(&[0, 4, 40]);
                 self.step(format!("disk {ms}"));

@@ -155,8 +155,16 @@ fn judge(world: &World, has_end: bool) -> Vec<Finding> {
     findings
 }
 
-/// A registry that is down when a task's TTL ends ends it as soon as it is there again.
+/// What was lost with a disk is void. A registry that is down when a task's TTL ends ends it as soon as it is there again.
 fn is_excused(finding: &Finding, world: &World, history: &History) -> bool {
+    if let Finding::Broken(violation) = finding
+        && violation.task().is_some_and(|task| world.registry.void.contains(task))
+    {
+        return true;
+    }
+    if matches!(finding.kind(), "key_twice" | "key_content") {
+        return world.registry.is_key_void;
+    }
     let Finding::Broken(Violation::Late { task, by_ms }) = finding else {
         return false;
     };

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use seamesh_sim::sometimes::Sometimes;
 use seamesh_sim::verdict::{Finding, Verdict, of_scenario, of_seed};
-use seamesh_sim::{shorten, swarm};
+use seamesh_sim::{script, shorten, swarm};
 use serde_json::json;
 
 /// Seeds that are played when nothing else is asked for.
@@ -44,6 +45,9 @@ struct Options {
     /// Stops at the first seed that fails.
     #[arg(long)]
     first: bool,
+    /// Plays the transcripts of this folder instead, and names those that come out otherwise.
+    #[arg(long, conflicts_with_all = ["seed", "seeds", "minutes"])]
+    scenarios: Option<std::path::PathBuf>,
     /// Threads; each plays seeds of its own. Default: one a core.
     #[arg(long)]
     jobs: Option<usize>,
@@ -61,10 +65,40 @@ fn range(text: &str) -> Result<Range<u64>, String> {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    match options.seed {
-        Some(seed) => one(seed, options.json),
-        None => many(&options),
+    match (&options.scenarios, options.seed) {
+        (Some(folder), _) => transcripts(folder),
+        (None, Some(seed)) => one(seed, options.json),
+        (None, None) => many(&options),
     }
+}
+
+/// Plays every transcript of a folder.
+fn transcripts(folder: &Path) -> ExitCode {
+    match differing(folder) {
+        Ok(differing) if differing.is_empty() => ExitCode::SUCCESS,
+        Ok(differing) => {
+            println!("{}", differing.join("\n"));
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {}: {error}", folder.display());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn differing(folder: &Path) -> std::io::Result<Vec<String>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        let written = std::fs::read_to_string(&path)?;
+        if script::play(&written).as_ref() != Ok(&written) {
+            let name = path.file_name().unwrap_or_default();
+            found.push(name.to_string_lossy().into_owned());
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 fn line(seed: u64, verdict: &Verdict) -> String {

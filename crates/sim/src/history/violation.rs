@@ -145,6 +145,21 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// The task it is about, if it is about one.
+    pub fn task(&self) -> Option<&TaskId> {
+        match self {
+            Self::Lost { task, .. }
+            | Self::Late { task, .. }
+            | Self::Undone { task, .. }
+            | Self::LeaseReused { task, .. }
+            | Self::RanTwice { task, .. }
+            | Self::Overlap { task, .. }
+            | Self::TooManyAttempts { task, .. }
+            | Self::Contradicted { task, .. } => Some(task),
+            _ => None,
+        }
+    }
+
     /// Its kind, as it stands in a file.
     pub fn kind(&self) -> &'static str {
         match self {

@@ -112,7 +112,8 @@ fn plant(patch: &Path, place: &Path) -> Result<Option<Found>> {
     run(build.args(["build", "--quiet", "--bin", "seamesh-sim"]))?;
     let program = place.join("target/debug/seamesh-sim");
     let start = Instant::now();
-    let by = seeds(&program, place)?.map_or_else(|| transcripts(&program, place), |by| Ok(Some(by)))?;
+    let by =
+        seeds(&program, place)?.map_or_else(|| transcripts(&program, place), |by| Ok(Some(by)))?;
     let seconds = start.elapsed().as_secs_f64();
     Ok(by.map(|by| Found { by, seconds }))
 }
@@ -150,7 +151,10 @@ fn copy_workspace(place: &Path) -> Result<()> {
     let manifest = fs::read_to_string(root.join("Cargo.toml"))?;
     let (before, rest) = manifest.split_once("members = [").context("members")?;
     let (_, after) = rest.split_once(']').context("members")?;
-    let members: Vec<String> = CRATES.iter().map(|name| format!("\"crates/{name}\"")).collect();
+    let members: Vec<String> = CRATES
+        .iter()
+        .map(|name| format!("\"crates/{name}\""))
+        .collect();
     let manifest = format!("{before}members = [{}]{after}", members.join(", "));
     let manifest = manifest.replace("crates/cli\"]", "crates/sim\"]");
     write(&place.join("Cargo.toml"), manifest.as_bytes())?;

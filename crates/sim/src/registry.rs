@@ -119,11 +119,15 @@ impl World {
         let store = std::mem::take(&mut self.registry.store);
         let stored = store.tasks().map(|task| task.spec.id.clone());
         self.registry.void.extend(stored);
-        let known = self.history.facts().iter().filter_map(|fact| match &fact.what {
-            What::Started(run) => Some(run.task.clone()),
-            What::Accepted(accepted) => Some(accepted.task.clone()),
-            _ => None,
-        });
+        let known = self
+            .history
+            .facts()
+            .iter()
+            .filter_map(|fact| match &fact.what {
+                What::Started(run) => Some(run.task.clone()),
+                What::Accepted(accepted) => Some(accepted.task.clone()),
+                _ => None,
+            });
         self.registry.void.extend(known);
         self.registry.is_key_void = true;
     }

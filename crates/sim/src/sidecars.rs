@@ -250,7 +250,9 @@ impl World {
                 }
             }
             "task_assign" => {
-                let attempt = frame.payload["attempt"].as_u64().and_then(|n| n.try_into().ok());
+                let attempt = frame.payload["attempt"]
+                    .as_u64()
+                    .and_then(|n| n.try_into().ok());
                 let task_id = text("task_id").and_then(|id| id.parse().ok());
                 if let (Some(task_id), Some(attempt)) = (task_id, attempt)
                     && node.agent.runs.contains_key(&(task_id, attempt))

@@ -166,7 +166,11 @@ impl Swarm {
             Kind::CrashAgent => self.down(&format!("crash {a} agent"), a, again),
             Kind::Vanish => self.down(&format!("vanish {a}"), a, again),
             Kind::Pause => {
-                let node = if self.draw.is_one_in(4) { "registry" } else { a };
+                let node = if self.draw.is_one_in(4) {
+                    "registry"
+                } else {
+                    a
+                };
                 self.step(format!("pause {node}"));
                 let ms = self.draw.one_of(&[400, 4_000, 17_000]);
                 self.step(format!("run {ms}"));
@@ -202,7 +206,9 @@ impl Swarm {
                 let latency = self.draw.one_of(&[0, 5, 100]);
                 let jitter = self.draw.one_of(&[0, 20, 400]);
                 let loss = self.draw.one_of(&[0, 20, 200]);
-                self.step(format!("weather latency={latency} jitter={jitter} loss={loss}"));
+                self.step(format!(
+                    "weather latency={latency} jitter={jitter} loss={loss}"
+                ));
             }
             Kind::Hang => self.step(format!("hang {a}")),
             Kind::Withdraw => {
@@ -253,7 +259,9 @@ impl Swarm {
         }
         if self.is_on(Kind::Child) && self.draw.is_one_in(2) {
             let skill = self.draw.one_of(&["x0", "x1", "y"]);
-            let below = self.draw.one_of(&["", "/work:900", "/ask:y", "/hang", "/fail"]);
+            let below = self
+                .draw
+                .one_of(&["", "/work:900", "/ask:y", "/hang", "/fail"]);
             deeds.push(format!("ask:{skill}{below}"));
         }
         if self.draw.is_one_in(12) {
@@ -307,9 +315,13 @@ impl Swarm {
                 true => (skill, does),
                 false => ("y", ""),
             };
-            return self.step(format!("submit op - skill={skill} ttl={ttl} key=k{key}{does}"));
+            return self.step(format!(
+                "submit op - skill={skill} ttl={ttl} key=k{key}{does}"
+            ));
         }
-        self.step(format!("submit op t{round} skill={skill} ttl={ttl}{more}{does}"));
+        self.step(format!(
+            "submit op t{round} skill={skill} ttl={ttl}{more}{does}"
+        ));
     }
 
     fn end(&mut self) {
@@ -336,7 +348,9 @@ impl Swarm {
         for n in 0..self.agents {
             let to = (n + 1) % self.agents;
             self.step(format!("submit op {name}-a{n} skill=y target=a{n} ttl=60"));
-            self.step(format!("request a{n} skill=y to=a{to} as={name} via=direct"));
+            self.step(format!(
+                "request a{n} skill=y to=a{to} as={name} via=direct"
+            ));
         }
         if self.text.contains("> rest r0") {
             self.step(format!("submit op {name}-r0 skill=y target=r0 ttl=60"));

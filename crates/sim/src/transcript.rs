@@ -55,7 +55,12 @@ impl Transcript {
         kind: &str,
         body: impl FnOnce() -> Value,
     ) {
-        for part in [&at.to_le_bytes(), from.as_bytes(), to.as_bytes(), kind.as_bytes()] {
+        for part in [
+            &at.to_le_bytes(),
+            from.as_bytes(),
+            to.as_bytes(),
+            kind.as_bytes(),
+        ] {
             self.mix(part);
         }
         if self.is_written {

@@ -120,7 +120,10 @@ pub fn of_scenario(scenario: &str, is_written: bool) -> Result<Verdict, BadStep>
         Ok(played) => (played?, judge(&world, scenario.contains(swarm::TAIL))),
         Err(panic) => {
             let message = message_of(&*panic);
-            (String::new(), vec![Finding::Wrong(Wrong::Panicked { message })])
+            (
+                String::new(),
+                vec![Finding::Wrong(Wrong::Panicked { message })],
+            )
         }
     };
     findings.dedup();
@@ -158,7 +161,9 @@ fn judge(world: &World, has_end: bool) -> Vec<Finding> {
 /// What was lost with a disk is void. A registry that is down when a task's TTL ends ends it as soon as it is there again.
 fn is_excused(finding: &Finding, world: &World, history: &History) -> bool {
     if let Finding::Broken(violation) = finding
-        && violation.task().is_some_and(|task| world.registry.void.contains(task))
+        && violation
+            .task()
+            .is_some_and(|task| world.registry.void.contains(task))
     {
         return true;
     }
@@ -191,9 +196,11 @@ fn unlinked(world: &World) -> Vec<Wrong> {
 
 /// Tasks whose result is not that of the attempt which the registry says completed.
 fn misplaced(world: &World) -> Vec<Wrong> {
-    let completed = world.registry.store.tasks().filter(|task| {
-        task.state == TaskState::Completed && task.spec.path == Path::Queue
-    });
+    let completed = world
+        .registry
+        .store
+        .tasks()
+        .filter(|task| task.state == TaskState::Completed && task.spec.path == Path::Queue);
     let wrong = completed.filter_map(|task| {
         let agent = task.assigned.as_ref().map_or("nobody", AgentId::as_str);
         let due = format!("{agent}, attempt {}", task.attempt);

@@ -172,7 +172,12 @@ impl World {
         let submitted = Submitted {
             request: name.clone(),
             key: task.idempotency_key.clone(),
-            digest: format!("{} {} {}", task.skill, task.target_agent_id, task.payload.to_value()),
+            digest: format!(
+                "{} {} {}",
+                task.skill,
+                task.target_agent_id,
+                task.payload.to_value()
+            ),
         };
         self.saw(What::Submitted(submitted));
         name

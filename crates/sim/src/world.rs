@@ -89,6 +89,8 @@ pub struct World {
     paused: BTreeMap<Name, VecDeque<Event>>,
     /// Milliseconds by which a node is late with everything.
     pub(crate) slow: BTreeMap<Name, u64>,
+    /// When a node takes the last of what came while it was slow.
+    late_until: BTreeMap<Name, u64>,
     pub(crate) network: Network,
     pub(crate) channels: Channels,
     pub(crate) registry: RegistryNode,
@@ -124,6 +126,7 @@ impl World {
             held: Vec::new(),
             paused: BTreeMap::new(),
             slow: BTreeMap::new(),
+            late_until: BTreeMap::new(),
             network: Network::default(),
             channels: Channels::default(),
             registry: RegistryNode::default(),
@@ -282,15 +285,21 @@ impl World {
 
     /// An event reaches its node, which may be paused or slow.
     fn reach(&mut self, event: Event, is_late: bool) {
-        if !self.paused.is_empty() || !self.slow.is_empty() {
+        if !self.paused.is_empty() || !self.slow.is_empty() || !self.late_until.is_empty() {
             let node = self.node_of(&event);
             if let Some(waiting) = node.as_ref().and_then(|node| self.paused.get_mut(node)) {
                 waiting.push_back(event);
                 return;
             }
-            let late_ms = node.and_then(|node| self.slow.get(&node).copied());
-            if let Some(late_ms) = late_ms.filter(|_| !is_late) {
-                return self.at_time(self.at + late_ms, event, true);
+            if let Some(node) = node.filter(|_| !is_late) {
+                let late_ms = self.slow.get(&node).copied().unwrap_or_default();
+                // What comes later is not taken earlier, also when the node is faster again.
+                let last = self.late_until.entry(node).or_default();
+                *last = (*last).max(self.at + late_ms);
+                let at = *last;
+                if at > self.at {
+                    return self.at_time(at, event, true);
+                }
             }
         }
         self.events += 1;

@@ -46,7 +46,10 @@ fn no_seed_breaks_a_promise_and_together_they_reach_every_state() {
         panic!("{} findings; seed {seed}: {finding}\n{log}", bad.len());
     }
     let missed: Vec<_> = reached.missed();
-    let missed: Vec<_> = missed.iter().filter(|sight| !RARE.contains(sight)).collect();
+    let missed: Vec<_> = missed
+        .iter()
+        .filter(|sight| !RARE.contains(sight))
+        .collect();
     assert!(missed.is_empty(), "never: {missed:?}\n{}", reached.table());
 }
 

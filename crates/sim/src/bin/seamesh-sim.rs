@@ -1,7 +1,11 @@
 //! Plays seeds and tells what they found: one line a seed, the table of states, and a shortened transcript of the first
 //! that failed. `cargo xtask sim` runs it.
 
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "its output is what it is for")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "its output is what it is for"
+)]
 #![allow(
     clippy::disallowed_methods,
     reason = "the runs are measured; their own time stays virtual"
@@ -28,7 +32,10 @@ const SEEDS: Range<u64> = 0..1_000;
 const PROGRESS_S: u64 = 10;
 
 #[derive(Parser)]
-#[command(name = "cargo xtask sim", about = "Plays whole meshes in virtual time.")]
+#[command(
+    name = "cargo xtask sim",
+    about = "Plays whole meshes in virtual time."
+)]
 struct Options {
     /// Plays this seed alone and prints its transcript.
     #[arg(long, conflicts_with_all = ["seeds", "minutes"])]
@@ -129,7 +136,10 @@ fn one(seed: u64, json: bool) -> ExitCode {
 fn tell(seed: u64, finding: &Finding) {
     let short = shorten(&swarm::scenario(seed), finding);
     let verdict = of_scenario(&short, true).expect("steps of a drawn scenario are known");
-    eprintln!("\n# seed {seed}: {finding}\n# shortened; a file of it belongs into scenarios/\n{}", verdict.log);
+    eprintln!(
+        "\n# seed {seed}: {finding}\n# shortened; a file of it belongs into scenarios/\n{}",
+        verdict.log
+    );
     for finding in &verdict.findings {
         eprintln!("# {finding}");
     }
@@ -160,7 +170,9 @@ fn many(options: &Options) -> ExitCode {
         Some(_) => 0..u64::MAX,
         None => SEEDS,
     });
-    let until = options.minutes.map(|m| start + Duration::from_secs_f64(m.max(0.0) * 60.0));
+    let until = options
+        .minutes
+        .map(|m| start + Duration::from_secs_f64(m.max(0.0) * 60.0));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = options.jobs.unwrap_or(cores).max(1);
     let told = Told {
@@ -222,7 +234,11 @@ impl Told {
         }
         if self.progress.elapsed() >= Duration::from_secs(PROGRESS_S) {
             self.progress = Instant::now();
-            eprintln!("sim: {} seeds played, {} failed", self.due, self.failed.len());
+            eprintln!(
+                "sim: {} seeds played, {} failed",
+                self.due,
+                self.failed.len()
+            );
         }
     }
 }

@@ -81,7 +81,9 @@ fn a_mesh_of_eight_opens_and_carries_everything_once_and_in_order_over_a_rough_n
         network.run_for(Duration::from_secs(2));
         for (from, to) in ways() {
             let expected = (0..MESSAGES).map(|number| format!("{from} {to} {number}"));
-            let expected: Vec<_> = expected.map(|text| Payload::Text(Bytes::from(text))).collect();
+            let expected: Vec<_> = expected
+                .map(|text| Payload::Text(Bytes::from(text)))
+                .collect();
             let came = network.messages(to, link_with(from));
             assert!(came == expected, "seed {seed}, {from} -> {to}: {came:?}");
         }

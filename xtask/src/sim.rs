@@ -56,7 +56,7 @@ struct Found {
 ///
 /// # Errors
 /// When a patch does not fit, or a bug is not found.
-#[allow(clippy::print_stdout)] // the table is the result
+#[allow(clippy::print_stdout, clippy::print_stderr)] // the table is the result; each line is told when it is known
 pub(crate) fn planted(only: Option<&str>) -> Result<()> {
     let place = crate::target_dir().join("planted");
     let folder = crate::root().join("crates/sim/tests/planted");
@@ -74,6 +74,7 @@ pub(crate) fn planted(only: Option<&str>) -> Result<()> {
             Some(found) => format!("{name:<34} {:>8.1}  {}", found.seconds, found.by),
             None => format!("{name:<34} {:>8}  NOTHING", "-"),
         };
+        eprintln!("xtask: {told}");
         lines.push(told);
         if found.is_none() {
             missed.push(name);

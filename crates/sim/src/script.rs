@@ -6,7 +6,8 @@
 //! | `seed N` | what the network draws begins here |
 //! | `registry`, `crash registry` | the registry starts (on what its store holds), is killed |
 //! | `wipe registry` | it is killed, and its disk is lost: what it promised before is void |
-//! | `sidecar A skills=x,y [skew=MS]` | a sidecar with an agent starts; again: what is down of it; its clock is ahead |
+//! | `sidecar A skills=x,y [skew=MS]` | a sidecar with an agent starts; its clock is ahead |
+//! | `restart A` | what is down of a sidecar and its agent starts |
 //! | `crash A [sidecar\|agent]` | its processes are killed; or one of them |
 //! | `vanish A` | its machine is lost, and no socket says so |
 //! | `pause A`, `resume A`, `slow A MS` | its processes stand still; go on; are late with everything |
@@ -122,10 +123,11 @@ fn take(world: &mut World, step: &Step<'_>) -> Option<()> {
         ["sidecar", name] => {
             let name: Name = name.into();
             let skills = step.members.get("skills").map(|_| step.list("skills"));
-            if skills.is_none() && !world.sidecars.contains_key(&name) {
-                return None; // Nothing of it was ever there.
-            }
             world.start_sidecar(&name, skills, step.member("skew").unwrap_or(0));
+        }
+        // Nothing of a node that was never there can start again.
+        ["restart", name] if world.sidecars.contains_key(name) => {
+            world.start_sidecar(&name.into(), None, 0);
         }
         ["crash", name] => world.stop_node(&name.into(), true),
         ["crash", name, "sidecar"] => world.stop_sidecar(&name.into(), true),

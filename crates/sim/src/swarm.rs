@@ -236,7 +236,7 @@ impl Swarm {
             false => self.draw.one_of(&[450, 1_000, 20_000]),
         };
         self.step(format!("run {ms}"));
-        self.step(format!("sidecar {a}"));
+        self.step(format!("restart {a}"));
     }
 
     /// What a handler does.
@@ -336,7 +336,7 @@ impl Swarm {
         }
         self.step("run 1000");
         for n in 0..self.agents {
-            self.step(format!("sidecar a{n}"));
+            self.step(format!("restart a{n}"));
         }
         self.step(format!("run {LINK_MS}"));
         self.probe("probe-again");

@@ -4,8 +4,8 @@
 
 use seamesh_proto::{Code, TaskId, TaskState};
 use seamesh_sim::history::{
-    Accepted, Carried, Changed, Chunked, History, Refused, Run, Submitted, TTL_SLACK_MS, Told, Violation,
-    What, check,
+    Accepted, Carried, Changed, Chunked, History, Refused, Run, Submitted, TTL_SLACK_MS, Told,
+    Violation, What, check,
 };
 
 const TTL_MS: u64 = 60_000;

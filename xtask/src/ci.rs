@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use crate::step::{command, run, step};
 use crate::tiers::{Tier, test};
-use crate::{env, rust_tests, seams, versions};
+use crate::{env, rust_tests, seams, sim, versions};
 
 /// A job of `.github/workflows`.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -26,6 +26,8 @@ pub(crate) enum Job {
     E2e,
     /// Prints the seam ledger.
     Seams,
+    /// The simulator: ten thousand seeds, and the bugs that are planted for it.
+    Sim,
     /// The workflows themselves: zizmor.
     WorkflowLint,
     /// Fails when shipped source changed since a commit and its package's version did not.
@@ -66,6 +68,10 @@ pub(crate) fn job(job: &Job) -> Result<()> {
         Job::Seams => {
             println!("{}", seams::ledger(false)?);
             Ok(())
+        }
+        Job::Sim => {
+            step("ten thousand seeds", || sim::play(&["--seeds", "0..10000"]))?;
+            sim::planted(None)
         }
         Job::WorkflowLint => workflow_lint(&root),
         Job::VersionCheck { base } => versions::changed_without_bump(&root, base),

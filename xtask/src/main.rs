@@ -13,6 +13,7 @@ mod generate;
 mod programs;
 mod rust_tests;
 mod seams;
+mod sim;
 mod stamp;
 mod step;
 mod tidy;
@@ -53,6 +54,18 @@ enum Command {
     /// Measures the seam ledger: breaks every row, at both ends, and demands that a test notices. Prints the rows, holes
     /// first, and writes the matrix to target/seams/index.html.
     Seams(seams::Options),
+    /// Plays whole meshes in virtual time, each drawn from a seed, and checks the promises.
+    Sim {
+        /// Plants bugs in copies of the cores, one after the other, and demands that each is found.
+        #[arg(long)]
+        planted: bool,
+        /// With --planted: only this bug.
+        #[arg(long, requires = "planted")]
+        bug: Option<String>,
+        /// What the simulator takes: --seed N, --seeds A..B, --minutes M, --json; see `cargo xtask sim -- --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Runs a mesh of three agents that answers a question about a folder, with the hub beside it.
     Demo {
         /// What the demo takes: --docs DIR, --ask "…", --once, --json; see `cargo xtask demo -- --help`.
@@ -102,6 +115,10 @@ fn run(command: Command) -> Result<()> {
         Command::Test { tier, quick } => tiers::test(&tier, quick)?,
         Command::Demo { arguments } => programs::demo(&arguments)?,
         Command::Bench { arguments } => programs::bench(&arguments)?,
+        Command::Sim {
+            planted: true, bug, ..
+        } => sim::planted(bug.as_deref())?,
+        Command::Sim { arguments, .. } => sim::sim(&arguments)?,
         Command::Ci { job } => ci::job(&job)?,
         Command::Tidy => tidy::check(&root())?,
         Command::Gen { check: true } => generate::check(&root())?,

@@ -7,10 +7,12 @@ use std::str::FromStr;
 
 use seamesh_sidecar_core::LinkId;
 
+use crate::network::Name;
+
 /// One end of a link: a node, how often it was started, and the link's number there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct End {
-    pub(crate) node: String,
+    pub(crate) node: Name,
     pub(crate) boot: u32,
     pub(crate) link: LinkId,
 }
@@ -28,7 +30,7 @@ impl FromStr for End {
     fn from_str(text: &str) -> Result<Self, ()> {
         let mut parts = text.split('/');
         let mut next = || parts.next().ok_or(());
-        let node = next()?.to_owned();
+        let node = next()?.into();
         let boot = next()?.parse().map_err(|_| ())?;
         let link = LinkId(next()?.parse().map_err(|_| ())?);
         Ok(Self { node, boot, link })
@@ -41,6 +43,8 @@ struct Half {
     remote: Option<End>,
     has_candidate: bool,
     is_open: bool,
+    /// The node that it offers itself to.
+    dials: Option<Name>,
 }
 
 /// Every end of every link.
@@ -52,6 +56,20 @@ pub(crate) struct Channels {
 impl Channels {
     pub(crate) fn start(&mut self, end: End) {
         self.halves.insert(end, Half::default());
+    }
+
+    /// An end was made to dial a node.
+    pub(crate) fn dials(&mut self, end: &End, node: &str) {
+        if let Some(half) = self.halves.get_mut(end) {
+            half.dials = Some(node.into());
+        }
+    }
+
+    /// Whether a node dials another, which has not answered yet.
+    pub(crate) fn is_dialing(&self, node: &str, other: &str) -> bool {
+        self.halves.iter().any(|(end, half)| {
+            &*end.node == node && half.remote.is_none() && half.dials.as_deref() == Some(other)
+        })
     }
 
     /// The other end's description came. `true`: both ends are ready to open.
@@ -111,17 +129,33 @@ impl Channels {
         let own: Vec<End> = self
             .halves
             .keys()
-            .filter(|end| end.node == node)
+            .filter(|end| &*end.node == node)
             .cloned()
             .collect();
         own.iter().filter_map(|end| self.close(end)).collect()
     }
 
+    /// Open ends of links that a node has one end of, on both sides.
+    pub(crate) fn of(&self, node: &str) -> Vec<End> {
+        let is_one = |end: &End, half: &Half| {
+            let other = half.remote.as_ref().map_or("", |r| &*r.node);
+            half.is_open && (&*end.node == node || other == node)
+        };
+        let ends = self.halves.iter();
+        let ends = ends.filter(|(end, half)| is_one(end, half));
+        ends.map(|(end, _)| end.clone()).collect()
+    }
+
+    /// Whether an end has not been given up.
+    pub(crate) fn is_there(&self, end: &End) -> bool {
+        self.halves.contains_key(end)
+    }
+
     /// Open ends between two nodes, on both sides.
     pub(crate) fn between(&self, a: &str, b: &str) -> Vec<End> {
         let is_one = |end: &End, half: &Half| {
-            let other = half.remote.as_ref().map_or("", |r| r.node.as_str());
-            half.is_open && ((end.node == a && other == b) || (end.node == b && other == a))
+            let other = half.remote.as_ref().map_or("", |r| &*r.node);
+            half.is_open && ((&*end.node == a && other == b) || (&*end.node == b && other == a))
         };
         self.halves
             .iter()
@@ -131,7 +165,7 @@ impl Channels {
     }
 
     /// Open links, each once, by node.
-    pub(crate) fn links(&self) -> Vec<(String, String)> {
+    pub(crate) fn links(&self) -> Vec<(Name, Name)> {
         let pair = |(end, half): (&End, &Half)| {
             let other = half.remote.as_ref().filter(|_| half.is_open)?;
             (end.node < other.node).then(|| (end.node.clone(), other.node.clone()))

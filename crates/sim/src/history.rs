@@ -59,6 +59,8 @@ pub enum What {
     Finished(Run),
     /// The registry's event stream told a task's new state.
     Changed(Changed),
+    /// A request's sender got a part of its result.
+    Chunk(Chunked),
     /// An agent handed a message to a link.
     Sent(Carried),
     /// An agent got a message from a link.
@@ -163,6 +165,17 @@ pub struct Carried {
     pub to: PeerId,
     /// Its place among the sender's messages to that peer: grows from message to message.
     pub number: u64,
+}
+
+/// A part of a result, as a request's sender got it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chunked {
+    /// The request.
+    pub request: String,
+    /// The attempt that streams.
+    pub attempt: u32,
+    /// The part's number within the attempt.
+    pub index: u64,
 }
 
 /// Everything that is known of one run.

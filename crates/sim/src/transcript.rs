@@ -22,17 +22,54 @@ const TOLD: &[&str] = &[
 ];
 
 /// The lines of a step and the names given so far.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Transcript {
     lines: Vec<String>,
+    /// Whether lines are written. The digest is made in any case.
+    pub(crate) is_written: bool,
+    digest: u64,
     names: BTreeMap<String, String>,
     /// Kinds that are not written.
     pub(crate) hidden: Vec<String>,
 }
 
+impl Default for Transcript {
+    fn default() -> Self {
+        Self {
+            lines: Vec::new(),
+            is_written: true,
+            digest: 0xcbf2_9ce4_8422_2325,
+            names: BTreeMap::new(),
+            hidden: Vec::new(),
+        }
+    }
+}
+
 impl Transcript {
     /// Writes that `to` received something from `from`.
-    pub(crate) fn said(&mut self, at: u64, from: &str, to: &str, kind: &str, body: &Value) {
+    pub(crate) fn said(
+        &mut self,
+        at: u64,
+        from: &str,
+        to: &str,
+        kind: &str,
+        body: impl FnOnce() -> Value,
+    ) {
+        for part in [
+            &at.to_le_bytes(),
+            from.as_bytes(),
+            to.as_bytes(),
+            kind.as_bytes(),
+        ] {
+            self.mix(part);
+        }
+        if self.is_written {
+            self.write(at, from, to, kind, &body());
+        }
+    }
+
+    /// Writes a message that is in the digest already.
+    pub(crate) fn write(&mut self, at: u64, from: &str, to: &str, kind: &str, body: &Value) {
         if !self.hidden.iter().any(|hidden| hidden == kind) {
             let told = self.tell(body);
             self.lines
@@ -42,7 +79,26 @@ impl Transcript {
 
     /// Writes something that is no message.
     pub(crate) fn note(&mut self, at: u64, text: &str) {
-        self.lines.push(format!("{at:>6} {text}"));
+        // Not its text: names are only given where they are written.
+        self.mix(&at.to_le_bytes());
+        if self.is_written {
+            self.lines.push(format!("{at:>6} {text}"));
+        }
+    }
+
+    /// What was said so far, as a number.
+    pub(crate) fn digest(&self) -> u64 {
+        self.digest
+    }
+
+    /// Takes bytes into the digest, eight at a time.
+    pub(crate) fn mix(&mut self, bytes: &[u8]) {
+        for eight in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..eight.len()].copy_from_slice(eight);
+            let mixed = (self.digest ^ u64::from_le_bytes(word)).wrapping_mul(0x0100_0000_01b3);
+            self.digest = mixed ^ (mixed >> 29);
+        }
     }
 
     /// Gives a random id its short name.

@@ -4,8 +4,8 @@
 
 use seamesh_proto::{Code, TaskId, TaskState};
 use seamesh_sim::history::{
-    Accepted, Carried, Changed, History, Refused, Run, Submitted, TTL_SLACK_MS, Told, Violation,
-    What, check,
+    Accepted, Carried, Changed, Chunked, History, Refused, Run, Submitted, TTL_SLACK_MS, Told,
+    Violation, What, check,
 };
 
 const TTL_MS: u64 = 60_000;
@@ -412,4 +412,32 @@ fn a_history_is_read_back_from_its_file_as_it_was() {
     assert_eq!(text.lines().count(), history.facts().len());
     assert_eq!(History::from_lines(&text).unwrap(), history);
     assert!(History::from_lines("{\"at_ms\":1}\n").is_err());
+}
+
+fn chunk(attempt: u32, index: u64) -> What {
+    What::Chunk(Chunked {
+        request: "r1".to_owned(),
+        attempt,
+        index,
+    })
+}
+
+#[test]
+fn the_parts_of_a_result_come_in_order_each_once_and_anew_with_another_attempt() {
+    let misplaced = |came: &[(u32, u64)]| {
+        let mut history = History::default();
+        for (at, (attempt, index)) in came.iter().enumerate() {
+            history.add(at as u64, chunk(*attempt, *index));
+        }
+        let found = check(&history);
+        let misplaced = |v: &Violation| matches!(v, Violation::ChunkMisplaced { .. });
+        assert!(found.iter().all(misplaced), "{found:?}");
+        found.len()
+    };
+    assert_eq!(misplaced(&[(1, 0), (1, 1), (1, 2)]), 0);
+    assert_eq!(misplaced(&[(1, 0), (1, 1), (2, 0), (2, 1)]), 0);
+    assert_eq!(misplaced(&[(1, 0), (1, 0)]), 1, "twice");
+    assert_eq!(misplaced(&[(1, 0), (1, 2)]), 1, "one is missing");
+    assert_eq!(misplaced(&[(1, 0), (2, 1)]), 1, "not from the beginning");
+    assert_eq!(misplaced(&[(2, 0), (1, 1)]), 1, "of an earlier attempt");
 }

@@ -11,6 +11,32 @@ pub(super) fn check(history: &History) -> Vec<Violation> {
     let mut found = ends(history);
     found.extend(contradictions(history));
     found.extend(keys(history));
+    found.extend(streams(history));
+    found
+}
+
+/// An attempt's parts come in order, each once; a later attempt begins anew.
+fn streams(history: &History) -> Vec<Violation> {
+    let mut due: BTreeMap<&str, (u32, u64)> = BTreeMap::new();
+    let mut found = Vec::new();
+    for fact in history.facts() {
+        let What::Chunk(chunk) = &fact.what else {
+            continue;
+        };
+        let (attempt, next) = due.entry(&chunk.request).or_default();
+        if chunk.attempt > *attempt {
+            (*attempt, *next) = (chunk.attempt, 0);
+        }
+        if chunk.attempt != *attempt || chunk.index != *next {
+            found.push(Violation::ChunkMisplaced {
+                request: chunk.request.clone(),
+                attempt: chunk.attempt,
+                due: *next,
+                came: chunk.index,
+            });
+        }
+        *next = chunk.index + 1;
+    }
     found
 }
 

@@ -95,6 +95,17 @@ pub enum Violation {
         /// The key.
         key: String,
     },
+    /// A part of a result came twice, too early, or not at all before a later one.
+    ChunkMisplaced {
+        /// The request.
+        request: String,
+        /// The attempt.
+        attempt: u32,
+        /// The part that was due.
+        due: u64,
+        /// The part that came.
+        came: u64,
+    },
     /// A message arrived that was never sent.
     Invented {
         /// The sender.
@@ -131,6 +142,46 @@ pub enum Violation {
         /// The message.
         number: u64,
     },
+}
+
+impl Violation {
+    /// The task it is about, if it is about one.
+    pub fn task(&self) -> Option<&TaskId> {
+        match self {
+            Self::Lost { task, .. }
+            | Self::Late { task, .. }
+            | Self::Undone { task, .. }
+            | Self::LeaseReused { task, .. }
+            | Self::RanTwice { task, .. }
+            | Self::Overlap { task, .. }
+            | Self::TooManyAttempts { task, .. }
+            | Self::Contradicted { task, .. } => Some(task),
+            _ => None,
+        }
+    }
+
+    /// Its kind, as it stands in a file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Lost { .. } => "lost",
+            Self::Late { .. } => "late",
+            Self::Undone { .. } => "undone",
+            Self::LeaseReused { .. } => "lease_reused",
+            Self::RanTwice { .. } => "ran_twice",
+            Self::Overlap { .. } => "overlap",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::Unanswered { .. } => "unanswered",
+            Self::AnsweredTwice { .. } => "answered_twice",
+            Self::Contradicted { .. } => "contradicted",
+            Self::KeyTwice { .. } => "key_twice",
+            Self::KeyContent { .. } => "key_content",
+            Self::ChunkMisplaced { .. } => "chunk_misplaced",
+            Self::Invented { .. } => "invented",
+            Self::Repeated { .. } => "repeated",
+            Self::OutOfOrder { .. } => "out_of_order",
+            Self::LostUntold { .. } => "lost_untold",
+        }
+    }
 }
 
 impl fmt::Display for Violation {

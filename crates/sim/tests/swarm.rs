@@ -1,0 +1,76 @@
+//! Meshes drawn from seeds keep the promises and heal, one seed is one run, and together they reach what they are for.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use seamesh_sim::sometimes::{Sight, Sometimes};
+use seamesh_sim::verdict::{Finding, Wrong, of_scenario, of_seed};
+use seamesh_sim::{shorten, swarm};
+
+/// Seeds that every run of the tests plays; `SEAMESH_SEEDS` asks for another number.
+const SEEDS: u64 = 300;
+
+/// States that need more seeds than these tests play.
+const RARE: [Sight; 0] = [];
+
+#[test]
+fn a_seed_played_twice_gives_the_same_bytes() {
+    for seed in 0..12 {
+        let scenario = swarm::scenario(seed);
+        assert_eq!(scenario, swarm::scenario(seed));
+        let [first, second] = [(); 2].map(|()| of_scenario(&scenario, true).unwrap());
+        assert!(first.log.len() > 10_000, "seed {seed} tells little");
+        assert!(first.log == second.log, "seed {seed} went another way");
+        assert_eq!(first.digest, second.digest);
+        // Whether anybody reads along changes nothing.
+        let unread = of_seed(seed);
+        let told = (unread.digest, unread.events, unread.virtual_ms);
+        assert_eq!(told, (first.digest, first.events, first.virtual_ms));
+        assert!(unread.log.lines().all(|line| line.starts_with(['>', '#'])));
+    }
+    assert_ne!(of_seed(0).digest, of_seed(1).digest);
+}
+
+#[test]
+fn no_seed_breaks_a_promise_and_together_they_reach_every_state() {
+    let seeds = std::env::var("SEAMESH_SEEDS").map_or(SEEDS, |n| n.parse().unwrap());
+    let mut reached = Sometimes::default();
+    let mut bad = Vec::new();
+    for seed in 0..seeds {
+        let verdict = of_seed(seed);
+        reached.add(&verdict.sometimes);
+        bad.extend(verdict.findings.into_iter().map(|finding| (seed, finding)));
+    }
+    if let Some((seed, finding)) = bad.first() {
+        let short = shorten(&swarm::scenario(*seed), finding);
+        let log = of_scenario(&short, true).unwrap().log;
+        panic!("{} findings; seed {seed}: {finding}\n{log}", bad.len());
+    }
+    let missed: Vec<_> = reached.missed();
+    let missed: Vec<_> = missed
+        .iter()
+        .filter(|sight| !RARE.contains(sight))
+        .collect();
+    assert!(missed.is_empty(), "never: {missed:?}\n{}", reached.table());
+}
+
+#[test]
+fn a_finding_is_shortened_to_the_steps_that_it_takes() {
+    // Cut for good, and `recover` taken out: the two cannot be linked.
+    let scenario = "> registry\n> sidecar a skills=x\n> run 50\n> work a 9\n> sidecar b skills=x\n> run 90\n\
+        > request a skill=x\n> weather jitter=20\n> run 50\n> cut a b\n# every fault ends\n> run 60000\n> linked\n";
+    let found = of_scenario(scenario, false).unwrap().findings;
+    let (a, b) = ("a".to_owned(), "b".to_owned());
+    let unlinked = Finding::Wrong(Wrong::Unlinked { a, b });
+    assert!(found.contains(&unlinked), "{found:?}");
+    let short = shorten(scenario, &unlinked);
+    let steps: Vec<_> = short.lines().collect();
+    let least = ["> sidecar a skills=x", "> sidecar b skills=x"];
+    assert_eq!(steps[..2], least, "{short}");
+    assert_eq!(steps.len(), 5, "{short}");
+}
+
+#[test]
+fn a_step_that_names_nobody_is_told() {
+    let bad = of_scenario("> work nobody 5\n", false).unwrap_err();
+    assert_eq!(bad.0, "> work nobody 5");
+}

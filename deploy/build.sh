@@ -53,7 +53,7 @@ hub)
     # Not `npm ci`: it refuses a lock file that lacks the optional packages of other platforms.
     npm install --no-save --no-audit --no-fund --loglevel=error
     npm run --silent build
-    cp -R dist/. "$out"
+    [ "$out" = "$root/hub/dist" ] || cp -R dist/. "$out"
     ;;
 programs)
     if [ ! -f "$root/hub/dist/index.html" ]; then
@@ -70,6 +70,8 @@ python)
         --require-hashes --requirement "$root/python/requirements.txt" --target "$out"
     # The SDK is plain Python: its files are all there is to install, and no build tool is fetched for it.
     cp -R "$root/python/src/seamesh" "$out"
+    find "$out" -name __pycache__ -prune -exec rm -rf {} +
+    chmod -R a+rX "$out"
     ;;
 registry)
     wanted=seamesh
@@ -89,8 +91,10 @@ agent)
     mkdir -p "$out/agent"
     cp -R "$agent/." "$out/agent"
     # What was there when somebody ran it: keys of this machine, and settings that may be secret.
-    rm -rf "$out/agent/.seamesh" "$out/agent/.env" "$out/agent/__pycache__"
-    mkdir -m 0700 "$out/agent/.seamesh"
+    rm -rf "$out/agent/.seamesh" "$out/agent/.env"
+    find "$out/agent" -name __pycache__ -prune -exec rm -rf {} +
+    # The image's user is not who checked it out.
+    chmod -R a+rX "$out/agent"
     ;;
 *)
     usage

@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use crate::step::{command, run, step};
 use crate::tiers::{Tier, test};
-use crate::{env, rust_tests, seams, sim, versions};
+use crate::{env, images, rust_tests, seams, sim, versions};
 
 /// A job of `.github/workflows`.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -41,6 +41,9 @@ pub(crate) enum Job {
         /// The tag, like v0.1.0.
         tag: String,
     },
+    /// The images: lints `deploy`, and builds every image without pushing it. Without a container engine it runs their
+    /// build and start steps instead.
+    Docker,
     /// Builds the Python package's files into `target/dist`.
     PythonDist,
 }
@@ -76,6 +79,7 @@ pub(crate) fn job(job: &Job) -> Result<()> {
         Job::WorkflowLint => workflow_lint(&root),
         Job::VersionCheck { base } => versions::changed_without_bump(&root, base),
         Job::TagCheck { tag } => versions::tag_is_version(&root, tag),
+        Job::Docker => images::job(&root),
         Job::PythonDist => step("building the Python package", || {
             let out = crate::target_dir().join("dist");
             run(python(&root)?.args(["hatchling", "build", "-d"]).arg(out))

@@ -10,6 +10,7 @@ mod ci;
 mod env;
 #[path = "gen/mod.rs"]
 mod generate;
+mod images;
 mod programs;
 mod rust_tests;
 mod seams;

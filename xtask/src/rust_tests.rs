@@ -105,7 +105,7 @@ fn package_name(id: &str) -> &str {
     }
 }
 
-/// Runs the tests of the packages that `wanted` names, only those whose name contains `filter`.
+/// Runs the test programs that `wanted` chooses, only those whose name contains `filter`.
 ///
 /// # Errors
 /// When a test program cannot start.
@@ -113,10 +113,10 @@ pub(crate) fn run(
     built: &Built,
     env: &[(&str, PathBuf)],
     filter: Option<&str>,
-    wanted: impl Fn(&str) -> bool,
+    wanted: impl Fn(&TestBinary) -> bool,
 ) -> Result<Count> {
     let mut count = Count::default();
-    for test in built.tests.iter().filter(|t| wanted(&t.package)) {
+    for test in built.tests.iter().filter(|t| wanted(t)) {
         let mut program = command(&test.executable, &test.folder);
         program.args(filter).envs(env.iter().map(|(k, v)| (*k, v)));
         program.env("CARGO_MANIFEST_DIR", &test.folder);

@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::rust_tests::{self, Built, number_before};
 use crate::step::{captured, command};
-use crate::{env, generate, tidy};
+use crate::{env, generate, images, tidy};
 
 /// A tier of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -187,20 +187,24 @@ impl Tier {
             Self::Tidy => tidy_tier(run),
             Self::Unit => {
                 let special = ["seamesh-sim", "seamesh-tests"];
-                rust_tests::run(&run.built()?, &[], None, |package| {
-                    !special.contains(&package)
+                rust_tests::run(&run.built()?, &[], None, |test| {
+                    !special.contains(&test.package.as_str()) && !images::is_steps_test(test)
                 })
             }
-            Self::Scenarios => {
-                rust_tests::run(&run.built()?, &[], None, |package| package == "seamesh-sim")
-            }
+            Self::Scenarios => rust_tests::run(&run.built()?, &[], None, |test| {
+                test.package == "seamesh-sim"
+            }),
             Self::Python => python_tier(run),
             Self::Hub => hub_tier(run),
             Self::E2e => {
-                let env = mesh_env(run)?;
+                let mut env = mesh_env(run)?;
                 let filter = run.quick.then_some("smoke");
-                rust_tests::run(&run.built()?, &env, filter, |package| {
-                    package == "seamesh-tests"
+                let is_whole = !run.quick;
+                if is_whole {
+                    env.push(("SEAMESH_IMAGE_PYTHON", images::python()?));
+                }
+                rust_tests::run(&run.built()?, &env, filter, |test| {
+                    test.package == "seamesh-tests" || (is_whole && images::is_steps_test(test))
                 })
             }
             Self::Browser => browser_tier(run),

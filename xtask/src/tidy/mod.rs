@@ -2,6 +2,8 @@
 //!
 //! What is over a limit today and may stay for a while stands in `xtask/tidy-ratchet.txt`; its numbers only go down.
 
+mod compose;
+mod dockerfile;
 mod docs;
 mod layers;
 mod locks;
@@ -15,6 +17,8 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
+#[cfg(test)]
+pub(crate) use dockerfile::stages;
 use ratchet::Ratchet;
 use tree::Tree;
 
@@ -79,12 +83,24 @@ pub(crate) fn check(root: &Path) -> Result<()> {
     let tree = Tree::read(root)?;
     let mut findings = layers::check(&layers::packages()?);
     findings.extend(of_tree(&tree));
-    let findings = Ratchet::read(root)?.apply(findings);
+    told(&Ratchet::read(root)?.apply(findings))
+}
+
+fn told(findings: &[Finding]) -> Result<()> {
     if !findings.is_empty() {
         let lines: Vec<String> = findings.iter().map(Finding::to_string).collect();
         bail!("{} tidy findings:\n{}", lines.len(), lines.join("\n"));
     }
     Ok(())
+}
+
+/// Checks the rules of the images only.
+///
+/// # Errors
+/// Lists the findings.
+pub(crate) fn images(root: &Path) -> Result<()> {
+    let tree = Tree::read(root)?;
+    told(&[dockerfile::check(&tree), compose::check(&tree)].concat())
 }
 
 /// The rules that look at files only.
@@ -94,6 +110,8 @@ fn of_tree(tree: &Tree) -> Vec<Finding> {
         source::check(tree),
         docs::check(tree),
         locks::check(tree),
+        dockerfile::check(tree),
+        compose::check(tree),
         generated(tree),
     ]
     .concat()

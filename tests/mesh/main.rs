@@ -23,3 +23,4 @@ mod queue;
 mod seams;
 mod talk;
 mod traces;
+mod trust;

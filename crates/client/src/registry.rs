@@ -15,7 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
-use crate::tls;
+use crate::tls::{self, Trust};
 use crate::url::RegistryUrl;
 
 /// Seconds until an address that swallows packets counts as unreachable.
@@ -78,7 +78,7 @@ impl fmt::Debug for Registry {
 /// # Errors
 /// [`ClientError::Tls`] with `is_tls` on a machine without usable certificates.
 pub fn http_builder(is_tls: bool) -> Result<reqwest::ClientBuilder, ClientError> {
-    Ok(builder(tls::client_config(is_tls)?))
+    Ok(builder(Trust::default().client_config(is_tls)?))
 }
 
 fn builder(tls: ClientConfig) -> reqwest::ClientBuilder {
@@ -104,7 +104,20 @@ impl Registry {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn of(party: Party, url: RegistryUrl, credential: Credential) -> Result<Self, ClientError> {
-        let tls = tls::client_config(url.is_tls())?;
+        Self::trusting(&Trust::installed(), party, url, credential)
+    }
+
+    /// As [`of`](Self::of), with its own idea of whom to trust.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn trusting(
+        trust: &Trust,
+        party: Party,
+        url: RegistryUrl,
+        credential: Credential,
+    ) -> Result<Self, ClientError> {
+        let tls = trust.client_config(url.is_tls())?;
         let http = builder(tls.clone())
             .user_agent(user_agent(party))
             .build()
@@ -316,6 +329,10 @@ impl Registry {
 
     /// The error of a connection that could not be made or broke, with its deepest cause.
     pub(crate) fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> ClientError {
+        if let Some(reason) = tls::distrust(error) {
+            let url = self.url().to_string();
+            return ClientError::Untrusted { url, reason };
+        }
         let mut cause = error;
         while let Some(deeper) = cause.source() {
             cause = deeper;

@@ -166,6 +166,26 @@ pub const TOKEN_LEEWAY_S: u64 = 60;
 /// Seconds a hub session lives.
 pub const SESSION_TTL_S: u64 = 12 * 3600;
 
+/// Shortest administrator's password, in bytes: what a person can remember and nobody guesses at the rate of
+/// [`LOGIN_FAILURES_PER_MINUTE`].
+pub const MIN_PASSWORD_BYTES: usize = 12;
+
+/// Longest password, in bytes.
+pub const MAX_PASSWORD_BYTES: usize = 1024;
+
+/// Refused logins to the dashboard per address and minute; one more becomes possible every twelve seconds.
+pub const LOGIN_FAILURES_PER_MINUTE: usize = 5;
+
+/// Refused logins of all addresses together per minute: a guesser with many addresses gets no further than this.
+pub const LOGIN_FAILURES_OVERALL_PER_MINUTE: usize = 60;
+
+/// Seconds a rotated API key goes on beside the new one when nobody says otherwise: a day to bring the new one to
+/// where the old one is used.
+pub const KEY_OVERLAP_S: u64 = 24 * 3600;
+
+/// Longest time that a rotated API key goes on, in seconds (30 days).
+pub const MAX_KEY_OVERLAP_S: u64 = 30 * 24 * 3600;
+
 /// Seconds a one-time login link lives.
 pub const LOGIN_LINK_TTL_S: u64 = 15 * 60;
 

@@ -13,6 +13,7 @@
 //! released when the batch is durable.
 
 mod app;
+mod audit;
 mod auth;
 mod clock;
 mod core_handle;
@@ -23,15 +24,18 @@ mod http;
 mod ice;
 mod key_file;
 mod keyring;
+mod limiter;
 mod metrics;
 mod options;
 mod otlp;
+mod password;
 mod root;
 mod run;
 mod secret;
 mod session;
 mod sockets;
 mod store;
+mod tls;
 mod token;
 
 pub use data_dir::DataDirError;
@@ -40,3 +44,4 @@ pub use key_file::KeyFileError;
 pub use options::{KEEP_ENDED_DAYS, Options, Ready, RunError};
 pub use otlp::{OtlpError, OtlpSettings};
 pub use run::run;
+pub use tls::{TlsError, TlsSettings};

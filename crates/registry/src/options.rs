@@ -13,6 +13,7 @@ use crate::ice::IceSettings;
 use crate::key_file::KeyFileError;
 use crate::otlp::{OtlpError, OtlpSettings};
 use crate::store::OpenError;
+use crate::tls::{TlsError, TlsSettings};
 
 /// Days that a task is kept after its end when nobody says otherwise: a month of work can be looked up.
 pub const KEEP_ENDED_DAYS: u64 = 30;
@@ -32,6 +33,8 @@ pub struct Options {
     /// Public half of a root key that is kept elsewhere: newcomers are then approved by whoever has it. `None`: the root
     /// key is in the data directory.
     pub root: Option<PublicKey>,
+    /// Its certificate; `None`: plain HTTP.
+    pub tls: Option<TlsSettings>,
     /// Whether `/ws?token=` is allowed. Tokens in URLs end up in logs: off unless an old sidecar needs it.
     pub compat_url_token: bool,
     /// STUN and TURN servers that sidecars are told of.
@@ -59,6 +62,7 @@ impl Default for Options {
             data: PathBuf::from("seamesh-data"),
             api_keys: None,
             root: None,
+            tls: None,
             compat_url_token: false,
             ice: IceSettings::default(),
             max_database_bytes: None,
@@ -77,15 +81,22 @@ pub struct Ready {
     pub listen: SocketAddr,
     /// Its URL for clients on this machine.
     pub url: String,
+    /// With TLS, the fingerprint of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Its process.
     pub pid: u32,
     /// Its data directory.
     pub data: PathBuf,
+    /// At the first start, the link by which the first administrator logs in, once. For the one who started it, not
+    /// for a log.
+    #[serde(skip)]
+    pub first_login: Option<String>,
 }
 
 impl Ready {
     /// What a registry on this address says.
-    pub(crate) fn new(listen: SocketAddr, data: PathBuf) -> Self {
+    pub(crate) fn new(listen: SocketAddr, data: PathBuf, fingerprint: Option<String>) -> Self {
         let mut reachable = listen;
         // An unspecified address is for listening only.
         if listen.ip().is_unspecified() {
@@ -97,9 +108,14 @@ impl Ready {
         Self {
             component: "registry",
             listen,
-            url: format!("http://{reachable}"),
+            url: match fingerprint {
+                Some(_) => format!("https://{reachable}"),
+                None => format!("http://{reachable}"),
+            },
+            fingerprint,
             pid: std::process::id(),
             data,
+            first_login: None,
         }
     }
 }
@@ -126,6 +142,9 @@ pub enum RunError {
         /// What is wrong with it.
         error: OpenError,
     },
+    /// TLS cannot be spoken.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}; choose another with --listen")]
     Listen {
@@ -154,7 +173,7 @@ mod tests {
 
     #[test]
     fn the_url_of_an_unspecified_address_is_one_that_clients_can_reach() {
-        let url = |listen: &str| Ready::new(listen.parse().unwrap(), PathBuf::new()).url;
+        let url = |listen: &str| Ready::new(listen.parse().unwrap(), PathBuf::new(), None).url;
         assert_eq!(url("0.0.0.0:80"), "http://127.0.0.1:80");
         assert_eq!(url("[::]:80"), "http://[::1]:80");
         assert_eq!(url("10.0.0.1:8080"), "http://10.0.0.1:8080");

@@ -6,26 +6,32 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use seamesh_proto::limits::{LOGIN_FAILURES_OVERALL_PER_MINUTE, LOGIN_FAILURES_PER_MINUTE};
 use seamesh_registry_core::{Config, Core};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::audit::{Action, Entry};
 use crate::clock::Clock;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::devices::Devices;
 use crate::driver::{self, Parts};
+use crate::http::access;
 use crate::http::router::router;
 use crate::http::serve::serve;
 use crate::keyring::{ADMIN_KEY_ID, ADMIN_PEER, Key, Keyring, Origin};
+use crate::limiter::{Limiter, Rate};
 use crate::metrics::Metrics;
 use crate::options::{Options, Ready, RunError};
 use crate::otlp::Exporter;
+use crate::password::PasswordGate;
 use crate::root::Root;
 use crate::session::Sessions;
 use crate::sockets::Sockets;
 use crate::store::{Database, OpenError, Writer, keep_sweeping};
+use crate::tls::Tls;
 use crate::token::TokenSigner;
 use crate::{key_file, secret};
 
@@ -43,6 +49,10 @@ pub async fn run(
 ) -> Result<(), RunError> {
     let (stop, stopping) = watch::channel(false);
     let data = DataDir::open(&options.data)?;
+    let is_new = data.is_new();
+    let tls = options.tls.as_ref();
+    let tls = tls.map(|settings| Tls::open(settings, &options.data, options.listen));
+    let tls = tls.transpose()?;
     let (app, running) = assemble(&options, &data, stopping)?;
     let router = router(&app)?;
     let listener = TcpListener::bind(options.listen).await;
@@ -50,8 +60,13 @@ pub async fn run(
         address: options.listen,
         error,
     })?;
-    let ready = Ready::new(listener.local_addr()?, options.data.clone());
-    let mut serving = tokio::spawn(serve(listener, router, app.stopping.clone()));
+    let fingerprint = tls.as_ref().map(|tls| tls.fingerprint.to_string());
+    let mut ready = Ready::new(listener.local_addr()?, options.data.clone(), fingerprint);
+    if is_new {
+        ready.first_login = first_login(&app, &ready.url).await?;
+    }
+    tokio::spawn(app.clone().keep_ending_keys());
+    let mut serving = tokio::spawn(serve(listener, tls, router, app.stopping.clone()));
     tracing::info!(listen = %ready.listen, "the registry serves");
     on_ready(&ready);
 
@@ -84,6 +99,25 @@ pub async fn run(
     result
 }
 
+/// The link by which the first administrator comes in, once. Only the one who started the registry is told.
+async fn first_login(app: &App, url: &str) -> Result<Option<String>, RunError> {
+    let (code, now) = (
+        secret::random_text("").map_err(DataDirError::Random)?,
+        app.clock.now(),
+    );
+    let Some(grant) = access::admin_grant(access::FIRST_LOGIN) else {
+        return Ok(None);
+    };
+    let entry = Entry::by_registry(now, Action::LoginLinkMade, ADMIN_PEER, "at the first start");
+    if app.write(None, entry).await.is_err() {
+        tracing::error!("no link for the first login: the store does not write");
+        return Ok(None);
+    }
+    let hash = secret::hash(&code);
+    app.sessions.insert_code(hash, grant, now);
+    Ok(Some(format!("{url}{}", access::link(&code).path)))
+}
+
 struct Running {
     driver: tokio::task::JoinHandle<()>,
     writer: JoinHandle<()>,
@@ -114,6 +148,10 @@ fn assemble(
     let sessions = database
         .sessions(clock.now())
         .map_err(|e| failed(e.into()))?;
+    let passwords = database.passwords().map_err(|e| failed(e.into()))?;
+    let password = passwords
+        .into_iter()
+        .find(|(peer, _)| peer.as_str() == ADMIN_PEER);
     let mut keys = made;
     keys.extend(file_keys(options.api_keys.as_deref(), &clock)?);
     keys.push(admin);
@@ -149,6 +187,13 @@ fn assemble(
         keyring: Keyring::new(keys),
         devices,
         sessions: Sessions::new(sessions),
+        password: PasswordGate::new(password.map(|(_, password)| password)),
+        login_failures: Limiter::new(
+            Rate::per_minute(LOGIN_FAILURES_PER_MINUTE),
+            Some(Rate::per_minute(LOGIN_FAILURES_OVERALL_PER_MINUTE)),
+        ),
+        token_file: data.token_file(),
+        key_file: options.api_keys.clone(),
         compat_url_token: options.compat_url_token,
         ice: options.ice.clone(),
         core,
@@ -183,6 +228,7 @@ fn admin_key(data: &DataDir, clock: &Clock) -> Result<Key, RunError> {
         peer_id: ADMIN_PEER.parse().expect("a valid id"),
         role: seamesh_proto::rest::Role::Admin,
         created_ms: clock.now().0,
+        expires: None,
         hash: secret::hash(&data.admin_key()?),
         origin: Origin::AdminFile,
     })

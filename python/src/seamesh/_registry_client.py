@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from seamesh import _seams, _wire
+from seamesh import _seams, _tls, _wire
 from seamesh.errors import ProtocolError, RegistryUnavailable, SeameshError, Unauthorized, error_of
 from seamesh.urls import registry_url
 
@@ -127,17 +128,23 @@ class RegistryClient:
         self, method: str, target: str, headers: dict[str, str], data: bytes | None, patience_s: float
     ) -> tuple[int, bytes]:
         url = urlsplit(registry_url(self._base, target.partition("?")[0]))
-        connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         query = target.partition("?")[2]
         assert url.hostname is not None
         headers = {**headers, "user-agent": _USER_AGENT}
-        connection = connect(url.hostname, url.port, timeout=self._timeout_s + patience_s)
+        timeout_s = self._timeout_s + patience_s
+        connection = (
+            _tls.connection(url.hostname, url.port, timeout_s=timeout_s)
+            if url.scheme == "https"
+            else http.client.HTTPConnection(url.hostname, url.port, timeout=timeout_s)
+        )
         if data is not None:
             headers = {**headers, "content-type": "application/json"}
         try:
             connection.request(method, url.path + (f"?{query}" if query else ""), body=data, headers=headers)
             response = connection.getresponse()
             answer = response.read(MAX_ANSWER_BYTES + 1)
+        except ssl.SSLCertVerificationError as error:
+            raise Unauthorized(f"the registry at {url.hostname} is not trusted: {error.verify_message}") from error
         except (OSError, http.client.HTTPException) as error:
             raise RegistryUnavailable(f"{url.hostname}: {error or type(error).__name__}") from error
         finally:

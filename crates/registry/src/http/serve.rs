@@ -1,5 +1,6 @@
 //! Connections: accepted up to a limit, each with a limit of time for its requests' heads.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +12,12 @@ use hyper::server::conn::http1;
 use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
+
+use crate::tls::Tls;
 
 /// Connections at once. A sidecar holds one, a browser six; the rest wait in the system's queue. Each costs some 20 kB
 /// and a file descriptor.
@@ -26,12 +31,16 @@ const HEAD_TIMEOUT_MS: u64 = 120_000;
 /// Largest head of a request, in bytes: a token of 4 kB fits many times.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
+/// Milliseconds a client may take for the TLS handshake: two round trips, on the slowest of lines.
+const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+
 /// Milliseconds to wait after the system refused to accept (no file descriptors left, for one).
 const ACCEPT_PAUSE_MS: u64 = 100;
 
 /// Serves until `stopping` turns true and every connection has answered what it was asked.
 pub(crate) async fn serve(
     listener: TcpListener,
+    tls: Option<Tls>,
     router: Router,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -42,9 +51,9 @@ pub(crate) async fn serve(
             accepted = accept(&listener, &places) => accepted,
         };
         if let Some((stream, place)) = accepted {
-            let connection = connection(stream, router.clone(), stopping.clone());
+            let (tls, router, stopping) = (tls.clone(), router.clone(), stopping.clone());
             tokio::spawn(async move {
-                connection.await;
+                connection(stream, tls, router, stopping).await;
                 drop(place);
             });
         }
@@ -75,17 +84,50 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     drop(stopping.wait_for(|stopping| *stopping).await);
 }
 
-/// Serves one connection. When the registry stops, it answers the request at hand and closes.
-async fn connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
+/// How a request came over the wire.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OverTls(pub(crate) bool);
+
+/// Serves one connection, after the handshake where there is one.
+async fn connection(
+    stream: TcpStream,
+    tls: Option<Tls>,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     // A peer that is gone already has nothing to be served.
     let Ok(remote) = stream.peer_addr() else {
         return;
     };
     // Answers are small and written whole: waiting for more to send only delays them.
     drop(stream.set_nodelay(true));
+    let Some(tls) = tls else {
+        return requests(stream, remote, OverTls(false), router, stopping).await;
+    };
+    let limit = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
+    let shaken = tokio::select! {
+        shaken = timeout(limit, tls.acceptor.accept(stream)) => shaken,
+        () = stopped(&mut stopping) => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => requests(stream, remote, OverTls(true), router, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    }
+}
+
+/// Answers the requests of one connection. When the registry stops, it answers the one at hand and closes.
+async fn requests(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    remote: SocketAddr,
+    over_tls: OverTls,
+    router: Router,
+    mut stopping: watch::Receiver<bool>,
+) {
     let router = TowerToHyperService::new(router);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(ConnectInfo(remote));
+        request.extensions_mut().insert(over_tls);
         router.call(request)
     });
     let connection = http1::Builder::new()

@@ -1334,9 +1334,14 @@ ROUTES: Final[dict[str, tuple[str, str]]] = {
     "session": ("GET", "/api/session"),
     "logout": ("DELETE", "/api/session"),
     "login_link": ("POST", "/api/session/link"),
+    "set_password": ("POST", "/api/session/password"),
+    "list_audit": ("GET", "/api/audit"),
     "create_key": ("POST", "/api/keys"),
     "list_keys": ("GET", "/api/keys"),
     "revoke_key": ("DELETE", "/api/keys/{key_id}"),
+    "rotate_key": ("POST", "/api/keys/{key_id}/rotate"),
+    "reload_keys": ("POST", "/api/keys/reload"),
+    "rotate_signing": ("POST", "/api/keys/signing"),
     "create_invite": ("POST", "/api/pairing/generate-code"),
     "make_invite": ("POST", "/api/invites"),
     "certify_key": ("POST", "/api/identities"),
@@ -1582,6 +1587,28 @@ TOKEN_LEEWAY_S: Final = 60
 
 SESSION_TTL_S: Final = 43200
 """Seconds a hub session lives."""
+
+MIN_PASSWORD_BYTES: Final = 12
+"""Shortest administrator's password, in bytes: what a person can remember and nobody guesses at
+the rate of `LOGIN_FAILURES_PER_MINUTE`."""
+
+MAX_PASSWORD_BYTES: Final = 1024
+"""Longest password, in bytes."""
+
+LOGIN_FAILURES_PER_MINUTE: Final = 5
+"""Refused logins to the dashboard per address and minute; one more becomes possible every twelve
+seconds."""
+
+LOGIN_FAILURES_OVERALL_PER_MINUTE: Final = 60
+"""Refused logins of all addresses together per minute: a guesser with many addresses gets no
+further than this."""
+
+KEY_OVERLAP_S: Final = 86400
+"""Seconds a rotated API key goes on beside the new one when nobody says otherwise: a day to bring
+the new one to where the old one is used."""
+
+MAX_KEY_OVERLAP_S: Final = 2592000
+"""Longest time that a rotated API key goes on, in seconds (30 days)."""
 
 LOGIN_LINK_TTL_S: Final = 900
 """Seconds a one-time login link lives."""

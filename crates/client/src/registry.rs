@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, Request, RequestBuilder, Response, Url};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, Url};
 use rustls::ClientConfig;
 use seamesh_proto::ledger::{Channel, Party};
-use seamesh_proto::limits::TOKEN_TTL_S;
+use seamesh_proto::limits::{MAX_RETRY_AFTER_S, TOKEN_TTL_S};
 use seamesh_proto::rest::TokenAnswer;
 use seamesh_proto::routes::operation_of;
 use seamesh_proto::{Code, Problem, seam};
@@ -308,8 +309,14 @@ impl Registry {
                 reason: "the request was not sent".to_owned(),
             });
         }
+        let again = request.try_clone();
         let sent = self.inner.http.execute(request).await;
-        let response = sent.map_err(|e| self.unreachable(&e))?;
+        let mut response = sent.map_err(|e| self.unreachable(&e))?;
+        if let (Some(wait), Some(request)) = (asked_to_wait(&response), again) {
+            tokio::time::sleep(wait).await;
+            let sent = self.inner.http.execute(request).await;
+            response = sent.map_err(|e| self.unreachable(&e))?;
+        }
         if response.status().is_success() {
             return Ok(response);
         }
@@ -342,6 +349,17 @@ impl Registry {
             reason: cause.to_string(),
         }
     }
+}
+
+/// How long the registry asks to wait before the same request, where that is short enough to be waited for here. What it
+/// refused with 429 it did not do.
+fn asked_to_wait(response: &Response) -> Option<Duration> {
+    if response.status() != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds = seconds.parse().ok().filter(|s| *s <= MAX_RETRY_AFTER_S)?;
+    Some(Duration::from_secs(seconds))
 }
 
 fn user_agent(party: Party) -> String {

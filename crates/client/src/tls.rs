@@ -1,5 +1,6 @@
 //! One TLS configuration for HTTP and WebSocket: whom to trust.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -194,28 +195,23 @@ impl ServerCertVerifier for Pinned {
 }
 
 /// Why the other end is not trusted, if that is what an error says.
-pub(crate) fn distrust(error: &(dyn std::error::Error + 'static)) -> Option<String> {
-    let mut next = Some(error);
-    while let Some(error) = next {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref)
-            .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-            .or_else(|| error.downcast_ref::<rustls::Error>())
-            // As tungstenite has it.
-            .or_else(|| Some(error.downcast_ref::<Box<rustls::Error>>()?.as_ref()));
-        if let Some(tls) = inner {
-            return match tls {
-                rustls::Error::InvalidCertificate(what) => {
-                    Some(format!("its certificate is not trusted here: {what}"))
-                }
-                rustls::Error::General(what) => Some(what.clone()),
-                _ => None,
-            };
+pub(crate) fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
+    let chain = std::iter::successors(Some(error), |error| (**error).source());
+    match chain.filter_map(tls_error).next()? {
+        rustls::Error::InvalidCertificate(what) => {
+            Some(format!("its certificate is not trusted here: {what}"))
         }
-        next = error.source();
+        rustls::Error::General(what) => Some(what.clone()),
+        _ => None,
     }
-    None
+}
+
+/// The TLS error that an error is, or wraps as IO errors do: those name what is behind their content as their source.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls);
+    }
+    tls_error(error.downcast_ref::<io::Error>()?.get_ref()?)
 }
 
 #[cfg(test)]

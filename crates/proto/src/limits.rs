@@ -210,3 +210,23 @@ pub const PAIR_WINDOW_S: u64 = 60;
 
 /// Seconds a TURN credential lives.
 pub const TURN_TTL_S: u64 = 24 * 3600;
+
+/// Requests per second that one identity may make in the long run. The administrator's own are not counted, so that
+/// there is always somebody who can end a flood.
+pub const IDENTITY_REQUESTS_PER_SECOND: u64 = 2_000;
+
+/// Requests that one identity may make at once, after a rest: ten seconds' worth.
+pub const IDENTITY_REQUESTS_BURST: u64 = 20_000;
+
+/// Requests per second that one address may make in the long run without a credential.
+pub const OPEN_REQUESTS_PER_SECOND: u64 = 100;
+
+/// Requests that one address may make at once without a credential, after a rest: a fleet of thousands behind one
+/// address that was started again.
+pub const OPEN_REQUESTS_BURST: u64 = 5_000;
+
+/// Connections that one address may have open: half of all that there are, so that no address takes everybody's.
+pub const CONNECTIONS_PER_ADDRESS: usize = 8_192;
+
+/// Seconds of a `Retry-After` that our clients wait by themselves, once; a longer one is the caller's to wait.
+pub const MAX_RETRY_AFTER_S: u64 = 10;

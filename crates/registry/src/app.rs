@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use seamesh_proto::{Now, Problem};
+use seamesh_proto::{Now, PeerId, Problem};
 use seamesh_registry_core::{Caller, Op, Reply};
 use tokio::sync::watch;
 
@@ -17,6 +17,7 @@ use crate::ice::IceSettings;
 use crate::keyring::{Key, Keyring};
 use crate::limiter::Limiter;
 use crate::metrics::Metrics;
+use crate::options::Limits;
 use crate::password::PasswordGate;
 use crate::root::Root;
 use crate::session::Sessions;
@@ -45,6 +46,12 @@ pub(crate) struct App {
     pub password: PasswordGate,
     /// Refused logins, by address.
     pub login_failures: Limiter<IpAddr>,
+    /// Requests, by identity.
+    pub requests: Limiter<PeerId>,
+    /// Requests without a credential, by address.
+    pub open_requests: Limiter<IpAddr>,
+    /// How much one caller may ask for.
+    pub limits: Limits,
     /// The file of the secret that tokens are signed with.
     pub token_file: PathBuf,
     /// The key file, where there is one.

@@ -41,7 +41,7 @@ mod token;
 pub use data_dir::DataDirError;
 pub use ice::{IceSettings, TurnSettings};
 pub use key_file::KeyFileError;
-pub use options::{KEEP_ENDED_DAYS, Options, Ready, RunError};
+pub use options::{KEEP_ENDED_DAYS, Limits, Options, Ready, RunError};
 pub use otlp::{OtlpError, OtlpSettings};
 pub use run::run;
 pub use tls::{TlsError, TlsSettings};

@@ -12,10 +12,10 @@ const MAX_KEYS: usize = 65_536;
 /// How many tries there are, and how fast they come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Rate {
-    /// Tries at once, and in [`Self::per_ms`].
+    /// Tries at once, and in [`Self::per_us`].
     pub tries: u64,
-    /// Milliseconds in which as many come back.
-    pub per_ms: u64,
+    /// Microseconds in which as many come back.
+    pub per_us: u64,
 }
 
 impl Rate {
@@ -23,32 +23,40 @@ impl Rate {
     pub(crate) const fn per_minute(tries: usize) -> Self {
         Self {
             tries: tries as u64,
-            per_ms: 60_000,
+            per_us: 60_000_000,
         }
     }
 
-    /// Milliseconds in which one try comes back.
-    fn one_ms(self) -> u64 {
-        self.per_ms.div_ceil(self.tries.max(1))
+    /// So many in a second, and up to `burst` at once.
+    pub(crate) const fn per_second(tries: u64, burst: u64) -> Self {
+        Self {
+            tries: burst,
+            per_us: burst * 1_000_000 / if tries == 0 { 1 } else { tries },
+        }
+    }
+
+    /// Microseconds in which one try comes back.
+    fn one_us(self) -> u64 {
+        self.per_us.div_ceil(self.tries.max(1))
     }
 }
 
 /// Tries that were used, as the time at which the last of them will have come back.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {
-    empty_at_ms: u64,
+    empty_at_us: u64,
 }
 
 impl Bucket {
-    /// Uses a try, or says how many milliseconds later there is one.
+    /// Uses a try, or says how many microseconds later there is one.
     fn take(&mut self, rate: Rate, now: Now) -> Result<(), u64> {
-        let from = self.empty_at_ms.max(now.0);
-        let after = from + rate.one_ms();
-        let most = now.0 + rate.one_ms() * rate.tries;
+        let now_us = now.0 * 1000;
+        let after = self.empty_at_us.max(now_us) + rate.one_us();
+        let most = now_us + rate.one_us() * rate.tries;
         if after > most {
             return Err(after - most);
         }
-        self.empty_at_ms = after;
+        self.empty_at_us = after;
         Ok(())
     }
 }
@@ -85,20 +93,20 @@ impl<K: Hash + Eq> Limiter<K> {
     pub(crate) fn take(&self, key: K, now: Now) -> Result<(), u64> {
         let mut tables = self.lock();
         let tables = &mut *tables;
+        let in_seconds = |us: u64| us.div_ceil(1_000_000).max(1);
         if !tables.buckets.contains_key(&key) && tables.buckets.len() >= MAX_KEYS {
-            tables.buckets.retain(|_, b| b.empty_at_ms > now.0);
+            tables.buckets.retain(|_, b| b.empty_at_us > now.0 * 1000);
             if tables.buckets.len() >= MAX_KEYS {
-                return Err(self.each.one_ms().div_ceil(1000));
+                return Err(in_seconds(self.each.one_us()));
             }
         }
-        let in_seconds = |ms: u64| ms.div_ceil(1000).max(1);
         let bucket = tables.buckets.entry(key).or_default();
         let before = *bucket;
         bucket.take(self.each, now).map_err(in_seconds)?;
         if let Some(rate) = self.all {
-            tables.all.take(rate, now).map_err(|ms| {
+            tables.all.take(rate, now).map_err(|us| {
                 *bucket = before;
-                in_seconds(ms)
+                in_seconds(us)
             })?;
         }
         Ok(())
@@ -107,12 +115,12 @@ impl<K: Hash + Eq> Limiter<K> {
     /// Gives a try back that was none after all.
     pub(crate) fn give_back(&self, key: &K) {
         let mut tables = self.lock();
-        let each = self.each.one_ms();
+        let each = self.each.one_us();
         if let Some(bucket) = tables.buckets.get_mut(key) {
-            bucket.empty_at_ms = bucket.empty_at_ms.saturating_sub(each);
+            bucket.empty_at_us = bucket.empty_at_us.saturating_sub(each);
         }
         if let Some(rate) = self.all {
-            tables.all.empty_at_ms = tables.all.empty_at_ms.saturating_sub(rate.one_ms());
+            tables.all.empty_at_us = tables.all.empty_at_us.saturating_sub(rate.one_us());
         }
     }
 
@@ -139,6 +147,20 @@ mod tests {
         assert_eq!(limiter.take("a", NOW.plus(11_999)), Err(1));
         assert_eq!(limiter.take("a", NOW.plus(12_000)), Ok(()));
         assert_eq!(limiter.take("a", NOW.plus(12_000)), Err(12));
+    }
+
+    #[test]
+    fn many_tries_in_a_second_come_back_one_by_one() {
+        let limiter = Limiter::new(Rate::per_second(2_000, 20), None);
+        let taken = |now: Now| {
+            (0..1_000)
+                .filter(|_| limiter.take("a", now).is_ok())
+                .count()
+        };
+        assert_eq!(taken(NOW), 20);
+        assert_eq!(taken(NOW.plus(1)), 2);
+        assert_eq!(taken(NOW.plus(6)), 10);
+        assert_eq!(taken(NOW.plus(10_000)), 20);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use seamesh_proto::identity::PublicKey;
+use seamesh_proto::limits;
 use serde::Serialize;
 
 use crate::data_dir::DataDirError;
@@ -46,6 +47,41 @@ pub struct Options {
     pub keep_ended: Duration,
     /// The collector that is told of every task that ends; `None`: nobody.
     pub otlp: Option<OtlpSettings>,
+    /// How much one caller may ask for.
+    pub limits: Limits,
+}
+
+/// How much one caller may ask for, and how long it may be silent. The defaults are those of [`seamesh_proto::limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests per second of one identity in the long run; an admin's are not counted.
+    pub identity_requests_per_second: u64,
+    /// Requests of one identity at once.
+    pub identity_requests_burst: u64,
+    /// Requests per second of one address without a credential, in the long run.
+    pub open_requests_per_second: u64,
+    /// Requests of one address at once without a credential.
+    pub open_requests_burst: u64,
+    /// Connections of one address at once.
+    pub connections_per_address: usize,
+    /// Between two pings on a signaling socket: keeps NAT bindings and proxies open.
+    pub ping: Duration,
+    /// After so long without a word, a pong included, a signaling socket is dead: three pings.
+    pub idle: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            identity_requests_per_second: limits::IDENTITY_REQUESTS_PER_SECOND,
+            identity_requests_burst: limits::IDENTITY_REQUESTS_BURST,
+            open_requests_per_second: limits::OPEN_REQUESTS_PER_SECOND,
+            open_requests_burst: limits::OPEN_REQUESTS_BURST,
+            connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
+            ping: Duration::from_secs(15),
+            idle: Duration::from_secs(45),
+        }
+    }
 }
 
 impl Options {
@@ -68,6 +104,7 @@ impl Default for Options {
             max_database_bytes: None,
             keep_ended: Self::days(KEEP_ENDED_DAYS),
             otlp: None,
+            limits: Limits::default(),
         }
     }
 }

@@ -20,7 +20,7 @@ use crate::devices::Devices;
 use crate::driver::{self, Parts};
 use crate::http::access;
 use crate::http::router::router;
-use crate::http::serve::serve;
+use crate::http::serve::{Addresses, Entrance, serve};
 use crate::keyring::{ADMIN_KEY_ID, ADMIN_PEER, Key, Keyring, Origin};
 use crate::limiter::{Limiter, Rate};
 use crate::metrics::Metrics;
@@ -66,7 +66,15 @@ pub async fn run(
         ready.first_login = first_login(&app, &ready.url).await?;
     }
     tokio::spawn(app.clone().keep_ending_keys());
-    let mut serving = tokio::spawn(serve(listener, tls, router, app.stopping.clone()));
+    let mut serving = tokio::spawn(serve(
+        listener,
+        Entrance {
+            tls,
+            router,
+            addresses: Addresses::new(options.limits.connections_per_address),
+        },
+        app.stopping.clone(),
+    ));
     tracing::info!(listen = %ready.listen, "the registry serves");
     on_ready(&ready);
 
@@ -192,6 +200,21 @@ fn assemble(
             Rate::per_minute(LOGIN_FAILURES_PER_MINUTE),
             Some(Rate::per_minute(LOGIN_FAILURES_OVERALL_PER_MINUTE)),
         ),
+        requests: Limiter::new(
+            Rate::per_second(
+                options.limits.identity_requests_per_second,
+                options.limits.identity_requests_burst,
+            ),
+            None,
+        ),
+        open_requests: Limiter::new(
+            Rate::per_second(
+                options.limits.open_requests_per_second,
+                options.limits.open_requests_burst,
+            ),
+            None,
+        ),
+        limits: options.limits,
         token_file: data.token_file(),
         key_file: options.api_keys.clone(),
         compat_url_token: options.compat_url_token,

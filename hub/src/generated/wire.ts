@@ -1551,3 +1551,33 @@ export const PAIR_WINDOW_S = 60;
 
 /** Seconds a TURN credential lives. */
 export const TURN_TTL_S = 86400;
+
+/**
+ * Requests per second that one identity may make in the long run. The administrator's own are not
+ * counted, so that there is always somebody who can end a flood.
+ */
+export const IDENTITY_REQUESTS_PER_SECOND = 2000;
+
+/** Requests that one identity may make at once, after a rest: ten seconds' worth. */
+export const IDENTITY_REQUESTS_BURST = 20000;
+
+/** Requests per second that one address may make in the long run without a credential. */
+export const OPEN_REQUESTS_PER_SECOND = 100;
+
+/**
+ * Requests that one address may make at once without a credential, after a rest: a fleet of thousands
+ * behind one address that was started again.
+ */
+export const OPEN_REQUESTS_BURST = 5000;
+
+/**
+ * Connections that one address may have open: half of all that there are, so that no address takes
+ * everybody's.
+ */
+export const CONNECTIONS_PER_ADDRESS = 8192;
+
+/**
+ * Seconds of a `Retry-After` that our clients wait by themselves, once; a longer one is the caller's
+ * to wait.
+ */
+export const MAX_RETRY_AFTER_S = 10;

@@ -127,6 +127,16 @@ class RegistryClient:
     def _send(
         self, method: str, target: str, headers: dict[str, str], data: bytes | None, patience_s: float
     ) -> tuple[int, bytes]:
+        """Sends a request; once more when the registry asks to wait a little (429 and Retry-After)."""
+        status, answer, wait_s = self._send_once(method, target, headers, data, patience_s)
+        if wait_s is not None and wait_s <= _wire.MAX_RETRY_AFTER_S:
+            time.sleep(wait_s)
+            status, answer, _ = self._send_once(method, target, headers, data, patience_s)
+        return status, answer
+
+    def _send_once(
+        self, method: str, target: str, headers: dict[str, str], data: bytes | None, patience_s: float
+    ) -> tuple[int, bytes, int | None]:
         url = urlsplit(registry_url(self._base, target.partition("?")[0]))
         query = target.partition("?")[2]
         assert url.hostname is not None
@@ -151,7 +161,8 @@ class RegistryClient:
             connection.close()
         if len(answer) > MAX_ANSWER_BYTES:
             raise ProtocolError(f"an answer of more than {MAX_ANSWER_BYTES} bytes", code="too_large")
-        return response.status, answer
+        wait = response.headers.get("retry-after", "") if response.status == 429 else ""
+        return response.status, answer, int(wait) if wait.isdecimal() else None
 
 
 def _say(operation: str) -> None:

@@ -13,6 +13,7 @@ mod events;
 mod fixture;
 mod hub;
 mod keys;
+mod limits;
 mod login;
 mod options;
 mod roles;

@@ -1634,3 +1634,25 @@ PAIR_WINDOW_S: Final = 60
 
 TURN_TTL_S: Final = 86400
 """Seconds a TURN credential lives."""
+
+IDENTITY_REQUESTS_PER_SECOND: Final = 2000
+"""Requests per second that one identity may make in the long run. The administrator's own are not
+counted, so that there is always somebody who can end a flood."""
+
+IDENTITY_REQUESTS_BURST: Final = 20000
+"""Requests that one identity may make at once, after a rest: ten seconds' worth."""
+
+OPEN_REQUESTS_PER_SECOND: Final = 100
+"""Requests per second that one address may make in the long run without a credential."""
+
+OPEN_REQUESTS_BURST: Final = 5000
+"""Requests that one address may make at once without a credential, after a rest: a fleet of
+thousands behind one address that was started again."""
+
+CONNECTIONS_PER_ADDRESS: Final = 8192
+"""Connections that one address may have open: half of all that there are, so that no address takes
+everybody's."""
+
+MAX_RETRY_AFTER_S: Final = 10
+"""Seconds of a `Retry-After` that our clients wait by themselves, once; a longer one is the
+caller's to wait."""

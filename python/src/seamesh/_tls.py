@@ -1,4 +1,4 @@
-"""By what a registry is known over https: SEAMESH_REGISTRY_FINGERPRINT, SEAMESH_CA_FILE, else the machine's authorities."""
+"""By what a registry is known over https: SEAMESH_REGISTRY_FINGERPRINT, SEAMESH_CA_FILE, else as the machine has it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,9 @@ def _digest(text: str) -> bytes:
     except ValueError:
         digest = b""
     if len(digest) != hashlib.sha256().digest_size:
-        raise Unauthorized("SEAMESH_REGISTRY_FINGERPRINT is SHA256: and 64 hexadecimal digits, as the registry prints it")
+        raise Unauthorized(
+            "SEAMESH_REGISTRY_FINGERPRINT is SHA256: and 64 hexadecimal digits, as the registry prints it"
+        )
     return digest
 
 

@@ -12,6 +12,7 @@ use crate::data_dir::DataDirError;
 use crate::http::router::TableMismatch;
 use crate::ice::IceSettings;
 use crate::key_file::KeyFileError;
+use crate::limiter::Rate;
 use crate::otlp::{OtlpError, OtlpSettings};
 use crate::store::OpenError;
 use crate::tls::{TlsError, TlsSettings};
@@ -68,6 +69,21 @@ pub struct Limits {
     pub ping: Duration,
     /// After so long without a word, a pong included, a signaling socket is dead: three pings.
     pub idle: Duration,
+}
+
+impl Limits {
+    /// The rate of one identity.
+    pub(crate) fn of_identity(&self) -> Rate {
+        Rate::per_second(
+            self.identity_requests_per_second,
+            self.identity_requests_burst,
+        )
+    }
+
+    /// The rate of one address without a credential.
+    pub(crate) fn without_credential(&self) -> Rate {
+        Rate::per_second(self.open_requests_per_second, self.open_requests_burst)
+    }
 }
 
 impl Default for Limits {

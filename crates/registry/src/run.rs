@@ -200,20 +200,8 @@ fn assemble(
             Rate::per_minute(LOGIN_FAILURES_PER_MINUTE),
             Some(Rate::per_minute(LOGIN_FAILURES_OVERALL_PER_MINUTE)),
         ),
-        requests: Limiter::new(
-            Rate::per_second(
-                options.limits.identity_requests_per_second,
-                options.limits.identity_requests_burst,
-            ),
-            None,
-        ),
-        open_requests: Limiter::new(
-            Rate::per_second(
-                options.limits.open_requests_per_second,
-                options.limits.open_requests_burst,
-            ),
-            None,
-        ),
+        requests: Limiter::new(options.limits.of_identity(), None),
+        open_requests: Limiter::new(options.limits.without_credential(), None),
         limits: options.limits,
         token_file: data.token_file(),
         key_file: options.api_keys.clone(),

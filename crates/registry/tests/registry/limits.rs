@@ -16,8 +16,10 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
 use crate::fixture::{Registry, ok, problem, refused, soon};
 
-/// Bytes that wait towards one socket at most, and what the system's own buffers may hold beside them.
+/// Bytes that wait towards one socket at most: the registry's own limit.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
+
+/// Bytes that the system's buffers of both ends may hold beside them: several times what Linux gives a socket.
 const SYSTEM_BYTES: usize = 16 * 1024 * 1024;
 
 async fn slow_for_identities() -> Registry {

@@ -121,6 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
             body = answer[1] if isinstance(answer[1], bytes) else json.dumps(answer[1]).encode()
             self.send_response(answer[0])
             self.send_header("content-length", str(len(body)))
+            if answer[0] == 429:
+                self.send_header("retry-after", "1")
             self.end_headers()
             self.wfile.write(body)
         self.registry.asked(f"{self.command} {path}").put(asked)

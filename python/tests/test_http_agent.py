@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -24,6 +25,7 @@ from seamesh import (
     http_agent,
 )
 from seamesh._registry_client import RegistryClient
+from seamesh.errors import SeameshError
 from seamesh.http_agent import HttpAgent
 
 BEAT = "POST /api/hub/heartbeat"
@@ -493,3 +495,17 @@ def test_the_client_names_what_is_wrong_with_the_key() -> None:
 def test_a_loop_that_cannot_work_is_refused_when_it_is_made(url: str, interval: float) -> None:
     with pytest.raises(ValueError, match=r"URL|interval"):
         HttpAgent(url, "key", Agent("a"), interval=interval)
+
+
+def test_a_call_that_is_asked_to_wait_is_made_again_after_that_time() -> None:
+    with running() as registry:
+        limited = problem(429, "rate_limited", "too many requests", "later")
+        registry.answers["GET /api/session"] = [limited, (200, {"peer_id": "peer", "role": "agent"})]
+        client = RegistryClient(registry.url, "key")
+        begun = time.monotonic()
+        assert b"peer" in client.call("session")
+        assert time.monotonic() - begun >= 1
+        registry.answers["GET /api/session"] = [limited, limited]
+        with pytest.raises(SeameshError) as told:
+            client.call("session")
+        assert told.value.code == "rate_limited"

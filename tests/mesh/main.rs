@@ -26,4 +26,5 @@ mod signaling;
 mod talk;
 mod testkit;
 mod traces;
+mod trust;
 mod without_sidecar;

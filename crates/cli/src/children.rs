@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
+use seamesh_client::Trust;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child as Process, Command};
@@ -47,11 +48,27 @@ pub(crate) fn seamesh(subcommand: &str) -> Result<Command> {
     let mut command = Command::new(me);
     command
         .arg(subcommand)
+        .envs(trust_env())
         .env(TIED_ENV, std::process::id().to_string())
         .kill_on_drop(true)
         // Ctrl-C is ours to hand on, in order.
         .process_group(0);
     Ok(command)
+}
+
+/// What a child trusts is what we trust, however we were told.
+pub(crate) fn trust_env() -> Vec<(&'static str, String)> {
+    let trust = Trust::installed();
+    let file = trust.ca_file.map(|path| path.display().to_string());
+    let fingerprint = trust.fingerprint.map(|f| f.to_string());
+    let named = [
+        ("SEAMESH_CA_FILE", file),
+        ("SEAMESH_REGISTRY_FINGERPRINT", fingerprint),
+    ];
+    let given = named
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)));
+    given.collect()
 }
 
 impl Child {

@@ -8,7 +8,7 @@ use seamesh_proto::{Code, TaskError};
 
 /// What `--help` says of the exit codes.
 pub(crate) const HELP: &str = "Exit codes: 0 done; 1 it failed, the message says why; 2 the command line is wrong; \
-    3 the registry cannot be reached; 4 the credential is missing, unknown or not enough; 5 the task ended without a \
+    3 the registry cannot be reached, or is not trusted; 4 the credential is missing, unknown or not enough; 5 the task ended without a \
     result.";
 
 /// A task that ended without a result.
@@ -31,7 +31,7 @@ fn code(error: &anyhow::Error) -> u8 {
         return 5;
     }
     match error.downcast_ref::<ClientError>() {
-        Some(ClientError::Unreachable { .. }) => 3,
+        Some(ClientError::Unreachable { .. } | ClientError::Untrusted { .. }) => 3,
         Some(other) if matches!(other.code(), Code::Unauthorized | Code::Forbidden) => 4,
         _ if error.is::<crate::access::NoCredential>() => 4,
         _ => 1,

@@ -1,9 +1,11 @@
 //! `seamesh keys` and `seamesh login`.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use anyhow::{Result, bail};
 use clap::{Args, Subcommand};
 use seamesh_proto::PeerId;
-use seamesh_proto::rest::{KeyBody, Role};
+use seamesh_proto::rest::{KeyAnswer, KeyBody, Role, RotateBody};
 
 use crate::access::Access;
 use crate::serving;
@@ -22,8 +24,14 @@ enum KeysCommand {
     Create(CreateArgs),
     /// List the keys, without their secrets.
     List(ListArgs),
+    /// Make a key in another's place; the old one goes on for a while.
+    Rotate(RotateArgs),
     /// Revoke a key and close what it opened.
     Revoke(RevokeArgs),
+    /// Read the registry's key file again: keys that are no longer in it are revoked.
+    Reload(ReloadArgs),
+    /// Sign tokens with a new key; tokens of the old one are taken until they expire, within six minutes.
+    RotateSigning(ReloadArgs),
 }
 
 #[derive(Debug, Args)]
@@ -47,6 +55,26 @@ struct ListArgs {
     /// Print the keys as one JSON array.
     #[arg(long)]
     json: bool,
+}
+
+#[derive(Debug, Args)]
+struct RotateArgs {
+    #[command(flatten)]
+    access: Access,
+    /// The key's id, as `seamesh keys list` shows it.
+    key_id: String,
+    /// Minutes the old key goes on, 0 to 43200 [default: a day].
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(0..=43_200))]
+    overlap: Option<u64>,
+    /// Print key and names as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Args)]
+struct ReloadArgs {
+    #[command(flatten)]
+    access: Access,
 }
 
 #[derive(Debug, Args)]
@@ -81,7 +109,7 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// Makes, lists or revokes keys.
+/// Makes, lists, rotates or revokes keys.
 ///
 /// # Errors
 /// As the registry answers.
@@ -89,6 +117,12 @@ pub(crate) async fn run(args: KeysArgs) -> Result<()> {
     match args.command {
         KeysCommand::Create(args) => create(args).await,
         KeysCommand::List(args) => list(args).await,
+        KeysCommand::Rotate(args) => rotate(args).await,
+        KeysCommand::Reload(args) => reload(args).await,
+        KeysCommand::RotateSigning(args) => {
+            args.access.registry()?.rotate_signing().await?;
+            serving::print("tokens are signed with a new key")
+        }
         KeysCommand::Revoke(args) => {
             if args.key_id.is_empty() {
                 bail!("which key? `seamesh keys list` shows their ids");
@@ -105,8 +139,34 @@ async fn create(args: CreateArgs) -> Result<()> {
         role: args.role,
     };
     let made = args.access.registry()?.create_key(&body).await?;
-    if args.json {
-        return serving::print(&serde_json::to_string(&made)?);
+    print_made(&made, args.json)
+}
+
+async fn rotate(args: RotateArgs) -> Result<()> {
+    let overlap_s = args.overlap.map(|minutes| minutes * 60);
+    let registry = args.access.registry()?;
+    let body = RotateBody { overlap_s };
+    let made = registry.rotate_key(&args.key_id, &body).await?;
+    print_made(&made, args.json)
+}
+
+async fn reload(args: ReloadArgs) -> Result<()> {
+    let change = args.access.registry()?.reload_keys().await?;
+    for key_id in &change.added {
+        serving::print(&format!("added {key_id}"))?;
+    }
+    for key_id in &change.revoked {
+        serving::print(&format!("revoked {key_id}"))?;
+    }
+    if change.added.is_empty() && change.revoked.is_empty() {
+        serving::print("the key file says nothing new")?;
+    }
+    Ok(())
+}
+
+fn print_made(made: &KeyAnswer, json: bool) -> Result<()> {
+    if json {
+        return serving::print(&serde_json::to_string(made)?);
     }
     serving::print(&format!(
         "{}\n\nThat is the key {} for {} ({}). It is not shown again.",
@@ -127,10 +187,20 @@ async fn list(args: ListArgs) -> Result<()> {
             key.key_id.clone(),
             role_name(key.role).to_owned(),
             key.peer_id.to_string(),
+            key.expires_ms.map_or_else(String::new, until),
         ]
     };
     let rows: Vec<_> = keys.iter().map(row).collect();
-    serving::print(&table(["KEY", "ROLE", "NAMES"], &rows))
+    serving::print(&table(["KEY", "ROLE", "NAMES", "ENDS"], &rows))
+}
+
+/// A time of the registry's as people read it.
+fn until(ms: u64) -> String {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let left = Duration::from_millis(ms).saturating_sub(now);
+    format!("in {} min", left.as_secs().div_ceil(60))
 }
 
 /// Prints a one-time link to the dashboard.

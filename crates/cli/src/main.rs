@@ -2,6 +2,7 @@
 
 mod access;
 mod agents;
+mod audit;
 mod call;
 mod children;
 mod credentials;
@@ -25,15 +26,35 @@ mod tasks;
 mod tied;
 mod tree;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use seamesh_client::{Fingerprint, Trust};
 
 /// An agent mesh: agents find each other by skill, talk directly, and lose no work.
 #[derive(Debug, Parser)]
 #[command(name = "seamesh", version, about, max_term_width = 100, after_help = exit::HELP)]
 struct Cli {
+    /// Fingerprint of the registry's certificate, as the registry prints it: that certificate is trusted, and no other.
+    #[arg(
+        long,
+        global = true,
+        env = "SEAMESH_REGISTRY_FINGERPRINT",
+        value_name = "SHA256:…",
+        help_heading = "Trust"
+    )]
+    registry_fingerprint: Option<Fingerprint>,
+    /// Authorities (PEM) that count for the registry's certificate instead of the machine's.
+    #[arg(
+        long,
+        global = true,
+        env = "SEAMESH_CA_FILE",
+        value_name = "FILE",
+        help_heading = "Trust"
+    )]
+    ca_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -68,6 +89,8 @@ enum Command {
     RootKey(join::RootKeyArgs),
     /// Make, list and revoke API keys.
     Keys(keys::KeysArgs),
+    /// Verify or export the record of who decided what.
+    Audit(audit::AuditArgs),
     /// Print a one-time link to the dashboard.
     Login(keys::LoginArgs),
     /// Show a whole small mesh at work.
@@ -90,6 +113,11 @@ fn main() -> ExitCode {
     }
     // The only place that chooses a TLS provider: two choices in one process would end it.
     seamesh_client::install_crypto();
+    let trust = Trust {
+        fingerprint: cli.registry_fingerprint,
+        ca_file: cli.ca_file,
+    };
+    trust.install();
     match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => exit::with(&error),
@@ -116,6 +144,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Revoke(args) => serving::block_on(join::revoke(args)),
         Command::RootKey(args) => join::root_key(args),
         Command::Keys(args) => serving::block_on(keys::run(args)),
+        Command::Audit(args) => serving::block_on(audit::run(args)),
         Command::Login(args) => serving::block_on(keys::login(args)),
         Command::Demo(args) => serving::block_on(demo::run(args)),
     }

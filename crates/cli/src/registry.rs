@@ -1,22 +1,31 @@
 //! `seamesh registry`.
 
+use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use clap::Args;
+use clap::{Args, Subcommand};
 use seamesh_proto::identity::PublicKey;
-use seamesh_registry::{IceSettings, KEEP_ENDED_DAYS, Options, OtlpSettings, TurnSettings};
+use seamesh_proto::limits::LOGIN_LINK_TTL_S;
+use seamesh_proto::rest::PasswordBody;
+use seamesh_registry::{
+    IceSettings, KEEP_ENDED_DAYS, Options, OtlpSettings, Ready, TlsSettings, TurnSettings,
+};
 
+use crate::access::Access;
 use crate::{data, serving};
 
 /// Options of `seamesh registry`.
 #[derive(Debug, Args)]
 #[command(
     after_help = "At first start the data directory gets its keys: token.key signs tokens, admin.key is the \
-    administrator's API key, root.key signs the keys of agents. When it serves, one line `ready {json}` on standard output names the address."
+    administrator's API key, root.key signs the keys of agents. When it serves, one line `ready {json}` on standard output \
+    names the address; at the first start a second one is a link by which the first administrator logs in, once."
 )]
 pub(crate) struct RegistryArgs {
+    #[command(subcommand)]
+    command: Option<RegistryCommand>,
     /// Address to listen on; port 0 lets the system choose.
     #[arg(
         long,
@@ -25,6 +34,27 @@ pub(crate) struct RegistryArgs {
         value_name = "ADDR"
     )]
     listen: SocketAddr,
+    /// Certificate (PEM, with what vouches for it) to speak TLS with; needs --tls-key.
+    #[arg(
+        long,
+        env = "SEAMESH_TLS_CERT",
+        value_name = "FILE",
+        requires = "tls_key",
+        conflicts_with = "tls_self_made"
+    )]
+    tls_cert: Option<PathBuf>,
+    /// Private key (PEM) of the certificate.
+    #[arg(
+        long,
+        env = "SEAMESH_TLS_KEY",
+        value_name = "FILE",
+        requires = "tls_cert"
+    )]
+    tls_key: Option<PathBuf>,
+    /// Speak TLS with a certificate made here and kept in the data directory. Clients know it by the fingerprint in the
+    /// readiness line: --registry-fingerprint, or SEAMESH_REGISTRY_FINGERPRINT.
+    #[arg(long, env = "SEAMESH_TLS_SELF_MADE")]
+    tls_self_made: bool,
     /// Listen beyond this machine without TLS: whoever is on the network between reads keys and work. For a network that
     /// is trusted, or behind a proxy that speaks TLS.
     #[arg(long, env = "SEAMESH_INSECURE_HTTP")]
@@ -68,17 +98,68 @@ pub(crate) struct RegistryArgs {
     turn_secret: Option<String>,
 }
 
-/// Serves until SIGINT or SIGTERM.
+#[derive(Debug, Subcommand)]
+enum RegistryCommand {
+    /// Set the administrator's password of a running registry; it is read from standard input.
+    Password(PasswordArgs),
+}
+
+#[derive(Debug, Args)]
+struct PasswordArgs {
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Sets the password: the first line of standard input.
+async fn password(args: PasswordArgs) -> Result<()> {
+    if std::io::stdin().is_terminal() {
+        // Nobody may be reading it; the line is read all the same.
+        let _ = writeln!(
+            std::io::stderr(),
+            "Type the new password (it is seen as it is typed), or end this and pipe it in:"
+        );
+    }
+    let mut line = String::new();
+    std::io::stdin().lock().read_line(&mut line)?;
+    let password = line.trim_end_matches(['\r', '\n']).to_owned();
+    args.access
+        .registry()?
+        .set_password(&PasswordBody { password })
+        .await?;
+    serving::print("the administrator's password is set; sessions of the old one have ended")
+}
+
+/// Says where the first administrator logs in. On standard output, to whoever started the registry, and in no log.
+fn say_ready(ready: &Ready) {
+    serving::say_ready(ready);
+    if let Some(link) = &ready.first_login {
+        let minutes = LOGIN_LINK_TTL_S / 60;
+        let text = format!(
+            "log in for the first time, within {minutes} minutes, with this link, which works once: {link}"
+        );
+        // Whoever started us may have closed its end; `seamesh login` makes another link.
+        let _ = serving::print(&text);
+    }
+}
+
+/// Serves until SIGINT or SIGTERM, or does what the subcommand says.
 ///
 /// # Errors
 /// Why it cannot start.
 pub(crate) fn run(args: RegistryArgs) -> Result<()> {
+    if let Some(RegistryCommand::Password(args)) = args.command {
+        return serving::block_on(password(args));
+    }
     serving::log_to_stderr();
-    if !args.listen.ip().is_loopback() {
+    let tls = match (args.tls_cert, args.tls_key) {
+        (Some(certificate), Some(key)) => Some(TlsSettings::Files { certificate, key }),
+        _ => args.tls_self_made.then_some(TlsSettings::SelfMade),
+    };
+    if tls.is_none() && !args.listen.ip().is_loopback() {
         if !args.insecure_http {
             bail!(
-                "{} can be reached from other machines, and this is plain HTTP: put a proxy with TLS in front of a loopback \
-                 address, or say --insecure-http",
+                "{} can be reached from other machines, and this is plain HTTP: say --tls-self-made or --tls-cert, put a \
+                 proxy with TLS in front of a loopback address, or say --insecure-http",
                 args.listen
             );
         }
@@ -97,6 +178,7 @@ pub(crate) fn run(args: RegistryArgs) -> Result<()> {
         data: args.data.unwrap_or_else(data::registry_directory),
         api_keys: args.api_keys,
         root: args.root,
+        tls,
         compat_url_token: args.compat_url_token,
         ice: IceSettings {
             stun: args.stun,
@@ -116,6 +198,6 @@ pub(crate) fn run(args: RegistryArgs) -> Result<()> {
         .build()?;
     runtime.block_on(async {
         let ended = serving::asked_to_end()?;
-        Ok(seamesh_registry::run(options, serving::say_ready, ended).await?)
+        Ok(seamesh_registry::run(options, say_ready, ended).await?)
     })
 }

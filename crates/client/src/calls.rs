@@ -3,11 +3,12 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use seamesh_proto::audit::{AuditPage, AuditQuery};
 use seamesh_proto::rest::{
     ApproveAnswer, CertifyBody, HealthAnswer, HistoryQuery, HubState, IceConfig, IdentityAnswer,
     IdentityBody, InviteAnswer, InviteBody, KeyAnswer, KeyBody, KeyRecord, LoginLink, Ok as Done,
-    OnboardingEntry, PairAnswer, PairBody, StatusAnswer, StatusQuery, SubmitAnswer, TaskHistory,
-    TaskPage, TaskQuery, Topology, WaitQuery,
+    OnboardingEntry, PairAnswer, PairBody, PasswordBody, ReloadAnswer, RotateBody, StatusAnswer,
+    StatusQuery, SubmitAnswer, TaskHistory, TaskPage, TaskQuery, Topology, WaitQuery,
 };
 use seamesh_proto::talk::Answer;
 use seamesh_proto::task::SubmitTask;
@@ -147,6 +148,37 @@ impl Registry {
         self.delete::<Done>(&["api", "keys", key_id])
             .await
             .map(drop)
+    }
+
+    /// Makes a key in another's place, which goes on for a while (`POST /api/keys/{key_id}/rotate`).
+    pub async fn rotate_key(
+        &self,
+        key_id: &str,
+        body: &RotateBody,
+    ) -> Result<KeyAnswer, ClientError> {
+        self.post(&["api", "keys", key_id, "rotate"], body).await
+    }
+
+    /// Has the key file read again (`POST /api/keys/reload`).
+    pub async fn reload_keys(&self) -> Result<ReloadAnswer, ClientError> {
+        self.post(&["api", "keys", "reload"], &json!({})).await
+    }
+
+    /// Has tokens signed with a new key (`POST /api/keys/signing`).
+    pub async fn rotate_signing(&self) -> Result<(), ClientError> {
+        let path = ["api", "keys", "signing"];
+        self.post::<Done>(&path, &json!({})).await.map(drop)
+    }
+
+    /// Sets the administrator's password (`POST /api/session/password`).
+    pub async fn set_password(&self, body: &PasswordBody) -> Result<(), ClientError> {
+        let path = ["api", "session", "password"];
+        self.post::<Done>(&path, body).await.map(drop)
+    }
+
+    /// One page of the audit (`GET /api/audit`).
+    pub async fn audit(&self, query: &AuditQuery) -> Result<AuditPage, ClientError> {
+        self.get_with(&["api", "audit"], query).await
     }
 
     /// The full URL of a one-time login to the dashboard (`POST /api/session/link`), and the seconds it lives.

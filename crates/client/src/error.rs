@@ -21,6 +21,14 @@ pub enum ClientError {
         /// What the network says.
         reason: String,
     },
+    /// Who answers there is not the registry that is trusted. Nothing was told to it.
+    #[error("the registry at {url} is not trusted: {reason}")]
+    Untrusted {
+        /// Its address.
+        url: String,
+        /// What is wrong with its certificate.
+        reason: String,
+    },
     /// Something answered, but not as a registry does.
     #[error("{url} did not answer like a registry: {reason}")]
     BadAnswer {
@@ -50,6 +58,7 @@ impl ClientError {
             Self::Problem(problem) => problem.code,
             Self::Unreachable { .. } => Code::RegistryUnavailable,
             Self::TooLarge { .. } => Code::TooLarge,
+            Self::Untrusted { .. } => Code::Unauthorized,
             Self::BadAnswer { .. } | Self::Tls(_) => Code::Internal,
         }
     }
@@ -84,6 +93,10 @@ impl ClientError {
                 "Check that the address is a seamesh registry's, and of the same version."
             }
             Self::TooLarge { .. } => "Send less at once.",
+            Self::Untrusted { .. } => {
+                "Compare with the fingerprint that the registry printed when it started (--registry-fingerprint), or name \
+                 its authority's certificate (SEAMESH_CA_FILE)."
+            }
             Self::Tls(_) => {
                 "Install the machine's CA certificates (Debian: apt-get install ca-certificates) or set SSL_CERT_FILE."
             }

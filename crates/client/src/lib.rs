@@ -22,5 +22,5 @@ pub use error::ClientError;
 pub use events::Events;
 pub use registry::{Credential, Registry, http_builder};
 pub use signal::{Incoming, SignalReceiver, SignalSender, SignalSocket};
-pub use tls::install_crypto;
+pub use tls::{Fingerprint, FingerprintError, Trust, install_crypto};
 pub use url::{RegistryUrl, UrlError};

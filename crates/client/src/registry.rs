@@ -4,10 +4,11 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use reqwest::{Method, Request, RequestBuilder, Response, Url};
+use reqwest::header::RETRY_AFTER;
+use reqwest::{Method, Request, RequestBuilder, Response, StatusCode, Url};
 use rustls::ClientConfig;
 use seamesh_proto::ledger::{Channel, Party};
-use seamesh_proto::limits::TOKEN_TTL_S;
+use seamesh_proto::limits::{MAX_RETRY_AFTER_S, TOKEN_TTL_S};
 use seamesh_proto::rest::TokenAnswer;
 use seamesh_proto::routes::operation_of;
 use seamesh_proto::{Code, Problem, seam};
@@ -15,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::ClientError;
-use crate::tls;
+use crate::tls::{self, Trust};
 use crate::url::RegistryUrl;
 
 /// Seconds until an address that swallows packets counts as unreachable.
@@ -78,7 +79,7 @@ impl fmt::Debug for Registry {
 /// # Errors
 /// [`ClientError::Tls`] with `is_tls` on a machine without usable certificates.
 pub fn http_builder(is_tls: bool) -> Result<reqwest::ClientBuilder, ClientError> {
-    Ok(builder(tls::client_config(is_tls)?))
+    Ok(builder(Trust::default().client_config(is_tls)?))
 }
 
 fn builder(tls: ClientConfig) -> reqwest::ClientBuilder {
@@ -104,7 +105,20 @@ impl Registry {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn of(party: Party, url: RegistryUrl, credential: Credential) -> Result<Self, ClientError> {
-        let tls = tls::client_config(url.is_tls())?;
+        Self::trusting(&Trust::installed(), party, url, credential)
+    }
+
+    /// As [`of`](Self::of), with its own idea of whom to trust.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn trusting(
+        trust: &Trust,
+        party: Party,
+        url: RegistryUrl,
+        credential: Credential,
+    ) -> Result<Self, ClientError> {
+        let tls = trust.client_config(url.is_tls())?;
         let http = builder(tls.clone())
             .user_agent(user_agent(party))
             .build()
@@ -295,8 +309,14 @@ impl Registry {
                 reason: "the request was not sent".to_owned(),
             });
         }
+        let again = request.try_clone();
         let sent = self.inner.http.execute(request).await;
-        let response = sent.map_err(|e| self.unreachable(&e))?;
+        let mut response = sent.map_err(|e| self.unreachable(&e))?;
+        if let (Some(wait), Some(request)) = (asked_to_wait(&response), again) {
+            tokio::time::sleep(wait).await;
+            let sent = self.inner.http.execute(request).await;
+            response = sent.map_err(|e| self.unreachable(&e))?;
+        }
         if response.status().is_success() {
             return Ok(response);
         }
@@ -316,6 +336,10 @@ impl Registry {
 
     /// The error of a connection that could not be made or broke, with its deepest cause.
     pub(crate) fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> ClientError {
+        if let Some(reason) = tls::distrust(error) {
+            let url = self.url().to_string();
+            return ClientError::Untrusted { url, reason };
+        }
         let mut cause = error;
         while let Some(deeper) = cause.source() {
             cause = deeper;
@@ -325,6 +349,17 @@ impl Registry {
             reason: cause.to_string(),
         }
     }
+}
+
+/// How long the registry asks to wait before the same request, where that is short enough to be waited for here. What it
+/// refused with 429 it did not do.
+fn asked_to_wait(response: &Response) -> Option<Duration> {
+    if response.status() != StatusCode::TOO_MANY_REQUESTS {
+        return None;
+    }
+    let seconds = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
+    let seconds = seconds.parse().ok().filter(|s| *s <= MAX_RETRY_AFTER_S)?;
+    Some(Duration::from_secs(seconds))
 }
 
 fn user_agent(party: Party) -> String {

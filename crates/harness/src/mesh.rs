@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use seamesh_client::{Credential, Registry};
+use seamesh_client::{Credential, Registry, Trust};
 use seamesh_proto::PeerId;
+use seamesh_proto::ledger::Party;
 use seamesh_proto::rest::{KeyBody, Role};
 use tempfile::TempDir;
 use tokio::process::Command;
@@ -73,13 +74,14 @@ impl MeshBuilder {
         if self.test_control {
             args.extend(["--test-control".into(), registry_control(&root).into()]);
         }
-        let (process, url) = start_registry(&root, "127.0.0.1:0", &args).await?;
+        let (process, url, trust) = start_registry(&root, "127.0.0.1:0", &args).await?;
         let admin_key =
             std::fs::read_to_string(root.join("registry/admin.key")).context("read admin.key")?;
-        let admin = client(&url, admin_key.trim())?;
+        let admin = client(&url, &trust, admin_key.trim())?;
         let mut mesh = Mesh {
             registry: process,
             url,
+            trust,
             admin,
             args,
             root,
@@ -98,6 +100,7 @@ pub struct Mesh {
     /// The registry's process.
     pub registry: Process,
     url: String,
+    trust: Trust,
     admin: Registry,
     args: Vec<OsString>,
     root: PathBuf,
@@ -135,9 +138,14 @@ impl Mesh {
         Self::builder().start().await
     }
 
-    /// The registry's address, `http://127.0.0.1:PORT`.
+    /// The registry's address, `http://127.0.0.1:PORT`; with TLS `https`.
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// The fingerprint of the registry's certificate, with TLS (`--tls-self-made`).
+    pub fn fingerprint(&self) -> Option<String> {
+        self.trust.fingerprint.map(|f| f.to_string())
     }
 
     /// A client with the admin key.
@@ -177,7 +185,7 @@ impl Mesh {
     /// # Errors
     /// When the key cannot be made.
     pub async fn client(&self, peer_id: &str, role: Role) -> Result<Registry> {
-        client(&self.url, &self.key(peer_id, role).await?)
+        client(&self.url, &self.trust, &self.key(peer_id, role).await?)
     }
 
     /// Starts a sidecar under a new key; its socket is served when this returns.
@@ -257,6 +265,9 @@ impl Mesh {
             .env("SEAMESH_ALLOW_UNIDENTIFIED", "true")
             .env_remove("SEAMESH_SOCKET")
             .envs(env.iter().map(|(name, value)| (*name, value)));
+        if let Some(fingerprint) = self.fingerprint() {
+            command.env("SEAMESH_REGISTRY_FINGERPRINT", fingerprint);
+        }
         Ok(
             Process::start(&format!("sidecar-{name}"), command, &self.logs())
                 .await?
@@ -269,8 +280,9 @@ impl Mesh {
     /// # Errors
     /// When it does not get ready.
     pub async fn restart_registry(&mut self) -> Result<()> {
-        let listen = self.url.trim_start_matches("http://").to_owned();
-        (self.registry, self.url) = start_registry(&self.root, &listen, &self.args).await?;
+        let (_, listen) = self.url.split_once("://").context("the registry's URL")?;
+        let started = start_registry(&self.root, listen, &self.args).await?;
+        (self.registry, self.url, self.trust) = started;
         Ok(())
     }
 
@@ -350,7 +362,11 @@ fn registry_control(root: &Path) -> PathBuf {
     root.join("registry.d").join("control")
 }
 
-async fn start_registry(root: &Path, listen: &str, args: &[OsString]) -> Result<(Process, String)> {
+async fn start_registry(
+    root: &Path,
+    listen: &str,
+    args: &[OsString],
+) -> Result<(Process, String, Trust)> {
     let mut command = Command::new(binaries::seamesh()?);
     command
         .arg("registry")
@@ -364,11 +380,18 @@ async fn start_registry(root: &Path, listen: &str, args: &[OsString]) -> Result<
         .as_str()
         .context("the registry's ready line has no url")?
         .to_owned();
-    Ok((process, url))
+    let fingerprint = ready["fingerprint"].as_str().map(str::parse);
+    let trust = Trust {
+        fingerprint: fingerprint.transpose()?,
+        ca_file: None,
+    };
+    Ok((process, url, trust))
 }
 
-fn client(url: &str, key: &str) -> Result<Registry> {
-    Ok(Registry::new(
+fn client(url: &str, trust: &Trust, key: &str) -> Result<Registry> {
+    Ok(Registry::trusting(
+        trust,
+        Party::Cli,
         url.parse()?,
         Credential::ApiKey(key.to_owned()),
     )?)

@@ -3,6 +3,7 @@
 //! What is signed stands in [`seamesh_proto::identity`]. Here are the keys: made, kept in a file of their owner alone,
 //! signing; and the check of a signature.
 
+mod audit;
 mod file;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use seamesh_proto::PeerId;
 use seamesh_proto::identity::{Certificate, PublicKey, Signature};
 use seamesh_proto::invite::{Invite, characters};
 
+pub use audit::{Chain, ChainError};
 pub use file::{FileError, IdentityFile, Membership, read_seed};
 
 /// Rounds of the hash by which a code names the root key: with its 60 bits, some 2^77 steps to find another root key

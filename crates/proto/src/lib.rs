@@ -24,6 +24,7 @@
 mod message;
 
 pub mod agent;
+pub mod audit;
 pub mod chain;
 pub mod events;
 pub mod identity;

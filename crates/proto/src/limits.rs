@@ -166,6 +166,26 @@ pub const TOKEN_LEEWAY_S: u64 = 60;
 /// Seconds a hub session lives.
 pub const SESSION_TTL_S: u64 = 12 * 3600;
 
+/// Shortest administrator's password, in bytes: what a person can remember and nobody guesses at the rate of
+/// [`LOGIN_FAILURES_PER_MINUTE`].
+pub const MIN_PASSWORD_BYTES: usize = 12;
+
+/// Longest password, in bytes.
+pub const MAX_PASSWORD_BYTES: usize = 1024;
+
+/// Refused logins to the dashboard per address and minute; one more becomes possible every twelve seconds.
+pub const LOGIN_FAILURES_PER_MINUTE: usize = 5;
+
+/// Refused logins of all addresses together per minute: a guesser with many addresses gets no further than this.
+pub const LOGIN_FAILURES_OVERALL_PER_MINUTE: usize = 60;
+
+/// Seconds a rotated API key goes on beside the new one when nobody says otherwise: a day to bring the new one to
+/// where the old one is used.
+pub const KEY_OVERLAP_S: u64 = 24 * 3600;
+
+/// Longest time that a rotated API key goes on, in seconds (30 days).
+pub const MAX_KEY_OVERLAP_S: u64 = 30 * 24 * 3600;
+
 /// Seconds a one-time login link lives.
 pub const LOGIN_LINK_TTL_S: u64 = 15 * 60;
 
@@ -190,3 +210,23 @@ pub const PAIR_WINDOW_S: u64 = 60;
 
 /// Seconds a TURN credential lives.
 pub const TURN_TTL_S: u64 = 24 * 3600;
+
+/// Requests per second that one agent's or viewer's identity may make in the long run. Those of operators and of the
+/// administrator are not counted: they hand in work for many, and somebody has to be able to end a flood.
+pub const IDENTITY_REQUESTS_PER_SECOND: u64 = 2_000;
+
+/// Requests that one identity may make at once, after a rest: ten seconds' worth.
+pub const IDENTITY_REQUESTS_BURST: u64 = 20_000;
+
+/// Requests per second that one address may make in the long run without a credential.
+pub const OPEN_REQUESTS_PER_SECOND: u64 = 100;
+
+/// Requests that one address may make at once without a credential, after a rest: a fleet of thousands behind one
+/// address that was started again.
+pub const OPEN_REQUESTS_BURST: u64 = 5_000;
+
+/// Connections that one address may have open: half of all that there are, so that no address takes everybody's.
+pub const CONNECTIONS_PER_ADDRESS: usize = 8_192;
+
+/// Seconds of a `Retry-After` that our clients wait by themselves, once; a longer one is the caller's to wait.
+pub const MAX_RETRY_AFTER_S: u64 = 10;

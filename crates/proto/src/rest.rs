@@ -298,7 +298,7 @@ pub struct HubState {
     pub links: Vec<MeshEdge>,
 }
 
-/// Body of `POST /api/session`: one of the two.
+/// Body of `POST /api/session`: one of the three.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SessionBody {
@@ -308,6 +308,17 @@ pub struct SessionBody {
     /// An API key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub api_key: Option<String>,
+    /// The administrator's password.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password: Option<String>,
+}
+
+/// Body of `POST /api/session/password`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PasswordBody {
+    /// The administrator's new password, [`MIN_PASSWORD_BYTES`](crate::limits::MIN_PASSWORD_BYTES) to
+    /// [`MAX_PASSWORD_BYTES`](crate::limits::MAX_PASSWORD_BYTES).
+    pub password: String,
 }
 
 /// Who is logged in. The session itself is an HttpOnly cookie.
@@ -317,6 +328,9 @@ pub struct SessionAnswer {
     pub peer_id: PeerId,
     /// What it may do.
     pub role: Role,
+    /// It began with the link of the first start, and there is no administrator's password yet. Absent: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub password_missing: bool,
 }
 
 /// Answer of `POST /api/session/link`.
@@ -361,6 +375,28 @@ pub struct KeyRecord {
     pub role: Role,
     /// When it was made, Unix milliseconds.
     pub created_ms: u64,
+    /// When it ends, Unix milliseconds, because another took its place; absent: not by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_ms: Option<u64>,
+}
+
+/// Body of `POST /api/keys/{key_id}/rotate`.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct RotateBody {
+    /// Seconds the old key goes on beside the new one, 0 to [`MAX_KEY_OVERLAP_S`](crate::limits::MAX_KEY_OVERLAP_S);
+    /// absent: [`KEY_OVERLAP_S`](crate::limits::KEY_OVERLAP_S).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlap_s: Option<u64>,
+}
+
+/// Answer of `POST /api/keys/reload`: what the key file changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ReloadAnswer {
+    /// Ids of the keys that are new.
+    pub added: Vec<String>,
+    /// Ids of the keys that are revoked: no longer in the file, or there with another peer or role.
+    pub revoked: Vec<String>,
 }
 
 /// Body of `POST /api/invites`: which invite to make.

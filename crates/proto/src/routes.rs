@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::Value;
 
 use crate::agent::{AgentInfo, AgentRecord};
+use crate::audit;
 use crate::ledger::Party;
 use crate::rest::{self, Role};
 use crate::talk::Answer;
@@ -139,6 +140,11 @@ routes! {
         "Ends the session."
     POST "/api/session/link" login_link [ADMIN] from [Cli], , answer rest::LoginLink;
         "Makes a one-time login link for the dashboard."
+    POST "/api/session/password" set_password [ADMIN] from [Hub, Cli], body rest::PasswordBody, answer rest::Ok;
+        "Sets the administrator's password; sessions that came from the old one end."
+
+    GET "/api/audit" list_audit [ADMIN] from [Cli] query audit::AuditQuery, , answer audit::AuditPage;
+        "Who decided what, as a chain of hashes; paged."
 
     POST "/api/keys" create_key [ADMIN] from [Cli], body rest::KeyBody, answer rest::KeyAnswer;
         "Makes an API key; its secret is shown this once."
@@ -146,6 +152,12 @@ routes! {
         "The API keys, without secrets."
     DELETE "/api/keys/{key_id}" revoke_key [ADMIN] from [Cli], , answer rest::Ok;
         "Revokes an API key and closes what it opened."
+    POST "/api/keys/{key_id}/rotate" rotate_key [ADMIN] from [Cli], body rest::RotateBody, answer rest::KeyAnswer;
+        "Makes a key in another's place, which goes on for a while; the new secret is shown this once."
+    POST "/api/keys/reload" reload_keys [ADMIN] from [Cli], , answer rest::ReloadAnswer;
+        "Reads the key file again; a key that is no longer in it is revoked."
+    POST "/api/keys/signing" rotate_signing [ADMIN] from [Cli], , answer rest::Ok;
+        "Signs tokens with a new key from now on; those of the old one are taken until they expire."
 
     POST "/api/pairing/generate-code" create_invite [ADMIN] from [], , answer rest::InviteAnswer;
         "Makes a single-use invite."

@@ -82,6 +82,20 @@ pub(crate) fn admit(app: &App, roles: &[Role], parts: &Parts) -> Result<Principa
     Ok(principal)
 }
 
+/// Keeps another site's page from logging a browser in: a login that a browser sends comes from our own page.
+///
+/// # Errors
+/// `forbidden`.
+pub(crate) fn check_login_origin(headers: &HeaderMap) -> Result<(), Failure> {
+    let from_browser =
+        headers.contains_key("sec-fetch-site") || headers.contains_key(header::ORIGIN);
+    if from_browser && !is_same_origin(headers) {
+        let detail = "a login in a browser must come from the registry's own page";
+        return Err(Failure::new(Code::Forbidden, detail));
+    }
+    Ok(())
+}
+
 /// The role as it stands on the wire.
 pub(crate) fn role_name(role: Role) -> &'static str {
     match role {
@@ -119,7 +133,7 @@ pub(crate) fn from_secret(app: &App, headers: &HeaderMap) -> Option<Principal> {
 
 /// The principal of an API key.
 pub(crate) fn from_api_key(app: &App, text: &str) -> Option<Principal> {
-    let key = app.keyring.by_hash(&secret::hash(text))?;
+    let key = app.keyring.by_hash(&secret::hash(text), app.clock.now())?;
     Some(Principal::new(&key.peer_id, key.role, &key.key_id))
 }
 
@@ -150,16 +164,16 @@ fn bearer_principal(app: &App, token: &str) -> Result<Principal, Failure> {
 
 /// Whether the credential (any of the peer's, when none is named) still gives the peer this role.
 fn is_granted(app: &App, peer: &PeerId, role: Role, credential: Option<&str>) -> bool {
-    let agent = role == Role::Agent;
+    let (agent, now) = (role == Role::Agent, app.clock.now());
     match credential {
-        Some(id) => match app.keyring.by_id(id) {
+        Some(id) => match app.keyring.by_id(id, now) {
             Some(key) => key.peer_id == *peer && key.role == role,
             None => {
                 let device = app.devices.by_credential(id);
                 agent && device.is_some_and(|d| d.peer_id == *peer)
             }
         },
-        None => app.keyring.grants(peer, role) || (agent && app.devices.approves(peer)),
+        None => app.keyring.grants(peer, role, now) || (agent && app.devices.approves(peer)),
     }
 }
 

@@ -7,6 +7,8 @@ use seamesh_proto::{Code, Problem};
 use seamesh_registry_core::{Caller, Input, Op, Reply, RequestId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use crate::audit::Entry;
+
 /// Commands that wait for the core. Each takes microseconds, and holds a frame of up to 2 MiB; producers pause when it
 /// is full.
 const MAX_QUEUED_COMMANDS: usize = 256;
@@ -30,6 +32,8 @@ pub(crate) enum Command {
         caller: Caller,
         /// What is asked.
         op: Op,
+        /// What the audit is to say of it, if it is decided so.
+        audit: Option<Box<Entry>>,
         /// Where the answer goes.
         answer: oneshot::Sender<Answer>,
     },
@@ -57,17 +61,18 @@ impl CoreHandle {
         (handle, queue)
     }
 
-    /// Asks the core. What it answers is durable.
+    /// Asks the core. What it answers is durable, and so is what the audit says of it.
     ///
     /// # Errors
     /// The core's refusal; `store_unavailable` when the answer could not be made durable.
-    pub(crate) async fn call(&self, caller: Caller, op: Op) -> Answer {
+    pub(crate) async fn call(&self, caller: Caller, op: Op, audit: Option<Entry>) -> Answer {
         let request = RequestId(self.next_request.fetch_add(1, Relaxed) + 1);
         let (answer, reply) = oneshot::channel();
         let command = Command::Request {
             request,
             caller,
             op,
+            audit: audit.map(Box::new),
             answer,
         };
         self.commands.send(command).await.map_err(|_| stopping())?;

@@ -100,6 +100,16 @@ impl DataDir {
         self.secret_file(TOKEN_KEY, "")
     }
 
+    /// Where the secret stands that tokens are signed with.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.path.join(TOKEN_KEY)
+    }
+
+    /// Whether this registry starts for the first time: nobody has an administrator's key yet.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.path.join(ADMIN_KEY).exists()
+    }
+
     /// The admin's API key (`admin.key`), made when missing.
     ///
     /// # Errors
@@ -145,11 +155,25 @@ impl DataDir {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
             _ => {
                 let text = make()?;
-                write_private(&path, &text).map_err(at(&path))?;
+                write_private(&path, &text, false).map_err(at(&path))?;
                 Ok(text)
             }
         }
     }
+}
+
+/// Puts a new secret in the place of the one in this file. It is on disk when this returns.
+///
+/// # Errors
+/// [`DataDirError`]; the old one is still there then.
+pub(crate) fn replace_secret(path: &Path) -> Result<String, DataDirError> {
+    let text = secret::random_text("")?;
+    write_private(path, &text, true).map_err(at(path))?;
+    if let Some(directory) = path.parent() {
+        let synced = File::open(directory).and_then(|d| d.sync_all());
+        synced.map_err(at(directory))?;
+    }
+    Ok(text)
 }
 
 fn read_secret(file: File, path: &Path) -> Result<String, DataDirError> {
@@ -166,7 +190,7 @@ fn read_secret(file: File, path: &Path) -> Result<String, DataDirError> {
     Ok(text.to_owned())
 }
 
-fn write_private(path: &Path, text: &str) -> io::Result<()> {
+fn write_private(path: &Path, text: &str, to_disk: bool) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new()
         .create(true)
@@ -175,6 +199,9 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
         .mode(0o600)
         .open(&temporary)?;
     writeln!(file, "{text}")?;
+    if to_disk {
+        file.sync_all()?;
+    }
     fs::rename(&temporary, path)
 }
 

@@ -18,6 +18,7 @@ use seamesh_registry_core::store::{Batch, StoredNewcomer, StoredTask, Write};
 use seamesh_registry_core::{Core, Input, LookupId, Note, Output, RequestId};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use crate::audit::Entry;
 use crate::clock::Clock;
 use crate::core_handle::{Answer, Command, CoreHandle};
 use crate::devices::Devices;
@@ -68,6 +69,8 @@ pub(crate) fn start(parts: Parts) -> (CoreHandle, tokio::task::JoinHandle<()>) {
         epoch: 0,
         last_number: 0,
         unsent: Vec::new(),
+        unsent_audit: Vec::new(),
+        deciding: None,
         answers: BTreeMap::new(),
         lookups: FuturesUnordered::new(),
     };
@@ -100,6 +103,10 @@ struct Driver {
     last_number: u64,
     /// Commits that the writer shall get next; the last has `last_number`.
     unsent: Vec<Batch>,
+    /// What the audit says of them.
+    unsent_audit: Vec<Entry>,
+    /// What the audit is to say of the request at hand, once it is decided.
+    deciding: Option<Box<Entry>>,
     answers: BTreeMap<RequestId, oneshot::Sender<Answer>>,
     lookups: FuturesUnordered<BoxFuture<'static, Found>>,
 }
@@ -161,6 +168,8 @@ impl Driver {
                 None => return true,
             }
             self.drain();
+            // What was refused wrote nothing.
+            self.deciding = None;
             taken += 1;
             if taken == MAX_TOGETHER || !self.has_room() {
                 return true;
@@ -176,8 +185,10 @@ impl Driver {
                 request,
                 caller,
                 op,
+                audit,
                 answer,
             } => {
+                self.deciding = audit;
                 self.answers.insert(request, answer);
                 self.handle(Input::Request {
                     request,
@@ -213,6 +224,13 @@ impl Driver {
             Write::PutNewcomer { newcomer, .. } => Some(StoredNewcomer::clone(newcomer)),
             _ => None,
         });
+        if let Some(mut entry) = self.deciding.take() {
+            if let (true, Some(made)) = (entry.about.is_empty(), newcomers.clone().next()) {
+                entry.about = made.id;
+                entry.detail = format!("as {}", made.peer_id);
+            }
+            self.unsent_audit.push(*entry);
+        }
         let writes = batch.writes.len();
         self.held.push_back(Held::Barrier {
             number,
@@ -227,10 +245,9 @@ impl Driver {
     async fn send_commits(&mut self) {
         if !self.unsent.is_empty() {
             let batches = std::mem::take(&mut self.unsent);
-            let sent = self
-                .parts
-                .writer
-                .commit(self.epoch, self.last_number, batches);
+            let audit = std::mem::take(&mut self.unsent_audit);
+            let writer = &self.parts.writer;
+            let sent = writer.commit(self.epoch, self.last_number, batches, audit);
             // The writer outlives the driver; a closed one is a registry that is being dropped.
             let _ = sent.await;
         }
@@ -460,7 +477,9 @@ mod tests {
                     peer: "p".parse().unwrap(),
                     role: Role::Operator,
                 };
-                handle.call(caller, Op::SubmitTask(Box::new(task))).await
+                handle
+                    .call(caller, Op::SubmitTask(Box::new(task)), None)
+                    .await
             }
         };
         let asked = (0..32).map(submit);

@@ -1,6 +1,6 @@
 //! The key file of the existing wire: `{"keys": {"<key>": {"peer_id": "…", "role": "…"}}}`.
 //!
-//! Read once, at start. A file that does not say what it means is a start error with its line: no entry is skipped and
+//! Read at start, and again when an admin says so. A file that does not say what it means is a start error with its line: no entry is skipped and
 //! no default key exists.
 
 use std::collections::BTreeMap;
@@ -113,6 +113,7 @@ fn parse(bytes: &[u8], now_ms: u64) -> Result<Vec<Key>, KeyFileError> {
             peer_id: entry.peer_id,
             role: entry.role,
             created_ms: now_ms,
+            expires: None,
             hash,
             origin: Origin::KeyFile,
         }

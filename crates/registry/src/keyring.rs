@@ -6,8 +6,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use seamesh_proto::PeerId;
 use seamesh_proto::rest::{KeyRecord, Role};
+use seamesh_proto::{Now, PeerId};
+use tokio::sync::watch;
 
 use crate::secret::SecretHash;
 
@@ -42,6 +43,8 @@ pub(crate) struct Key {
     pub role: Role,
     /// When it was made, Unix milliseconds; for keys of files, when the registry read them.
     pub created_ms: u64,
+    /// When it ends by itself, if it does.
+    pub expires: Option<Now>,
     /// SHA-256 of the secret.
     pub hash: SecretHash,
     /// Where it comes from.
@@ -56,14 +59,29 @@ impl Key {
             peer_id: self.peer_id.clone(),
             role: self.role,
             created_ms: self.created_ms,
+            expires_ms: self.expires.map(|at| at.0),
         }
+    }
+
+    /// Whether it still counts.
+    fn is_good(&self, now: Now) -> bool {
+        self.expires.is_none_or(|at| at > now)
     }
 }
 
 /// Every live API key.
-#[derive(Default)]
 pub(crate) struct Keyring {
     keys: RwLock<HashMap<SecretHash, Arc<Key>>>,
+    changes: watch::Sender<()>,
+}
+
+/// What a newly read key file changed.
+#[derive(Default)]
+pub(crate) struct FileChange {
+    /// Keys that are new.
+    pub added: Vec<Arc<Key>>,
+    /// Keys that are not there any more, or not as they were.
+    pub removed: Vec<Arc<Key>>,
 }
 
 impl Keyring {
@@ -72,22 +90,68 @@ impl Keyring {
         let keys = keys.into_iter().map(|key| (key.hash, Arc::new(key)));
         Self {
             keys: RwLock::new(keys.collect()),
+            changes: watch::channel(()).0,
         }
     }
 
     /// The key with this secret.
-    pub(crate) fn by_hash(&self, hash: &SecretHash) -> Option<Arc<Key>> {
-        self.read(|keys| keys.get(hash).cloned())
+    pub(crate) fn by_hash(&self, hash: &SecretHash, now: Now) -> Option<Arc<Key>> {
+        self.read(|keys| keys.get(hash).filter(|k| k.is_good(now)).cloned())
     }
 
     /// The key with this id.
-    pub(crate) fn by_id(&self, key_id: &str) -> Option<Arc<Key>> {
-        self.read(|keys| keys.values().find(|k| k.key_id == key_id).cloned())
+    pub(crate) fn by_id(&self, key_id: &str, now: Now) -> Option<Arc<Key>> {
+        let is_meant = |k: &&Arc<Key>| k.key_id == key_id && k.is_good(now);
+        self.read(|keys| keys.values().find(is_meant).cloned())
     }
 
     /// Whether any live key gives `peer` this role.
-    pub(crate) fn grants(&self, peer: &PeerId, role: Role) -> bool {
-        self.read(|keys| keys.values().any(|k| k.peer_id == *peer && k.role == role))
+    pub(crate) fn grants(&self, peer: &PeerId, role: Role, now: Now) -> bool {
+        let gives = |k: &Arc<Key>| k.peer_id == *peer && k.role == role && k.is_good(now);
+        self.read(|keys| keys.values().any(gives))
+    }
+
+    /// When the next key ends by itself.
+    pub(crate) fn next_end(&self) -> Option<Now> {
+        self.read(|keys| keys.values().filter_map(|k| k.expires).min())
+    }
+
+    /// The keys that have ended by themselves.
+    pub(crate) fn ended(&self, now: Now) -> Vec<Arc<Key>> {
+        self.read(|keys| keys.values().filter(|k| !k.is_good(now)).cloned().collect())
+    }
+
+    /// Wakes whenever a key comes, goes, or gets an end.
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
+    }
+
+    /// What it would change if these were the keys of the key file.
+    pub(crate) fn compare_file(&self, read: Vec<Key>) -> FileChange {
+        let mut change = FileChange::default();
+        let read: HashMap<_, _> = read.into_iter().map(|k| (k.hash, Arc::new(k))).collect();
+        self.read(|keys| {
+            let as_before = |old: &Arc<Key>| {
+                let new = read.get(&old.hash);
+                new.is_some_and(|new| (&new.peer_id, new.role) == (&old.peer_id, old.role))
+            };
+            let of_file = keys.values().filter(|k| k.origin == Origin::KeyFile);
+            change.removed = of_file.filter(|k| !as_before(k)).cloned().collect();
+            let is_new = |new: &&Arc<Key>| keys.get(&new.hash).is_none_or(|old| !as_before(old));
+            change.added = read.values().filter(is_new).cloned().collect();
+        });
+        change.added.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+        change.removed.sort_by(|a, b| a.key_id.cmp(&b.key_id));
+        change
+    }
+
+    /// Makes such a change.
+    pub(crate) fn apply_file(&self, change: &FileChange) {
+        self.write(|keys| {
+            change.removed.iter().for_each(|k| _ = keys.remove(&k.hash));
+            let added = change.added.iter().map(|k| (k.hash, k.clone()));
+            keys.extend(added);
+        });
     }
 
     /// Number of keys.
@@ -118,6 +182,8 @@ impl Keyring {
     }
 
     fn write<T>(&self, change: impl FnOnce(&mut HashMap<SecretHash, Arc<Key>>) -> T) -> T {
-        change(&mut self.keys.write().unwrap_or_else(PoisonError::into_inner))
+        let result = change(&mut self.keys.write().unwrap_or_else(PoisonError::into_inner));
+        self.changes.send_replace(());
+        result
     }
 }

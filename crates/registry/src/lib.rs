@@ -13,6 +13,7 @@
 //! released when the batch is durable.
 
 mod app;
+mod audit;
 mod auth;
 mod clock;
 mod core_handle;
@@ -23,20 +24,24 @@ mod http;
 mod ice;
 mod key_file;
 mod keyring;
+mod limiter;
 mod metrics;
 mod options;
 mod otlp;
+mod password;
 mod root;
 mod run;
 mod secret;
 mod session;
 mod sockets;
 mod store;
+mod tls;
 mod token;
 
 pub use data_dir::DataDirError;
 pub use ice::{IceSettings, TurnSettings};
 pub use key_file::KeyFileError;
-pub use options::{KEEP_ENDED_DAYS, Options, Ready, RunError};
+pub use options::{KEEP_ENDED_DAYS, Limits, Options, Ready, RunError};
 pub use otlp::{OtlpError, OtlpSettings};
 pub use run::run;
+pub use tls::{TlsError, TlsSettings};

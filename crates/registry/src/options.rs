@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use seamesh_proto::identity::PublicKey;
+use seamesh_proto::limits;
 use serde::Serialize;
 
 use crate::data_dir::DataDirError;
 use crate::http::router::TableMismatch;
 use crate::ice::IceSettings;
 use crate::key_file::KeyFileError;
+use crate::limiter::Rate;
 use crate::otlp::{OtlpError, OtlpSettings};
 use crate::store::OpenError;
+use crate::tls::{TlsError, TlsSettings};
 
 /// Days that a task is kept after its end when nobody says otherwise: a month of work can be looked up.
 pub const KEEP_ENDED_DAYS: u64 = 30;
@@ -32,6 +35,8 @@ pub struct Options {
     /// Public half of a root key that is kept elsewhere: newcomers are then approved by whoever has it. `None`: the root
     /// key is in the data directory.
     pub root: Option<PublicKey>,
+    /// Its certificate; `None`: plain HTTP.
+    pub tls: Option<TlsSettings>,
     /// Whether `/ws?token=` is allowed. Tokens in URLs end up in logs: off unless an old sidecar needs it.
     pub compat_url_token: bool,
     /// STUN and TURN servers that sidecars are told of.
@@ -45,6 +50,56 @@ pub struct Options {
     pub otlp: Option<OtlpSettings>,
     /// The socket by which a test moves the clock; `None`: nobody does. Only on loopback.
     pub test_control: Option<PathBuf>,
+    /// How much one caller may ask for.
+    pub limits: Limits,
+}
+
+/// How much one caller may ask for, and how long it may be silent. The defaults are those of [`seamesh_proto::limits`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Requests per second of one agent's or viewer's identity in the long run.
+    pub identity_requests_per_second: u64,
+    /// Requests of one identity at once.
+    pub identity_requests_burst: u64,
+    /// Requests per second of one address without a credential, in the long run.
+    pub open_requests_per_second: u64,
+    /// Requests of one address at once without a credential.
+    pub open_requests_burst: u64,
+    /// Connections of one address at once.
+    pub connections_per_address: usize,
+    /// Between two pings on a signaling socket: keeps NAT bindings and proxies open.
+    pub ping: Duration,
+    /// After so long without a word, a pong included, a signaling socket is dead: three pings.
+    pub idle: Duration,
+}
+
+impl Limits {
+    /// The rate of one identity.
+    pub(crate) fn of_identity(&self) -> Rate {
+        Rate::per_second(
+            self.identity_requests_per_second,
+            self.identity_requests_burst,
+        )
+    }
+
+    /// The rate of one address without a credential.
+    pub(crate) fn without_credential(&self) -> Rate {
+        Rate::per_second(self.open_requests_per_second, self.open_requests_burst)
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            identity_requests_per_second: limits::IDENTITY_REQUESTS_PER_SECOND,
+            identity_requests_burst: limits::IDENTITY_REQUESTS_BURST,
+            open_requests_per_second: limits::OPEN_REQUESTS_PER_SECOND,
+            open_requests_burst: limits::OPEN_REQUESTS_BURST,
+            connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
+            ping: Duration::from_secs(15),
+            idle: Duration::from_secs(45),
+        }
+    }
 }
 
 impl Options {
@@ -61,12 +116,14 @@ impl Default for Options {
             data: PathBuf::from("seamesh-data"),
             api_keys: None,
             root: None,
+            tls: None,
             compat_url_token: false,
             ice: IceSettings::default(),
             max_database_bytes: None,
             keep_ended: Self::days(KEEP_ENDED_DAYS),
             otlp: None,
             test_control: None,
+            limits: Limits::default(),
         }
     }
 }
@@ -80,15 +137,22 @@ pub struct Ready {
     pub listen: SocketAddr,
     /// Its URL for clients on this machine.
     pub url: String,
+    /// With TLS, the fingerprint of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Its process.
     pub pid: u32,
     /// Its data directory.
     pub data: PathBuf,
+    /// At the first start, the link by which the first administrator logs in, once. For the one who started it, not
+    /// for a log.
+    #[serde(skip)]
+    pub first_login: Option<String>,
 }
 
 impl Ready {
     /// What a registry on this address says.
-    pub(crate) fn new(listen: SocketAddr, data: PathBuf) -> Self {
+    pub(crate) fn new(listen: SocketAddr, data: PathBuf, fingerprint: Option<String>) -> Self {
         let mut reachable = listen;
         // An unspecified address is for listening only.
         if listen.ip().is_unspecified() {
@@ -100,9 +164,14 @@ impl Ready {
         Self {
             component: "registry",
             listen,
-            url: format!("http://{reachable}"),
+            url: match fingerprint {
+                Some(_) => format!("https://{reachable}"),
+                None => format!("http://{reachable}"),
+            },
+            fingerprint,
             pid: std::process::id(),
             data,
+            first_login: None,
         }
     }
 }
@@ -129,6 +198,9 @@ pub enum RunError {
         /// What is wrong with it.
         error: OpenError,
     },
+    /// TLS cannot be spoken.
+    #[error("TLS: {0}")]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {error}; choose another with --listen")]
     Listen {
@@ -165,7 +237,7 @@ mod tests {
 
     #[test]
     fn the_url_of_an_unspecified_address_is_one_that_clients_can_reach() {
-        let url = |listen: &str| Ready::new(listen.parse().unwrap(), PathBuf::new()).url;
+        let url = |listen: &str| Ready::new(listen.parse().unwrap(), PathBuf::new(), None).url;
         assert_eq!(url("0.0.0.0:80"), "http://127.0.0.1:80");
         assert_eq!(url("[::]:80"), "http://[::1]:80");
         assert_eq!(url("10.0.0.1:8080"), "http://10.0.0.1:8080");

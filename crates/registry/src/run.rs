@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seamesh_control::{Command, Control};
+use seamesh_proto::limits::{LOGIN_FAILURES_OVERALL_PER_MINUTE, LOGIN_FAILURES_PER_MINUTE};
 use seamesh_proto::rest::Role;
 use seamesh_registry_core::{Caller, Config, Core, Input, Op};
 use tokio::net::TcpListener;
@@ -14,21 +15,26 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::app::App;
+use crate::audit::{Action, Entry};
 use crate::clock::Clock;
 use crate::core_handle::CoreHandle;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::devices::Devices;
 use crate::driver::{self, Parts};
+use crate::http::access;
 use crate::http::router::router;
-use crate::http::serve::serve;
+use crate::http::serve::{Addresses, Entrance, serve};
 use crate::keyring::{ADMIN_KEY_ID, ADMIN_PEER, Key, Keyring, Origin};
+use crate::limiter::{Limiter, Rate};
 use crate::metrics::Metrics;
 use crate::options::{Options, Ready, RunError};
 use crate::otlp::Exporter;
+use crate::password::PasswordGate;
 use crate::root::Root;
 use crate::session::Sessions;
 use crate::sockets::Sockets;
 use crate::store::{Database, OpenError, Writer, keep_sweeping};
+use crate::tls::Tls;
 use crate::token::TokenSigner;
 use crate::{key_file, secret};
 
@@ -47,6 +53,10 @@ pub async fn run(
     let control = control(&options)?;
     let (stop, stopping) = watch::channel(false);
     let data = DataDir::open(&options.data)?;
+    let is_new = data.is_new();
+    let tls = options.tls.as_ref();
+    let tls = tls.map(|settings| Tls::open(settings, &options.data, options.listen));
+    let tls = tls.transpose()?;
     let (app, running) = assemble(&options, &data, stopping)?;
     let router = router(&app)?;
     let listener = TcpListener::bind(options.listen).await;
@@ -54,11 +64,24 @@ pub async fn run(
         address: options.listen,
         error,
     })?;
-    let ready = Ready::new(listener.local_addr()?, options.data.clone());
+    let fingerprint = tls.as_ref().map(|tls| tls.fingerprint.to_string());
+    let mut ready = Ready::new(listener.local_addr()?, options.data.clone(), fingerprint);
+    if is_new {
+        ready.first_login = first_login(&app, &ready.url).await?;
+    }
+    tokio::spawn(app.clone().keep_ending_keys());
     if let Some(control) = control {
         tokio::spawn(obey(control, app.clock.clone(), app.core.clone()));
     }
-    let mut serving = tokio::spawn(serve(listener, router, app.stopping.clone()));
+    let mut serving = tokio::spawn(serve(
+        listener,
+        Entrance {
+            tls,
+            router,
+            addresses: Addresses::new(options.limits.connections_per_address),
+        },
+        app.stopping.clone(),
+    ));
     tracing::info!(listen = %ready.listen, "the registry serves");
     on_ready(&ready);
 
@@ -115,7 +138,7 @@ async fn obey(mut control: Control, clock: Clock, core: CoreHandle) {
                     peer: ADMIN_PEER.parse().expect("a valid id"),
                     role: Role::Admin,
                 };
-                match core.call(caller, Op::ListAgents).await {
+                match core.call(caller, Op::ListAgents, None).await {
                     Ok(_) => asked.done(),
                     Err(problem) => asked.refuse(problem.detail),
                 }
@@ -123,6 +146,25 @@ async fn obey(mut control: Control, clock: Clock, core: CoreHandle) {
             _ => asked.refuse("a registry has no links: ask the sidecar"),
         }
     }
+}
+
+/// The link by which the first administrator comes in, once. Only the one who started the registry is told.
+async fn first_login(app: &App, url: &str) -> Result<Option<String>, RunError> {
+    let (code, now) = (
+        secret::random_text("").map_err(DataDirError::Random)?,
+        app.clock.now(),
+    );
+    let Some(grant) = access::admin_grant(access::FIRST_LOGIN) else {
+        return Ok(None);
+    };
+    let entry = Entry::by_registry(now, Action::LoginLinkMade, ADMIN_PEER, "at the first start");
+    if app.write(None, entry).await.is_err() {
+        tracing::error!("no link for the first login: the store does not write");
+        return Ok(None);
+    }
+    let hash = secret::hash(&code);
+    app.sessions.insert_code(hash, grant, now);
+    Ok(Some(format!("{url}{}", access::link(&code).path)))
 }
 
 struct Running {
@@ -155,6 +197,10 @@ fn assemble(
     let sessions = database
         .sessions(clock.now())
         .map_err(|e| failed(e.into()))?;
+    let passwords = database.passwords().map_err(|e| failed(e.into()))?;
+    let password = passwords
+        .into_iter()
+        .find(|(peer, _)| peer.as_str() == ADMIN_PEER);
     let mut keys = made;
     keys.extend(file_keys(options.api_keys.as_deref(), &clock)?);
     keys.push(admin);
@@ -190,6 +236,16 @@ fn assemble(
         keyring: Keyring::new(keys),
         devices,
         sessions: Sessions::new(sessions),
+        password: PasswordGate::new(password.map(|(_, password)| password)),
+        login_failures: Limiter::new(
+            Rate::per_minute(LOGIN_FAILURES_PER_MINUTE),
+            Some(Rate::per_minute(LOGIN_FAILURES_OVERALL_PER_MINUTE)),
+        ),
+        requests: Limiter::new(options.limits.of_identity(), None),
+        open_requests: Limiter::new(options.limits.without_credential(), None),
+        limits: options.limits,
+        token_file: data.token_file(),
+        key_file: options.api_keys.clone(),
         compat_url_token: options.compat_url_token,
         ice: options.ice.clone(),
         core,
@@ -224,6 +280,7 @@ fn admin_key(data: &DataDir, clock: &Clock) -> Result<Key, RunError> {
         peer_id: ADMIN_PEER.parse().expect("a valid id"),
         role: seamesh_proto::rest::Role::Admin,
         created_ms: clock.now().0,
+        expires: None,
         hash: secret::hash(&data.admin_key()?),
         origin: Origin::AdminFile,
     })

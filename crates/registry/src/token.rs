@@ -4,6 +4,8 @@
 //! A token is checked in this order: three parts, header, signature, claims, expiry. The header's `alg` must be
 //! `HS256` before any key is touched, so `none` and asymmetric confusion (RFC 8725, section 3.1) end there.
 
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
@@ -60,17 +62,40 @@ struct Header {
     crit: Option<serde_json::Value>,
 }
 
-/// Makes and checks tokens under one secret.
+/// Makes and checks tokens under one secret, and for a while under the one before.
 pub(crate) struct TokenSigner {
-    key: hmac::Key,
+    keys: RwLock<Keys>,
+}
+
+struct Keys {
+    now: hmac::Key,
+    /// The key before, and until when its tokens are taken, Unix seconds.
+    before: Option<(hmac::Key, u64)>,
 }
 
 impl TokenSigner {
     /// A signer over a secret of any length; the data directory keeps one of 256 bits.
     pub(crate) fn new(secret: &[u8]) -> Self {
         Self {
-            key: hmac::Key::new(hmac::HMAC_SHA256, secret),
+            keys: RwLock::new(Keys {
+                now: hmac::Key::new(hmac::HMAC_SHA256, secret),
+                before: None,
+            }),
         }
+    }
+
+    /// Signs with another secret from now on. Tokens of the old one are taken until the last of them expires; those of
+    /// an older one no more.
+    pub(crate) fn rotate(&self, secret: &[u8], now_s: u64) {
+        let new = hmac::Key::new(hmac::HMAC_SHA256, secret);
+        let mut keys = self.keys.write().unwrap_or_else(PoisonError::into_inner);
+        let old = std::mem::replace(&mut keys.now, new);
+        keys.before = Some((old, now_s + TOKEN_TTL_S + TOKEN_LEEWAY_S));
+    }
+
+    // No panic can happen while the lock is held.
+    fn keys(&self) -> RwLockReadGuard<'_, Keys> {
+        self.keys.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A token for `peer`, good for [`TOKEN_TTL_S`] seconds from `now_s` (Unix seconds).
@@ -91,7 +116,7 @@ impl TokenSigner {
         let mut token = URL_SAFE_NO_PAD.encode(HEADER);
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(body, &mut token);
-        let tag = hmac::sign(&self.key, token.as_bytes());
+        let tag = hmac::sign(&self.keys().now, token.as_bytes());
         token.push('.');
         URL_SAFE_NO_PAD.encode_string(tag.as_ref(), &mut token);
         token
@@ -112,7 +137,14 @@ impl TokenSigner {
             return Err(TokenError::Algorithm);
         }
         let tag = decode(tag)?;
-        hmac::verify(&self.key, signed.as_bytes(), &tag).map_err(|_| TokenError::Signature)?;
+        let keys = self.keys();
+        let old = keys.before.as_ref().filter(|(_, until)| now_s < *until);
+        let mut good = [Some(&keys.now), old.map(|(key, _)| key)]
+            .into_iter()
+            .flatten();
+        if !good.any(|key| hmac::verify(key, signed.as_bytes(), &tag).is_ok()) {
+            return Err(TokenError::Signature);
+        }
         let claims: TokenClaims = decode_json(body)?;
         if claims.exp.saturating_add(TOKEN_LEEWAY_S) <= now_s {
             return Err(TokenError::Expired);
@@ -174,6 +206,28 @@ mod tests {
     }
 
     #[test]
+    fn a_token_of_the_key_before_is_taken_until_it_expires_and_one_of_an_older_key_is_not() {
+        let signer = TokenSigner::new(b"first");
+        let first = signer.issue(&peer(), Role::Agent, "k", NOW);
+        signer.rotate(b"second", NOW);
+        let second = signer.issue(&peer(), Role::Agent, "k", NOW);
+        assert!(signer.verify(&first, NOW).is_ok());
+        assert!(signer.verify(&second, NOW).is_ok());
+        // A token that claims a longer life does not make its key's longer.
+        let long = TokenSigner::new(b"first");
+        let claims = TokenClaims {
+            exp: NOW + 9_999_999,
+            ..signer.verify(&first, NOW).unwrap()
+        };
+        let end = NOW + TOKEN_TTL_S + TOKEN_LEEWAY_S;
+        let refused = signer.verify(&long.sign(&claims), end);
+        assert_eq!(refused, Err(TokenError::Signature));
+        signer.rotate(b"third", NOW);
+        assert_eq!(signer.verify(&first, NOW), Err(TokenError::Signature));
+        assert!(signer.verify(&second, NOW).is_ok());
+    }
+
+    #[test]
     fn a_foreign_secret_is_refused() {
         let token = TokenSigner::new(b"theirs").issue(&peer(), Role::Admin, "k", NOW);
         assert_eq!(
@@ -190,7 +244,7 @@ mod tests {
             signer.verify(&format!("{bare}."), NOW),
             Err(TokenError::Algorithm)
         );
-        let tag = hmac::sign(&signer.key, bare.as_bytes());
+        let tag = hmac::sign(&signer.keys().now, bare.as_bytes());
         let signed = format!("{bare}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()));
         assert_eq!(signer.verify(&signed, NOW), Err(TokenError::Algorithm));
     }
@@ -199,7 +253,7 @@ mod tests {
     fn an_unknown_critical_extension_is_refused() {
         let signer = TokenSigner::new(b"secret");
         let bare = unsigned(r#"{"alg":"HS256","crit":["b64"]}"#, &signer);
-        let tag = hmac::sign(&signer.key, bare.as_bytes());
+        let tag = hmac::sign(&signer.keys().now, bare.as_bytes());
         let signed = format!("{bare}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()));
         assert_eq!(signer.verify(&signed, NOW), Err(TokenError::Algorithm));
     }

@@ -115,6 +115,14 @@ mod tests {
         assert!(!path.exists());
     }
 
+    #[test]
+    fn only_the_sidecars_own_user_and_root_may_connect() {
+        assert!(may_connect(1000, 1000));
+        assert!(may_connect(0, 1000));
+        assert!(!may_connect(1001, 1000));
+        assert!(!may_connect(1000, 0), "root's sidecar is root's");
+    }
+
     #[tokio::test]
     async fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
         let dir = tempfile::tempdir().unwrap();

@@ -839,12 +839,14 @@ export interface EventsQuery {
   task?: string;
 }
 
-/** Body of `POST /api/session`: one of the two. */
+/** Body of `POST /api/session`: one of the three. */
 export interface SessionBody {
   /** The code of a one-time login link. */
   code?: string;
   /** An API key. */
   api_key?: string;
+  /** The administrator's password. */
+  password?: string;
 }
 
 /** Who is logged in. The session itself is an HttpOnly cookie. */
@@ -853,6 +855,8 @@ export interface SessionAnswer {
   peer_id: string;
   /** What it may do. */
   role: Role;
+  /** It began with the link of the first start, and there is no administrator's password yet. Absent: no. */
+  password_missing?: boolean;
 }
 
 /** Answer of `POST /api/session/link`. */
@@ -861,6 +865,61 @@ export interface LoginLink {
   path: string;
   /** Seconds it lives. */
   expires_in: number;
+}
+
+/** Body of `POST /api/session/password`. */
+export interface PasswordBody {
+  /** The administrator's new password, `MIN_PASSWORD_BYTES` to `MAX_PASSWORD_BYTES`. */
+  password: string;
+}
+
+/** Query of `GET /api/audit`. */
+export interface AuditQuery {
+  /** Only records numbered above this one: `next_after` of the page before. */
+  after?: number;
+  /** Page size, 1 to `MAX_PAGE`; absent: `DEFAULT_PAGE`. */
+  limit?: number;
+  /** The newest first: then `after` is a number to stay below, and `next_after` goes down. */
+  newest?: boolean;
+}
+
+/** Answer of `GET /api/audit`: oldest first, unless the newest were asked for first. */
+export interface AuditPage {
+  /** The records. */
+  records: AuditRecord[];
+  /** Where the next page begins; absent on the last. */
+  next_after?: number;
+}
+
+/** One decision. */
+export interface AuditRecord {
+  /** Its number: 1 for the first, and one more for each that follows. */
+  n: number;
+  /** When it was decided, Unix milliseconds. */
+  at_ms: number;
+  /**
+   * What was decided: `login`, `login_refused`, `logout`, `login_link_made`, `password_set`, `key_made`,
+   * `key_rotated`, `key_revoked`, `key_ended`, `key_file_read`, `signing_key_rotated`, `invite_made`,
+   * `invite_redeemed`, `invite_refused`, `newcomer_approved`, `newcomer_rejected`, `newcomer_revoked`,
+   * `identity_signed`, `agent_removed`. More may come.
+   */
+  action: string;
+  /** Peer id of who decided; `registry` for the registry itself, empty for somebody without a credential. */
+  by: string;
+  /** The role it acted in; absent without a credential. */
+  role?: Role;
+  /** Id of the credential it showed; empty without one. */
+  credential: string;
+  /** Address the request came from; a proxy's, behind one. Empty for the registry itself. */
+  from: string;
+  /** What it was about: a key, a newcomer, a peer, an agent. */
+  about: string;
+  /** More, for a person. */
+  detail: string;
+  /** `hash` of the record before; 64 zeros in the first. */
+  prev: string;
+  /** SHA-256 of this record without this member, 64 lower-case hexadecimal digits. */
+  hash: string;
 }
 
 /** Body of `POST /api/keys`. */
@@ -893,6 +952,22 @@ export interface KeyRecord {
   role: Role;
   /** When it was made, Unix milliseconds. */
   created_ms: number;
+  /** When it ends, Unix milliseconds, because another took its place; absent: not by itself. */
+  expires_ms?: number;
+}
+
+/** Body of `POST /api/keys/{key_id}/rotate`. */
+export interface RotateBody {
+  /** Seconds the old key goes on beside the new one, 0 to `MAX_KEY_OVERLAP_S`; absent: `KEY_OVERLAP_S`. */
+  overlap_s?: number;
+}
+
+/** Answer of `POST /api/keys/reload`: what the key file changed. */
+export interface ReloadAnswer {
+  /** Ids of the keys that are new. */
+  added: string[];
+  /** Ids of the keys that are revoked: no longer in the file, or there with another peer or role. */
+  revoked: string[];
 }
 
 /**
@@ -1067,12 +1142,22 @@ export interface Operations {
   logout: { query: undefined; body: undefined; answer: Ok };
   /** Makes a one-time login link for the dashboard. */
   login_link: { query: undefined; body: undefined; answer: LoginLink };
+  /** Sets the administrator's password; sessions that came from the old one end. */
+  set_password: { query: undefined; body: PasswordBody; answer: Ok };
+  /** Who decided what, as a chain of hashes; paged. */
+  list_audit: { query: AuditQuery; body: undefined; answer: AuditPage };
   /** Makes an API key; its secret is shown this once. */
   create_key: { query: undefined; body: KeyBody; answer: KeyAnswer };
   /** The API keys, without secrets. */
   list_keys: { query: undefined; body: undefined; answer: KeyRecord[] };
   /** Revokes an API key and closes what it opened. */
   revoke_key: { query: undefined; body: undefined; answer: Ok };
+  /** Makes a key in another's place, which goes on for a while; the new secret is shown this once. */
+  rotate_key: { query: undefined; body: RotateBody; answer: KeyAnswer };
+  /** Reads the key file again; a key that is no longer in it is revoked. */
+  reload_keys: { query: undefined; body: undefined; answer: ReloadAnswer };
+  /** Signs tokens with a new key from now on; those of the old one are taken until they expire. */
+  rotate_signing: { query: undefined; body: undefined; answer: Ok };
   /** Makes a single-use invite. */
   create_invite: { query: undefined; body: undefined; answer: InviteAnswer };
   /** Makes an invite or a join token, as asked; its code is shown this once. */
@@ -1127,9 +1212,14 @@ export const ROUTES = {
   session: { method: "GET", path: "/api/session" },
   logout: { method: "DELETE", path: "/api/session" },
   login_link: { method: "POST", path: "/api/session/link" },
+  set_password: { method: "POST", path: "/api/session/password" },
+  list_audit: { method: "GET", path: "/api/audit" },
   create_key: { method: "POST", path: "/api/keys" },
   list_keys: { method: "GET", path: "/api/keys" },
   revoke_key: { method: "DELETE", path: "/api/keys/{key_id}" },
+  rotate_key: { method: "POST", path: "/api/keys/{key_id}/rotate" },
+  reload_keys: { method: "POST", path: "/api/keys/reload" },
+  rotate_signing: { method: "POST", path: "/api/keys/signing" },
   create_invite: { method: "POST", path: "/api/pairing/generate-code" },
   make_invite: { method: "POST", path: "/api/invites" },
   certify_key: { method: "POST", path: "/api/identities" },
@@ -1405,6 +1495,36 @@ export const TOKEN_LEEWAY_S = 60;
 /** Seconds a hub session lives. */
 export const SESSION_TTL_S = 43200;
 
+/**
+ * Shortest administrator's password, in bytes: what a person can remember and nobody guesses at the
+ * rate of `LOGIN_FAILURES_PER_MINUTE`.
+ */
+export const MIN_PASSWORD_BYTES = 12;
+
+/** Longest password, in bytes. */
+export const MAX_PASSWORD_BYTES = 1024;
+
+/**
+ * Refused logins to the dashboard per address and minute; one more becomes possible every twelve
+ * seconds.
+ */
+export const LOGIN_FAILURES_PER_MINUTE = 5;
+
+/**
+ * Refused logins of all addresses together per minute: a guesser with many addresses gets no further
+ * than this.
+ */
+export const LOGIN_FAILURES_OVERALL_PER_MINUTE = 60;
+
+/**
+ * Seconds a rotated API key goes on beside the new one when nobody says otherwise: a day to bring the
+ * new one to where the old one is used.
+ */
+export const KEY_OVERLAP_S = 86400;
+
+/** Longest time that a rotated API key goes on, in seconds (30 days). */
+export const MAX_KEY_OVERLAP_S = 2592000;
+
 /** Seconds a one-time login link lives. */
 export const LOGIN_LINK_TTL_S = 900;
 
@@ -1431,3 +1551,33 @@ export const PAIR_WINDOW_S = 60;
 
 /** Seconds a TURN credential lives. */
 export const TURN_TTL_S = 86400;
+
+/**
+ * Requests per second that one identity may make in the long run. The administrator's own are not
+ * counted, so that there is always somebody who can end a flood.
+ */
+export const IDENTITY_REQUESTS_PER_SECOND = 2000;
+
+/** Requests that one identity may make at once, after a rest: ten seconds' worth. */
+export const IDENTITY_REQUESTS_BURST = 20000;
+
+/** Requests per second that one address may make in the long run without a credential. */
+export const OPEN_REQUESTS_PER_SECOND = 100;
+
+/**
+ * Requests that one address may make at once without a credential, after a rest: a fleet of thousands
+ * behind one address that was started again.
+ */
+export const OPEN_REQUESTS_BURST = 5000;
+
+/**
+ * Connections that one address may have open: half of all that there are, so that no address takes
+ * everybody's.
+ */
+export const CONNECTIONS_PER_ADDRESS = 8192;
+
+/**
+ * Seconds of a `Retry-After` that our clients wait by themselves, once; a longer one is the caller's
+ * to wait.
+ */
+export const MAX_RETRY_AFTER_S = 10;

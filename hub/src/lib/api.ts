@@ -13,6 +13,7 @@ import {
   type KeyRecord,
   MAX_PAGE,
   type OnboardingEntry,
+  type PasswordBody,
   type Problem,
   ROUTES,
   type SessionAnswer,
@@ -83,6 +84,7 @@ export interface Api {
   session(signal?: AbortSignal): Promise<SessionAnswer>;
   login(body: SessionBody): Promise<SessionAnswer>;
   logout(): Promise<void>;
+  setPassword(body: PasswordBody): Promise<void>;
   snapshot(signal?: AbortSignal): Promise<Snapshot>;
   task(id: string, signal?: AbortSignal): Promise<Task>;
   /** One page of a task's history, after event `after`. */
@@ -125,6 +127,7 @@ export function createApi(fetch: Fetch): Api {
     session: (signal) => read("/api/session", readSession, until(signal)),
     login: (body) => read("/api/session", readSession, post(body)),
     logout: () => done("/api/session", "DELETE"),
+    setPassword: (body) => done(ROUTES.set_password.path, "POST", body),
     snapshot: async (signal) => {
       const response = await call("/api/hub/state", until(signal));
       const date = Date.parse(response.headers.get("date") ?? "");

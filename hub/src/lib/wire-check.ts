@@ -198,7 +198,7 @@ const hubState = object<HubState>({
   links: listOf(edge),
 });
 
-const sessionAnswer = object<SessionAnswer>({ peer_id: id, role });
+const sessionAnswer = object<SessionAnswer>({ peer_id: id, role, password_missing: orAbsent(yesOrNo) });
 
 const taskPage = object<TaskPage>({ tasks: listOf(task), next_cursor: orNull(text) });
 const taskHistory = object<TaskHistory>({ events: listOf(eventRecord), next_after: orNull(count()) });
@@ -211,7 +211,13 @@ const approveAnswer = object<ApproveAnswer>({
   device_token: text,
 });
 const inviteAnswer = object<InviteAnswer>({ code: text, expires_in: count() });
-const keyRecord = object<KeyRecord>({ key_id: text, peer_id: id, role, created_ms: count() });
+const keyRecord = object<KeyRecord>({
+  key_id: text,
+  peer_id: id,
+  role,
+  created_ms: count(),
+  expires_ms: orNull(count()),
+});
 const keyAnswer = object<KeyAnswer>({ key_id: text, api_key: text, peer_id: id, role });
 const healthAnswer = object<HealthAnswer>({ status: text, version: text });
 const iceServer = object<IceServer>({ urls: listOf(text), username: orNull(text), credential: orNull(text) });

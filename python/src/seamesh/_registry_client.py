@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import logging
+import ssl
 import threading
 import time
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import msgspec
 
-from seamesh import _seams, _wire
+from seamesh import _seams, _tls, _wire
 from seamesh.errors import ProtocolError, RegistryUnavailable, SeameshError, Unauthorized, error_of
 from seamesh.urls import registry_url
 
@@ -126,25 +127,42 @@ class RegistryClient:
     def _send(
         self, method: str, target: str, headers: dict[str, str], data: bytes | None, patience_s: float
     ) -> tuple[int, bytes]:
+        """Sends a request; once more when the registry asks to wait a little (429 and Retry-After)."""
+        status, answer, wait_s = self._send_once(method, target, headers, data, patience_s)
+        if wait_s is not None and wait_s <= _wire.MAX_RETRY_AFTER_S:
+            time.sleep(wait_s)
+            status, answer, _ = self._send_once(method, target, headers, data, patience_s)
+        return status, answer
+
+    def _send_once(
+        self, method: str, target: str, headers: dict[str, str], data: bytes | None, patience_s: float
+    ) -> tuple[int, bytes, int | None]:
         url = urlsplit(registry_url(self._base, target.partition("?")[0]))
-        connect = http.client.HTTPSConnection if url.scheme == "https" else http.client.HTTPConnection
         query = target.partition("?")[2]
         assert url.hostname is not None
         headers = {**headers, "user-agent": _USER_AGENT}
-        connection = connect(url.hostname, url.port, timeout=self._timeout_s + patience_s)
+        timeout_s = self._timeout_s + patience_s
+        connection = (
+            _tls.connection(url.hostname, url.port, timeout_s=timeout_s)
+            if url.scheme == "https"
+            else http.client.HTTPConnection(url.hostname, url.port, timeout=timeout_s)
+        )
         if data is not None:
             headers = {**headers, "content-type": "application/json"}
         try:
             connection.request(method, url.path + (f"?{query}" if query else ""), body=data, headers=headers)
             response = connection.getresponse()
             answer = response.read(MAX_ANSWER_BYTES + 1)
+        except ssl.SSLCertVerificationError as error:
+            raise Unauthorized(f"the registry at {url.hostname} is not trusted: {error.verify_message}") from error
         except (OSError, http.client.HTTPException) as error:
             raise RegistryUnavailable(f"{url.hostname}: {error or type(error).__name__}") from error
         finally:
             connection.close()
         if len(answer) > MAX_ANSWER_BYTES:
             raise ProtocolError(f"an answer of more than {MAX_ANSWER_BYTES} bytes", code="too_large")
-        return response.status, answer
+        wait = response.headers.get("retry-after", "") if response.status == 429 else ""
+        return response.status, answer, int(wait) if wait.isdecimal() else None
 
 
 def _say(operation: str) -> None:

@@ -4,7 +4,9 @@ use seamesh_proto::events::EventRecord;
 use seamesh_proto::ipc::{AgentCommand, AgentEvent};
 use seamesh_proto::link::{AgentLink, MeshMessage};
 use seamesh_proto::signaling::SignalFrame;
-use seamesh_proto::{AgentInfo, AgentRecord, Code, Problem, Task, WireError, rest, routes, task};
+use seamesh_proto::{
+    AgentInfo, AgentRecord, Code, Problem, Task, WireError, audit, rest, routes, task,
+};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -110,6 +112,11 @@ rest_types! {
     "SessionBody" => rest::SessionBody,
     "SessionAnswer" => rest::SessionAnswer,
     "LoginLink" => rest::LoginLink,
+    "PasswordBody" => rest::PasswordBody,
+    "AuditQuery" => audit::AuditQuery,
+    "AuditPage" => audit::AuditPage,
+    "RotateBody" => rest::RotateBody,
+    "ReloadAnswer" => rest::ReloadAnswer,
     "KeyBody" => rest::KeyBody,
     "KeyAnswer" => rest::KeyAnswer,
     "KeyRecord" => rest::KeyRecord,

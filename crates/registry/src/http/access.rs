@@ -3,15 +3,24 @@
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use seamesh_proto::limits::{LOGIN_LINK_TTL_S, SESSION_TTL_S};
-use seamesh_proto::rest::{LoginLink, Ok as Done, SessionAnswer, SessionBody, TokenAnswer};
+use seamesh_proto::rest::{
+    LoginLink, Ok as Done, PasswordBody, Role, SessionAnswer, SessionBody, TokenAnswer,
+};
 use seamesh_proto::{Code, Problem};
 
 use super::call::{Answer, Call, json};
 use super::problem::Failure;
+use super::serve::OverTls;
+use crate::audit::{Action, Entry};
 use crate::auth;
+use crate::keyring::ADMIN_PEER;
+use crate::password::PASSWORD_CREDENTIAL;
 use crate::secret;
 use crate::session::{Grant, MAX_SESSIONS, SESSION_COOKIE, Session};
 use crate::store::AccessWrite;
+
+/// Id of the credential in sessions that came from the link of the first start.
+pub(crate) const FIRST_LOGIN: &str = "first-login";
 
 pub(super) async fn token(call: Call) -> Answer {
     let Some(principal) = auth::from_secret(&call.app, &call.parts.headers) else {
@@ -29,7 +38,8 @@ pub(super) async fn token(call: Call) -> Answer {
 }
 
 pub(super) async fn login(call: Call) -> Answer {
-    let grant = login_grant(&call)?;
+    auth::check_login_origin(&call.parts.headers)?;
+    let grant = login_grant(&call).await?;
     let now = call.app.clock.now();
     if !call.app.sessions.has_room(now) {
         let detail = format!("there are {MAX_SESSIONS} sessions; log out elsewhere first");
@@ -41,49 +51,99 @@ pub(super) async fn login(call: Call) -> Answer {
         session: session.clone(),
         now,
     };
-    call.write(write).await?;
+    let entry = Entry {
+        by: grant.peer_id.to_string(),
+        role: Some(grant.role),
+        credential: grant.credential.clone(),
+        ..call.entry(Action::Login, "", "")
+    };
+    call.write(write, entry).await?;
     call.app.sessions.insert(session);
     tracing::info!(peer_id = %grant.peer_id, "a dashboard logged in");
-    let answer = SessionAnswer {
-        peer_id: grant.peer_id,
-        role: grant.role,
-    };
+    let answer = answer(&call, &grant);
     with_cookie(&call, json(&answer), &text, SESSION_TTL_S)
 }
 
-/// Whom the code or the key in the body stands for.
-fn login_grant(call: &Call) -> Result<Grant, Failure> {
-    let SessionBody { code, api_key } = call.json()?;
-    let app = &call.app;
-    match (code, api_key) {
-        (Some(code), None) => {
-            let grant = app
-                .sessions
-                .take_code(&secret::hash(&code), app.clock.now());
-            let detail = "this login link was used or is too old; make a new one";
-            grant.ok_or_else(|| Failure::new(Code::Unauthorized, detail))
-        }
-        (None, Some(key)) => {
-            let principal = auth::from_api_key(app, &key);
-            let principal =
-                principal.ok_or_else(|| Failure::new(Code::Unauthorized, "no such API key"))?;
-            Ok(principal.grant())
-        }
-        _ => Err(Failure::new(
-            Code::BadField,
-            "send either `code` or `api_key`",
-        )),
+fn answer(call: &Call, grant: &Grant) -> SessionAnswer {
+    let is_first = grant.credential == FIRST_LOGIN;
+    SessionAnswer {
+        peer_id: grant.peer_id.clone(),
+        role: grant.role,
+        password_missing: is_first && !call.app.password.is_set(),
     }
 }
 
+/// Whom the code, the key or the password in the body stands for. Who is refused too often has to wait.
+async fn login_grant(call: &Call) -> Result<Grant, Failure> {
+    let body: SessionBody = call.json()?;
+    let (app, address) = (&call.app, call.remote.ip().to_canonical());
+    let tried = app.login_failures.take(address, app.clock.now());
+    tried
+        .map_err(|seconds| Failure::limited("too many refused logins; try again later", seconds))?;
+    let (found, refusal) = match body {
+        SessionBody {
+            code: Some(code),
+            api_key: None,
+            password: None,
+        } => (
+            app.sessions
+                .take_code(&secret::hash(&code), app.clock.now()),
+            "this login link was used or is too old; make a new one with `seamesh login`",
+        ),
+        SessionBody {
+            code: None,
+            api_key: Some(key),
+            password: None,
+        } => (
+            auth::from_api_key(app, &key).map(|p| p.grant()),
+            "no such API key",
+        ),
+        SessionBody {
+            code: None,
+            api_key: None,
+            password: Some(password),
+        } => (
+            app.password
+                .is(password)
+                .await
+                .then(|| admin_grant(PASSWORD_CREDENTIAL))
+                .flatten(),
+            "not the administrator's password; `seamesh registry password` sets it",
+        ),
+        _ => {
+            app.login_failures.give_back(&address);
+            let detail = "send one of `code`, `api_key` and `password`";
+            return Err(Failure::new(Code::BadField, detail));
+        }
+    };
+    let Some(grant) = found else {
+        tracing::warn!("a login to the dashboard was refused");
+        let what = refusal.split(';').next().unwrap_or_default();
+        call.record(call.entry(Action::LoginRefused, "", what))
+            .await?;
+        return Err(Failure::new(Code::Unauthorized, refusal));
+    };
+    app.login_failures.give_back(&address);
+    Ok(grant)
+}
+
+/// The administrator, by another credential than a key.
+pub(crate) fn admin_grant(credential: &str) -> Option<Grant> {
+    Some(Grant {
+        peer_id: ADMIN_PEER.parse().ok()?,
+        role: Role::Admin,
+        credential: credential.to_owned(),
+    })
+}
+
 pub(super) async fn session(call: Call) -> Answer {
-    let (peer_id, role) = call.identity()?;
-    Ok(json(&SessionAnswer { peer_id, role }))
+    Ok(json(&answer(&call, &call.principal()?.grant())))
 }
 
 pub(super) async fn logout(call: Call) -> Answer {
     if let Some(hash) = call.principal()?.session {
-        call.write(AccessWrite::RemoveSession(hash)).await?;
+        let entry = call.entry(Action::Logout, "", "");
+        call.write(AccessWrite::RemoveSession(hash), entry).await?;
         call.app.sessions.remove(&hash);
     }
     with_cookie(&call, json(&Done::default()), "", 0)
@@ -93,13 +153,37 @@ pub(super) async fn login_link(call: Call) -> Answer {
     let code = new_secret("")?;
     let grant = call.principal()?.grant();
     let now = call.app.clock.now();
+    call.record(call.entry(Action::LoginLinkMade, grant.peer_id.as_str(), ""))
+        .await?;
     call.app
         .sessions
         .insert_code(secret::hash(&code), grant, now);
-    Ok(json(&LoginLink {
+    Ok(json(&link(&code)))
+}
+
+/// The link of a one-time code. A fragment is sent to nobody (RFC 3986, section 3.5).
+pub(crate) fn link(code: &str) -> LoginLink {
+    LoginLink {
         path: format!("/#login={code}"),
         expires_in: LOGIN_LINK_TTL_S,
-    }))
+    }
+}
+
+pub(super) async fn set_password(call: Call) -> Answer {
+    let PasswordBody { password } = call.json()?;
+    let kept = call.app.password.make(password).await?;
+    let write = AccessWrite::SetPassword {
+        peer_id: ADMIN_PEER
+            .parse()
+            .map_err(|_| Failure::new(Code::Internal, "the constant is no id"))?,
+        password: kept.clone(),
+    };
+    call.write(write, call.entry(Action::PasswordSet, ADMIN_PEER, ""))
+        .await?;
+    call.app.password.set(kept);
+    call.app.credential_revoked(PASSWORD_CREDENTIAL);
+    tracing::info!("the administrator's password was set");
+    Ok(json(&Done::default()))
 }
 
 fn new_secret(prefix: &str) -> Result<String, Failure> {
@@ -111,7 +195,8 @@ fn new_secret(prefix: &str) -> Result<String, Failure> {
 /// TLS, for plain connections.
 fn with_cookie(call: &Call, mut response: Response, value: &str, max_age_s: u64) -> Answer {
     let origin = call.header(header::ORIGIN.as_str()).unwrap_or_default();
-    let secure = if origin.starts_with("https:") {
+    let over_tls = call.parts.extensions.get::<OverTls>();
+    let secure = if origin.starts_with("https:") || over_tls.is_some_and(|o| o.0) {
         "; Secure"
     } else {
         ""

@@ -1,12 +1,13 @@
 //! Agents: register, find, beat.
 
 use seamesh_proto::agent::AgentInfo;
-use seamesh_proto::rest::{HeartbeatBody, Ok as Done, RouteQuery};
+use seamesh_proto::rest::{HeartbeatBody, Ok as Done, Role, RouteQuery};
 use seamesh_proto::{AgentId, Code};
 use seamesh_registry_core::{Op, Reply};
 
 use super::call::{Answer, Call, json};
 use super::problem::Failure;
+use crate::audit::Action;
 
 pub(super) async fn register(call: Call) -> Answer {
     let info: AgentInfo = call.json()?;
@@ -28,7 +29,12 @@ pub(super) async fn get(call: Call) -> Answer {
 
 pub(super) async fn remove(call: Call) -> Answer {
     let id = agent_id(&call)?;
-    call.ask(Op::RemoveAgent(id)).await?;
+    let entry = call.entry(Action::AgentRemoved, id.as_str(), "");
+    match entry.role {
+        // Its own record: no decision about somebody else.
+        Some(Role::Agent) => call.ask(Op::RemoveAgent(id)).await?,
+        _ => call.decide(Op::RemoveAgent(id), entry).await?,
+    };
     Ok(json(&Done::default()))
 }
 

@@ -10,13 +10,14 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use seamesh_proto::ledger::Party;
 use seamesh_proto::rest::Role;
-use seamesh_proto::{Code, PeerId, Problem, WireError};
+use seamesh_proto::{Code, PeerId, WireError};
 use seamesh_registry_core::{Op, Reply};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Failure;
 use crate::app::App;
+use crate::audit::{Action, Entry};
 use crate::auth::Principal;
 use crate::store::AccessWrite;
 
@@ -68,12 +69,44 @@ impl Call {
         Ok(self.app.ask(caller, op).await?)
     }
 
-    /// Makes a change of keys or sessions durable.
+    /// Has the core decide something on the caller's behalf, which the audit records.
+    ///
+    /// # Errors
+    /// The core's refusal, or `store_unavailable`.
+    pub(crate) async fn decide(&self, op: Op, entry: Entry) -> Result<Reply, Failure> {
+        let caller = self.principal()?.caller();
+        Ok(self.app.decide(caller, op, entry).await?)
+    }
+
+    /// Makes a change of keys or sessions durable, with what the audit says of it.
     ///
     /// # Errors
     /// `store_unavailable`.
-    pub(crate) async fn write(&self, write: AccessWrite) -> Result<(), Failure> {
-        Ok(self.app.writer.access(write).await.map_err(Problem::from)?)
+    pub(crate) async fn write(&self, write: AccessWrite, entry: Entry) -> Result<(), Failure> {
+        Ok(self.app.write(Some(write), entry).await?)
+    }
+
+    /// Records a decision that changes nothing in the store.
+    ///
+    /// # Errors
+    /// `store_unavailable`.
+    pub(crate) async fn record(&self, entry: Entry) -> Result<(), Failure> {
+        Ok(self.app.write(None, entry).await?)
+    }
+
+    /// What the audit says of a decision of the caller's.
+    pub(crate) fn entry(&self, action: Action, about: &str, detail: impl Into<String>) -> Entry {
+        let who = self.principal.as_ref();
+        Entry {
+            at: self.app.clock.now(),
+            action,
+            by: who.map_or_else(String::new, |p| p.peer_id.to_string()),
+            role: who.map(|p| p.role),
+            credential: who.map_or_else(String::new, |p| p.credential.clone()),
+            from: self.remote.ip().to_canonical().to_string(),
+            about: about.to_owned(),
+            detail: detail.into(),
+        }
     }
 
     /// The body as JSON.

@@ -5,8 +5,9 @@ pub(crate) mod problem;
 pub(crate) mod router;
 pub(crate) mod serve;
 
-mod access;
+pub(crate) mod access;
 mod agents;
+mod audit;
 mod events;
 mod hub_files;
 mod keys;
@@ -39,10 +40,15 @@ pub(crate) const HANDLERS: &[(&str, Handler)] = handlers! {
     session => access::session,
     logout => access::logout,
     login_link => access::login_link,
+    set_password => access::set_password,
+    list_audit => audit::list,
 
     create_key => keys::create,
     list_keys => keys::list,
     revoke_key => keys::revoke,
+    rotate_key => keys::rotate,
+    reload_keys => keys::reload,
+    rotate_signing => keys::rotate_signing,
 
     register_agent => agents::register,
     list_agents => agents::list,

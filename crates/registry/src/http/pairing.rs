@@ -12,12 +12,13 @@ use seamesh_proto::rest::{
     NewcomerIdentity, Ok as Done, OnboardingEntry, PairBody, PairingStatus, Role, StatusAnswer,
     StatusQuery,
 };
-use seamesh_proto::{Code, Problem};
+use seamesh_proto::{Code, PeerId, Problem};
 use seamesh_registry_core::limits::MAX_WAIT_MS;
 use seamesh_registry_core::{Caller, InviteTerms, Newcomer, Op, Reply};
 
 use super::call::{Answer, Call, json};
 use super::problem::Failure;
+use crate::audit::Action;
 use crate::auth::hex;
 use crate::secret;
 
@@ -43,7 +44,16 @@ async fn make(call: &Call, body: InviteBody) -> Answer {
     let invite = made.map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
     let expires_in = terms.ttl_s;
     let digest = digest(invite.secret());
-    call.ask(Op::CreateInvite { digest, terms }).await?;
+    let kind = if terms.join_token {
+        "join token"
+    } else {
+        "invite"
+    };
+    let detail = format!("{kind}, {} uses, {expires_in} s", terms.uses);
+    let about = terms.peer_id.as_ref().map_or("", PeerId::as_str);
+    let entry = call.entry(Action::InviteMade, about, detail);
+    call.decide(Op::CreateInvite { digest, terms }, entry)
+        .await?;
     Ok(json(&InviteAnswer {
         code: Invite::to_string(&invite),
         expires_in,
@@ -105,7 +115,7 @@ pub(super) async fn redeem(call: Call) -> Answer {
             identity: identity.map(|i| (i.key, i.token_digest.clone())),
         },
     };
-    match call.app.ask(registry_itself()?, op).await? {
+    match redeem_recorded(&call, op).await? {
         Reply::Paired {
             mut answer,
             join_token,
@@ -119,6 +129,18 @@ pub(super) async fn redeem(call: Call) -> Answer {
         }
         other => Err(Failure::unexpected(&other)),
     }
+}
+
+/// Redeems, and records what came of it.
+async fn redeem_recorded(call: &Call, op: Op) -> Result<Reply, Failure> {
+    let redeemed = call.entry(Action::InviteRedeemed, "", "");
+    let decided = call.app.decide(registry_itself()?, op, redeemed).await;
+    let refused = |problem: &Problem| problem.code == Code::InviteInvalid;
+    if decided.as_ref().is_err_and(refused) {
+        let refused = call.entry(Action::InviteRefused, "", "no such code, or no longer");
+        call.record(refused).await?;
+    }
+    Ok(decided?)
 }
 
 /// Anybody may redeem: the core looks at the code and the address only.
@@ -231,12 +253,18 @@ async fn approve_as(
     let certificate = certificate.or_else(|| app.root.certify(&entry.peer_id, entry.key?, now));
     let device_token = secret::random_text("dt_")
         .map_err(|error| Problem::new(Code::Internal, error.to_string()))?;
+    let detail = format!("as {}", entry.peer_id);
+    let mut decision = call.entry(Action::NewcomerApproved, &entry.id, detail);
+    if call.principal.is_none() {
+        decision.by = caller.peer.to_string();
+        decision.detail.push_str(", by its join token");
+    }
     let op = Op::Approve {
         id: entry.id,
         token_digest: digest(&device_token),
         certificate,
     };
-    match app.ask(caller, op).await? {
+    match app.decide(caller, op, decision).await? {
         Reply::Newcomer(entry) => Ok(ApproveAnswer {
             id: entry.id,
             status: entry.status,
@@ -252,6 +280,10 @@ pub(super) async fn certify_key(call: Call) -> Answer {
     let IdentityBody { peer_id, key } = call.json()?;
     let now = call.app.clock.now();
     let certificate = call.app.root.certify(&peer_id, key, now);
+    if certificate.is_some() {
+        let entry = call.entry(Action::IdentitySigned, peer_id.as_str(), key.short());
+        call.record(entry).await?;
+    }
     tracing::info!(%peer_id, "signed an identity key");
     Ok(json(&IdentityAnswer {
         root: call.app.root.public(),
@@ -261,13 +293,15 @@ pub(super) async fn certify_key(call: Call) -> Answer {
 
 pub(super) async fn reject(call: Call) -> Answer {
     let id = call.param("id").to_owned();
-    call.ask(Op::Reject { id }).await?;
+    let entry = call.entry(Action::NewcomerRejected, &id, "");
+    call.decide(Op::Reject { id }, entry).await?;
     Ok(json(&Done::default()))
 }
 
 pub(super) async fn revoke(call: Call) -> Answer {
     let id = call.param("id").to_owned();
-    call.ask(Op::Revoke { id: id.clone() }).await?;
+    let entry = call.entry(Action::NewcomerRevoked, &id, "");
+    call.decide(Op::Revoke { id: id.clone() }, entry).await?;
     call.app.credential_revoked(&format!("device-{id}"));
     Ok(json(&Done::default()))
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use seamesh_proto::limits::PAIR_WINDOW_S;
 use seamesh_proto::{Code, Problem, WireError};
 
 /// The HTTP status of a code.
@@ -51,12 +52,25 @@ pub(crate) fn status(code: Code) -> StatusCode {
 
 /// A failed call: a problem on its way to becoming an answer.
 #[derive(Debug)]
-pub(crate) struct Failure(pub Problem);
+pub(crate) struct Failure {
+    /// What the caller is told.
+    pub problem: Problem,
+    /// Seconds after which to try again; `None`: as long as it usually takes.
+    pub retry_after_s: Option<u64>,
+}
 
 impl Failure {
     /// A failure with its code's status.
     pub(crate) fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self(Problem::new(code, detail))
+        Problem::new(code, detail).into()
+    }
+
+    /// Too much, too fast.
+    pub(crate) fn limited(detail: impl Into<String>, retry_after_s: u64) -> Self {
+        Self {
+            problem: Problem::new(Code::RateLimited, detail),
+            retry_after_s: Some(retry_after_s),
+        }
     }
 }
 
@@ -70,19 +84,25 @@ impl Failure {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Self(problem)
+        Self {
+            problem,
+            retry_after_s: None,
+        }
     }
 }
 
 impl From<WireError> for Failure {
     fn from(error: WireError) -> Self {
-        Self(error.into())
+        Problem::from(error).into()
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let Self(mut problem) = self;
+        let Self {
+            mut problem,
+            retry_after_s,
+        } = self;
         let status = status(problem.code);
         problem.status = Some(status.as_u16());
         problem.title = status.canonical_reason().map(str::to_owned);
@@ -100,11 +120,13 @@ impl IntoResponse for Failure {
             // RFC 9110, section 15.5.2: a 401 names how to come in.
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if matches!(
-            status,
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE
-        ) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+        let usual = match status {
+            StatusCode::TOO_MANY_REQUESTS => Some(PAIR_WINDOW_S),
+            StatusCode::SERVICE_UNAVAILABLE => Some(1),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after_s.or(usual) {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         response
     }

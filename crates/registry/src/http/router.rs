@@ -150,12 +150,30 @@ fn seams(route: &Route, what: &str, caller: Option<Party>) -> bool {
     }
 }
 
+/// Whether a role's requests are counted: see [`seamesh_proto::limits::IDENTITY_REQUESTS_PER_SECOND`].
+fn is_counted(role: rest::Role) -> bool {
+    matches!(role, rest::Role::Agent | rest::Role::Viewer)
+}
+
 async fn admit(app: Arc<App>, route: &'static Route, request: Request) -> Result<Call, Failure> {
     let (mut parts, body) = request.into_parts();
+    let remote = parts
+        .extensions
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |info| info.0);
+    let now = app.clock.now();
     let principal = match route.access {
-        Access::Open => None,
+        Access::Open => {
+            let taken = app.open_requests.take(remote.ip().to_canonical(), now);
+            taken.map_err(|s| Failure::limited("too many requests from this address", s))?;
+            None
+        }
         Access::Roles(roles) => Some(auth::admit(&app, roles, &parts)?),
     };
+    if let Some(principal) = principal.as_ref().filter(|p| is_counted(p.role)) {
+        let taken = app.requests.take(principal.peer_id.clone(), now);
+        taken.map_err(|s| Failure::limited("too many requests with this credential", s))?;
+    }
     let params = RawPathParams::from_request_parts(&mut parts, &())
         .await
         .map_err(|error| Failure::new(Code::BadEncoding, error.body_text()))?;
@@ -163,10 +181,6 @@ async fn admit(app: Arc<App>, route: &'static Route, request: Request) -> Result
         Some(_) => read_body(&parts.headers, body).await?,
         None => Bytes::new(),
     };
-    let remote = parts
-        .extensions
-        .get::<ConnectInfo<SocketAddr>>()
-        .map_or(SocketAddr::from(([0, 0, 0, 0], 0)), |info| info.0);
     Ok(Call {
         app,
         principal,

@@ -21,12 +21,6 @@ use crate::app::App;
 use crate::auth::Principal;
 use crate::sockets::{Outbox, Outgoing};
 
-/// Milliseconds between two pings: keeps NAT bindings and proxies open.
-const PING_MS: u64 = 15_000;
-
-/// Milliseconds without a word, a pong included, after which a socket is dead: three pings.
-const IDLE_MS: u64 = 45_000;
-
 /// Milliseconds the other end has to answer a close frame.
 const CLOSE_GRACE_MS: u64 = 1_000;
 
@@ -63,7 +57,7 @@ async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
         app.sockets.close(conn, Code::Unauthorized);
     }
     let (sink, mut stream) = socket.split();
-    let mut writer = tokio::spawn(write(sink, outbox));
+    let mut writer = tokio::spawn(write(sink, outbox, app.limits.ping));
     let written = tokio::select! {
         () = read(&app, conn, &mut stream) => false,
         _ = &mut writer => true,
@@ -85,7 +79,7 @@ async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
 
 /// Feeds the core until the socket ends, falls silent or cannot be read any more.
 async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
-    let idle = Duration::from_millis(IDLE_MS);
+    let idle = app.limits.idle;
     loop {
         let message = match timeout(idle, stream.next()).await {
             Ok(Some(Ok(message))) => message,
@@ -155,8 +149,7 @@ fn refuse_unreadable(app: &App, conn: ConnId, what: &str) {
 }
 
 /// Sends what is queued, with pings between, until the queue ends or the socket is cut.
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut outbox: Outbox) {
-    let ping = Duration::from_millis(PING_MS);
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut outbox: Outbox, ping: Duration) {
     let mut pings = interval_at(Instant::now() + ping, ping);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut cut = outbox.cut();

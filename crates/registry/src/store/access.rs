@@ -1,11 +1,13 @@
 //! Tables of the shell's own: API keys and sessions.
 
 use rusqlite::{Connection, Transaction, params};
-use seamesh_proto::Now;
 use seamesh_proto::rest::Role;
+use seamesh_proto::{Now, PeerId};
 
 use super::rows::{Parsed, Word, int};
+use crate::audit::Entry;
 use crate::keyring::{Key, Origin};
+use crate::password::{PASSWORD_CREDENTIAL, Password};
 use crate::secret::SecretHash;
 use crate::session::{Grant, Session};
 
@@ -30,6 +32,22 @@ pub(crate) enum AccessWrite {
     },
     /// A session ends.
     RemoveSession(SecretHash),
+    /// An API key ends by itself later.
+    EndKey {
+        /// Its hash.
+        hash: SecretHash,
+        /// When.
+        expires: Now,
+    },
+    /// A password is set; the sessions that came from the one before end.
+    SetPassword {
+        /// Whose.
+        peer_id: PeerId,
+        /// What is kept of it.
+        password: Password,
+    },
+    /// A decision, for the audit. Belongs to what is written with it.
+    Audit(Entry),
 }
 
 /// The API keys that were made here.
@@ -37,8 +55,8 @@ pub(crate) enum AccessWrite {
 /// # Errors
 /// What SQLite says.
 pub(super) fn keys(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
-    let mut statement =
-        connection.prepare("SELECT hash, key_id, peer_id, role, created_ms FROM api_keys")?;
+    let mut statement = connection
+        .prepare("SELECT hash, key_id, peer_id, role, created_ms, expires_ms FROM api_keys")?;
     let keys = statement.query_map([], |row| {
         Ok(Key {
             hash: row.get(0)?,
@@ -46,10 +64,32 @@ pub(super) fn keys(connection: &Connection) -> rusqlite::Result<Vec<Key>> {
             peer_id: row.get::<_, Parsed<_>>(2)?.0,
             role: row.get::<_, Word<Role>>(3)?.0,
             created_ms: row.get::<_, i64>(4)?.cast_unsigned(),
+            expires: row
+                .get::<_, Option<i64>>(5)?
+                .map(|ms| Now(ms.cast_unsigned())),
             origin: Origin::Made,
         })
     })?;
     keys.collect()
+}
+
+/// The passwords that were set.
+///
+/// # Errors
+/// What SQLite says.
+pub(super) fn passwords(connection: &Connection) -> rusqlite::Result<Vec<(PeerId, Password)>> {
+    let mut statement =
+        connection.prepare("SELECT peer_id, salt, memory_kib, passes, hash FROM passwords")?;
+    let passwords = statement.query_map([], |row| {
+        let password = Password {
+            salt: row.get(1)?,
+            memory_kib: row.get(2)?,
+            passes: row.get(3)?,
+            hash: row.get(4)?,
+        };
+        Ok((row.get::<_, Parsed<_>>(0)?.0, password))
+    })?;
+    passwords.collect()
 }
 
 /// The sessions that have not ended by `now`.
@@ -82,7 +122,8 @@ pub(super) fn apply(transaction: &Transaction<'_>, write: &AccessWrite) -> rusql
     match write {
         AccessWrite::InsertKey(key) => {
             transaction.execute(
-                "INSERT INTO api_keys (hash, key_id, peer_id, role, created_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+                "INSERT INTO api_keys (hash, key_id, peer_id, role, created_ms) \
+                 VALUES (?1, ?2, ?3, ?4, ?5)",
                 params![
                     key.hash,
                     key.key_id,
@@ -109,6 +150,26 @@ pub(super) fn apply(transaction: &Transaction<'_>, write: &AccessWrite) -> rusql
                 ],
             )?;
         }
+        AccessWrite::EndKey { hash, expires } => {
+            let sql = "UPDATE api_keys SET expires_ms = ?2 WHERE hash = ?1";
+            transaction.execute(sql, params![hash, int(expires.0)])?;
+        }
+        AccessWrite::SetPassword { peer_id, password } => {
+            transaction.execute(
+                "INSERT OR REPLACE INTO passwords (peer_id, salt, memory_kib, passes, hash) VALUES (?1, ?2, ?3, ?4, ?5)",
+                params![
+                    peer_id.as_str(),
+                    password.salt,
+                    password.memory_kib,
+                    password.passes,
+                    password.hash
+                ],
+            )?;
+            let sql = "DELETE FROM sessions WHERE peer_id = ?1 AND credential = ?2";
+            transaction.execute(sql, params![peer_id.as_str(), PASSWORD_CREDENTIAL])?;
+        }
+        // Whoever commits gives it its place in the chain.
+        AccessWrite::Audit(_) => {}
         AccessWrite::RemoveSession(hash) => {
             transaction.execute("DELETE FROM sessions WHERE hash = ?1", [hash])?;
         }

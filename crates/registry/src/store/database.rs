@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
-use seamesh_proto::Now;
+use seamesh_identity::Chain;
 use seamesh_proto::events::MeshEvent;
+use seamesh_proto::{Now, PeerId};
 use seamesh_registry_core::store::{
     Batch, Conflict, Loaded, StoredAgent, StoredInvite, StoredNewcomer, StoredTask, Write,
 };
@@ -16,6 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::access::{self, AccessWrite};
+use super::audit;
 use super::disk::Disk;
 use super::rows::{
     INSERT_TASK, Json, TASK_COLUMNS, UPDATE_TASK, insert_task, int, read_task, to_json, update_task,
@@ -23,6 +25,7 @@ use super::rows::{
 use super::schema::{self, OpenError};
 use super::{lists, retention};
 use crate::keyring::Key;
+use crate::password::Password;
 use crate::session::Session;
 
 /// Events kept for watchers that come back. At some 600 bytes each, about 60 MB; a hub that was away for longer loads
@@ -57,6 +60,7 @@ pub(crate) enum CommitError {
 pub(crate) struct Database {
     connection: Connection,
     last_seq: u64,
+    chain: Chain,
     pruned_to: u64,
     disk: Option<Disk>,
 }
@@ -101,9 +105,11 @@ impl Database {
             connection.pragma_update(None, "max_page_count", pages)?;
         }
         let (first, last) = lists::event_bounds(&connection)?.unwrap_or((1, 0));
+        let chain = audit::chain(&connection)?;
         Ok(Self {
             connection,
             last_seq: last,
+            chain,
             pruned_to: first.saturating_sub(1),
             disk: Some(Disk::new(path, companions)?),
         })
@@ -133,8 +139,12 @@ impl Database {
         for batch in batches {
             seq = write_batch(&transaction, batch, seq)?;
         }
+        let mut chain = self.chain.clone();
         for write in access {
-            access::apply(&transaction, write)?;
+            match write {
+                AccessWrite::Audit(entry) => audit::append(&transaction, &mut chain, entry)?,
+                write => access::apply(&transaction, write)?,
+            }
         }
         let prune_to = seq.saturating_sub(EVENTS_KEPT);
         let prune = prune_to >= self.pruned_to + PRUNE_EVERY;
@@ -143,6 +153,7 @@ impl Database {
         }
         transaction.commit()?;
         self.last_seq = seq;
+        self.chain = chain;
         if prune {
             self.pruned_to = prune_to;
         }
@@ -171,6 +182,14 @@ impl Database {
     /// What SQLite says.
     pub(crate) fn keys(&self) -> rusqlite::Result<Vec<Key>> {
         access::keys(&self.connection)
+    }
+
+    /// The passwords that were set.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(crate) fn passwords(&self) -> rusqlite::Result<Vec<(PeerId, Password)>> {
+        access::passwords(&self.connection)
     }
 
     /// The sessions that have not ended by `now`.

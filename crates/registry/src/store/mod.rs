@@ -5,6 +5,7 @@
 //! tell what they saw once it is durable.
 
 mod access;
+mod audit;
 mod database;
 mod disk;
 mod lists;

@@ -5,11 +5,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OpenFlags};
 use seamesh_proto::TaskId;
+use seamesh_proto::audit::AuditRecord;
 use seamesh_proto::rest::TaskQuery;
 use seamesh_registry_core::store::{Loaded, StoredTask, TaskKey};
 use tokio::sync::Semaphore;
 
 use super::StoreError;
+use super::audit;
 use super::database;
 use super::disk::Settling;
 use super::lists::{self, EventRow, Page};
@@ -128,6 +130,21 @@ impl Reader {
     /// [`StoreError`].
     pub(crate) async fn tasks_by_state(&self) -> Result<Vec<(String, i64)>, StoreError> {
         self.read(lists::tasks_by_state).await
+    }
+
+    /// Up to `limit` records of the audit above `after`, or with `newest` below it. One that cannot be read any more is
+    /// an error with its number.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub(crate) async fn audit(
+        &self,
+        after: Option<u64>,
+        limit: usize,
+        newest: bool,
+    ) -> Result<Vec<Result<AuditRecord, u64>>, StoreError> {
+        self.read(move |c| audit::page(c, after, limit, newest))
+            .await
     }
 
     /// Every live entity.

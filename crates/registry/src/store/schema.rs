@@ -5,7 +5,7 @@ use rusqlite::Connection;
 /// What brings a file from each version to the next, the first from nothing. Its number of steps is kept in SQLite's
 /// `user_version`; a step that was released never changes.
 const STEPS: &[&str] = &[
-    TABLES, PAUSES, OPTIONS, HISTORY, AGES, TALK, CHAINS, EVENT_ROWS, TRACES,
+    TABLES, PAUSES, OPTIONS, HISTORY, AGES, TALK, CHAINS, EVENT_ROWS, TRACES, AUDIT,
 ];
 
 /// Version of the tables that this registry writes.
@@ -126,6 +126,25 @@ ALTER TABLE events ADD COLUMN task_n INTEGER;
 UPDATE events SET task_n = (SELECT n FROM tasks WHERE id = events.task) WHERE task IS NOT NULL;
 ALTER TABLE events DROP COLUMN task;
 CREATE INDEX events_by_task ON events(task_n) WHERE task_n IS NOT NULL;
+";
+
+/// Who decided what, as a chain of hashes that no later statement may touch; keys that end; the administrator's password.
+const AUDIT: &str = "
+CREATE TABLE audit (n INTEGER PRIMARY KEY, body TEXT NOT NULL, hash TEXT NOT NULL) STRICT;
+CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
+    BEGIN SELECT RAISE(ABORT, 'the audit is only added to'); END;
+
+ALTER TABLE api_keys ADD COLUMN expires_ms INTEGER;
+
+CREATE TABLE passwords (
+    peer_id TEXT PRIMARY KEY,
+    salt BLOB NOT NULL,
+    memory_kib INTEGER NOT NULL,
+    passes INTEGER NOT NULL,
+    hash BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 /// Why a database file is not usable.

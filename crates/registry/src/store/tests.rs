@@ -288,14 +288,17 @@ async fn what_ended_long_ago_leaves_in_portions_and_commits_go_on_between_them()
     waits.updated_ms = 5;
     let kept = [put(waits), put(ended_at("young", 2_000))];
     let first = batch(writes.chain(kept).collect());
-    writer.commit(0, 1, vec![first]).await.unwrap();
+    writer.commit(0, 1, vec![first], vec![]).await.unwrap();
 
     let (before, mut number) = (Now(2_000), 1);
     let mut portions = Vec::new();
     while portions.last() != Some(&0) {
         number += 1;
         let beside = batch(vec![put(pending_task(&format!("beside{number}")))]);
-        writer.commit(0, number, vec![beside]).await.unwrap();
+        writer
+            .commit(0, number, vec![beside], vec![])
+            .await
+            .unwrap();
         portions.push(writer.drop_ended(before).await.unwrap());
         let mut progress = writer.progress();
         progress.wait_for(|p| p.durable == number).await.unwrap();
@@ -319,7 +322,7 @@ async fn what_ended_long_ago_leaves_in_portions_and_commits_go_on_between_them()
     let key = ended_at("old0", 0).spec.idempotency_key.clone();
     let again = task("again", |spec| spec.idempotency_key = key);
     writer
-        .commit(0, number + 1, vec![batch(vec![put(again)])])
+        .commit(0, number + 1, vec![batch(vec![put(again)])], vec![])
         .await
         .unwrap();
     let mut progress = writer.progress();
@@ -403,7 +406,7 @@ async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away
     let mut progress = writer.progress();
     for n in 1..=200 {
         let write = batch(vec![put(pending_task(&format!("t{n}")))]);
-        writer.commit(0, n, vec![write]).await.unwrap();
+        writer.commit(0, n, vec![write], vec![]).await.unwrap();
     }
     progress.wait_for(|p| p.durable == 200).await.unwrap();
     let fsyncs = writer
@@ -414,11 +417,11 @@ async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away
 
     // t1 exists: the batch conflicts, and what was decided after it goes with it.
     writer
-        .commit(0, 201, vec![batch(vec![put(pending_task("t1"))])])
+        .commit(0, 201, vec![batch(vec![put(pending_task("t1"))])], vec![])
         .await
         .unwrap();
     writer
-        .commit(0, 202, vec![batch(vec![put(pending_task("lost"))])])
+        .commit(0, 202, vec![batch(vec![put(pending_task("lost"))])], vec![])
         .await
         .unwrap();
     progress
@@ -426,7 +429,7 @@ async fn concurrent_commits_share_transactions_and_a_failed_epoch_is_thrown_away
         .await
         .unwrap();
     writer
-        .commit(1, 203, vec![batch(vec![put(pending_task("kept"))])])
+        .commit(1, 203, vec![batch(vec![put(pending_task("kept"))])], vec![])
         .await
         .unwrap();
     progress.wait_for(|p| p.durable == 203).await.unwrap();

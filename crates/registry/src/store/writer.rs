@@ -16,6 +16,7 @@ use super::access::AccessWrite;
 use super::database::Database;
 use super::disk::{Disk, Settling};
 use super::reader::Reader;
+use crate::audit::Entry;
 
 /// Jobs that wait for the writer. The driver pauses at a full queue, and with it every producer behind it.
 const MAX_QUEUED_JOBS: usize = 1_024;
@@ -52,9 +53,11 @@ enum Job {
         /// Number of the last of them.
         last: u64,
         batches: Vec<Batch>,
+        /// What the audit is to say of them.
+        audit: Vec<AccessWrite>,
     },
     Access {
-        write: Box<AccessWrite>,
+        writes: Vec<AccessWrite>,
         done: oneshot::Sender<Result<(), StoreError>>,
     },
     /// Tasks that ended before this time leave: one portion of them.
@@ -121,8 +124,8 @@ impl Writer {
         Reader::new(path, self.settling.clone())
     }
 
-    /// Queues batches of the core, which share a transaction; the last has number `last`. Numbers grow by one from batch
-    /// to batch; [`Progress`] tells what became of them.
+    /// Queues batches of the core, which share a transaction with what the audit says of them; the last has number
+    /// `last`. Numbers grow by one from batch to batch; [`Progress`] tells what became of them.
     ///
     /// # Errors
     /// [`StoreError::Closed`].
@@ -131,23 +134,24 @@ impl Writer {
         epoch: u64,
         last: u64,
         batches: Vec<Batch>,
+        audit: Vec<Entry>,
     ) -> Result<(), StoreError> {
         let job = Job::Batches {
             epoch,
             last,
             batches,
+            audit: audit.into_iter().map(AccessWrite::Audit).collect(),
         };
         self.jobs.send(job).await.map_err(|_| StoreError::Closed)
     }
 
-    /// Makes a change of the shell's own tables durable.
+    /// Makes changes of the shell's own tables durable, all of them or none.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub(crate) async fn access(&self, write: AccessWrite) -> Result<(), StoreError> {
+    pub(crate) async fn access(&self, writes: Vec<AccessWrite>) -> Result<(), StoreError> {
         let (done, result) = oneshot::channel();
-        let write = Box::new(write);
-        let sent = self.jobs.send(Job::Access { write, done }).await;
+        let sent = self.jobs.send(Job::Access { writes, done }).await;
         sent.map_err(|_| StoreError::Closed)?;
         result.await.map_err(|_| StoreError::Closed)?
     }
@@ -233,9 +237,9 @@ impl WriterThread {
             Job::Batches { batches, .. } => batches.as_slice(),
             _ => &[],
         });
-        let access = group.iter().filter_map(|job| match job {
-            Job::Access { write, .. } => Some(&**write),
-            _ => None,
+        let access = group.iter().flat_map(|job| match job {
+            Job::Access { writes, .. } | Job::Batches { audit: writes, .. } => writes.as_slice(),
+            _ => &[],
         });
         let result = self.database.commit(batches, access);
         let result = result.map_err(|error| {

@@ -35,6 +35,10 @@ pub(crate) struct Registry {
     pub(crate) url: String,
     /// The admin's key.
     pub(crate) admin: String,
+    /// Of its certificate, with TLS.
+    pub(crate) fingerprint: Option<String>,
+    /// The link of its first start.
+    pub(crate) first_login: Option<String>,
     /// Its data directory.
     pub(crate) data: TempDir,
     http: reqwest::Client,
@@ -79,6 +83,8 @@ impl Registry {
         };
         let admin = std::fs::read_to_string(directory.join("admin.key")).unwrap();
         Self {
+            fingerprint: ready.fingerprint,
+            first_login: ready.first_login,
             url: ready.url,
             admin: admin.trim_end().to_owned(),
             data,

@@ -169,3 +169,161 @@ async fn a_waiting_newcomer_has_no_access_and_guessing_codes_is_limited() {
     }
     assert_eq!(refused(guess()).await, (429, "rate_limited".into()));
 }
+
+#[tokio::test]
+async fn a_rotated_key_goes_on_for_its_overlap_and_the_new_one_from_the_start() {
+    let registry = Registry::start().await;
+    let old = registry.key("p1", "agent").await;
+    let listed = |keys: serde_json::Value| {
+        let keys = keys.as_array().unwrap().clone();
+        keys.into_iter()
+            .filter(|k| k["peer_id"] == "p1")
+            .collect::<Vec<_>>()
+    };
+    let before = listed(registry.get("/api/keys", &registry.admin).await);
+    let path = format!("/api/keys/{}/rotate", before[0]["key_id"].as_str().unwrap());
+    let made = registry
+        .post(&path, &registry.admin, json!({"overlap_s": 3600}))
+        .await;
+    let new = made["api_key"].as_str().unwrap().to_owned();
+    assert_ne!(new, old);
+    registry.token(&old).await;
+    registry.token(&new).await;
+    let both = listed(registry.get("/api/keys", &registry.admin).await);
+    assert_eq!(both.len(), 2);
+    let ends = both.iter().filter_map(|k| k["expires_ms"].as_u64());
+    assert_eq!(ends.count(), 1, "the old one's");
+    let again = registry.request(Method::POST, &path, &registry.admin);
+    let again = refused(again.json(&json!({}))).await;
+    assert_eq!(
+        again,
+        (409, "conflict".into()),
+        "it is on its way out already"
+    );
+
+    let data = registry.stop().await;
+    let chosen = options(data.path());
+    let registry = Registry::over(data, chosen).await;
+    registry.token(&old).await;
+    registry.token(&new).await;
+    let long = registry.request(Method::POST, &path, &registry.admin);
+    let long = refused(long.json(&json!({"overlap_s": 2_592_001}))).await;
+    assert_eq!(long, (422, "bad_field".into()));
+}
+
+#[tokio::test]
+async fn at_the_end_of_the_overlap_the_old_key_its_tokens_and_its_sessions_are_over_and_the_socket_stays()
+ {
+    let registry = Registry::start().await;
+    let old = registry.key("p1", "agent").await;
+    let token = registry.token(&old).await;
+    let mut socket = registry.socket("p1", &old).await;
+    settled(&mut socket).await;
+    let stream = registry.request(Method::GET, "/api/keys", &registry.admin);
+    let keys = ok(stream).await;
+    let id = keys
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|k| k["peer_id"] == "p1");
+    let path = format!(
+        "/api/keys/{}/rotate",
+        id.unwrap()["key_id"].as_str().unwrap()
+    );
+    let made = registry
+        .post(&path, &registry.admin, json!({"overlap_s": 0}))
+        .await;
+    let with_token = registry
+        .bare(Method::GET, "/api/session")
+        .bearer_auth(&token);
+    assert_eq!(refused(with_token).await.0, 401);
+    let with_key = registry.request(Method::POST, "/api/token", &old);
+    assert_eq!(refused(with_key).await.0, 401);
+    registry.token(made["api_key"].as_str().unwrap()).await;
+    let gone = async {
+        loop {
+            let keys = registry.get("/api/keys", &registry.admin).await;
+            let of_peer = keys
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|k| k["peer_id"] == "p1");
+            if of_peer.count() == 1 {
+                break;
+            }
+        }
+    };
+    soon("the old key leaves the list", gone).await;
+    // The peer is still let in: what it has open stays open.
+    settled(&mut socket).await;
+    let audit = registry.get("/api/audit", &registry.admin).await;
+    assert!(audit.to_string().contains("key_ended"), "{audit}");
+}
+
+#[tokio::test]
+async fn a_rotated_signing_key_leaves_tokens_good_and_signs_the_next_ones() {
+    let registry = Registry::start().await;
+    let key = registry.key("p1", "agent").await;
+    let before = registry.token(&key).await;
+    let file = registry.data.path().join("data/token.key");
+    let secret = std::fs::read_to_string(&file).unwrap();
+    ok(registry.request(Method::POST, "/api/keys/signing", &registry.admin)).await;
+    assert_ne!(std::fs::read_to_string(&file).unwrap(), secret);
+    let after = registry.token(&key).await;
+    for token in [&before, &after] {
+        ok(registry
+            .bare(Method::GET, "/api/session")
+            .bearer_auth(token))
+        .await;
+    }
+    let data = registry.stop().await;
+    let chosen = options(data.path());
+    let registry = Registry::over(data, chosen).await;
+    ok(registry
+        .bare(Method::GET, "/api/session")
+        .bearer_auth(&after))
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_that_left_the_key_file_is_revoked_when_it_is_read_again() {
+    let data = tempfile::tempdir().unwrap();
+    let file = data.path().join("api_keys.json");
+    let entry = |peer: &str, role: &str| json!({"peer_id": peer, "role": role});
+    let write = |keys: serde_json::Value| {
+        std::fs::write(&file, json!({ "keys": keys }).to_string()).unwrap();
+    };
+    write(
+        json!({"ak_stays": entry("p1", "agent"), "ak_goes": entry("p2", "agent"),
+        "ak_falls": entry("p3", "admin")}),
+    );
+    let mut chosen = options(data.path());
+    chosen.api_keys = Some(file.clone());
+    let registry = Registry::over(data, chosen).await;
+    let mut goes = registry.socket("p2", "ak_goes").await;
+    settled(&mut goes).await;
+    let falls = registry.token("ak_falls").await;
+
+    let reload = || registry.request(Method::POST, "/api/keys/reload", &registry.admin);
+    std::fs::write(&file, "{\"keys\": ").unwrap();
+    assert_eq!(refused(reload()).await, (409, "conflict".into()));
+    registry.token("ak_goes").await;
+
+    write(
+        json!({"ak_stays": entry("p1", "agent"), "ak_falls": entry("p3", "viewer"),
+        "ak_comes": entry("p4", "agent")}),
+    );
+    let change = ok(reload()).await;
+    assert_eq!(change["added"].as_array().unwrap().len(), 2, "{change}");
+    assert_eq!(change["revoked"].as_array().unwrap().len(), 2, "{change}");
+    assert_eq!(u16::from(goes.closed().await.code), 1008);
+    let gone = registry.request(Method::POST, "/api/token", "ak_goes");
+    assert_eq!(refused(gone).await.0, 401);
+    let fallen = registry.bare(Method::GET, "/api/audit").bearer_auth(&falls);
+    assert_eq!(refused(fallen).await.0, 401, "its token was an admin's");
+    for key in ["ak_stays", "ak_comes", "ak_falls"] {
+        registry.token(key).await;
+    }
+    let nothing = ok(reload()).await;
+    assert_eq!(nothing, json!({"added": [], "revoked": []}));
+}

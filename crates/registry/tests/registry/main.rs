@@ -6,13 +6,17 @@
 )]
 
 mod access;
+mod audit;
 mod bad_input;
 mod durability;
 mod events;
 mod fixture;
 mod hub;
 mod keys;
+mod limits;
+mod login;
 mod options;
 mod roles;
 mod signaling;
+mod tls;
 mod work;

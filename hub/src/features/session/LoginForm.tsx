@@ -9,11 +9,14 @@ export interface LoginFormProps {
 }
 
 export function LoginForm({ session, note }: LoginFormProps) {
+  const [password, setPassword] = useState("");
   const [key, setKey] = useState("");
-  const field = useId();
+  const passwordField = useId();
+  const keyField = useId();
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (key.trim()) session.login({ api_key: key.trim() });
+    else if (password) session.login({ password });
   };
   return (
     <form className="login" onSubmit={submit}>
@@ -22,14 +25,25 @@ export function LoginForm({ session, note }: LoginFormProps) {
         seamesh hub
       </h1>
       {note && <p className="login__note">{note}</p>}
-      <label className="login__field" htmlFor={field}>
+      <label className="login__field" htmlFor={passwordField}>
+        Administrator's password
+      </label>
+      <input
+        id={passwordField}
+        className="login__input"
+        type="password"
+        autoComplete="current-password"
+        value={password}
+        onChange={(event) => setPassword(event.target.value)}
+      />
+      <label className="login__field" htmlFor={keyField}>
         API key
       </label>
       <input
-        id={field}
+        id={keyField}
         className="login__input mono"
         type="password"
-        autoComplete="current-password"
+        autoComplete="off"
         spellCheck={false}
         value={key}
         onChange={(event) => setKey(event.target.value)}
@@ -39,12 +53,16 @@ export function LoginForm({ session, note }: LoginFormProps) {
           {session.loginFailure.message}
         </p>
       )}
-      <button type="submit" className="button button--primary" disabled={session.loggingIn || !key.trim()}>
+      <button
+        type="submit"
+        className="button button--primary"
+        disabled={session.loggingIn || !(key.trim() || password)}
+      >
         Log in
       </button>
       <p className="login__text">
-        The registry's own key is in the file <code>admin.key</code> of its data directory. A one-time login
-        link needs no key.
+        One of the two. The registry's own key is in the file <code>admin.key</code> of its data directory. A
+        one-time login link (<code>seamesh login</code>) needs neither.
       </p>
     </form>
   );

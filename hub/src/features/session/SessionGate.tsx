@@ -2,6 +2,7 @@ import type { ReactNode } from "react";
 import { useEffect, useRef } from "react";
 import type { SessionAnswer } from "../../generated/wire";
 import { LoginForm } from "./LoginForm";
+import { PasswordForm } from "./PasswordForm";
 import { type Session, useSession } from "./use-session";
 
 export interface SessionGateProps {
@@ -17,6 +18,13 @@ export function SessionGate({ children }: SessionGateProps) {
     return (
       <main className="gate">
         <LoginForm session={session} note={session.standing.note} />
+      </main>
+    );
+  }
+  if (session.standing.session.password_missing) {
+    return (
+      <main className="gate">
+        <PasswordForm session={session} />
       </main>
     );
   }

@@ -20,6 +20,12 @@ export interface Session {
   readonly login: (body: SessionBody) => void;
   readonly loginFailure: Error | null;
   readonly loggingIn: boolean;
+  /** Sets the administrator's password, which is missing. */
+  readonly setPassword: (password: string) => void;
+  readonly passwordFailure: Error | null;
+  readonly settingPassword: boolean;
+  /** Goes on without a password. */
+  readonly skipPassword: () => void;
   readonly logout: () => void;
 }
 
@@ -47,6 +53,17 @@ export function useSession(): Session {
     },
   });
 
+  const passwordIsDealtWith = () =>
+    queries.setQueryData<Standing>(KEY, (standing) =>
+      standing?.session
+        ? { ...standing, session: { peer_id: standing.session.peer_id, role: standing.session.role } }
+        : standing,
+    );
+  const password = useMutation({
+    mutationFn: (text: string) => api.setPassword({ password: text }),
+    onSuccess: passwordIsDealtWith,
+  });
+
   const present = Boolean(query.data?.session);
   useEffect(() => {
     if (!present) return;
@@ -62,6 +79,10 @@ export function useSession(): Session {
     login: login.mutate,
     loginFailure: login.error,
     loggingIn: login.isPending,
+    setPassword: password.mutate,
+    passwordFailure: password.error,
+    settingPassword: password.isPending,
+    skipPassword: passwordIsDealtWith,
     logout: () => logout.mutate(),
   };
 }

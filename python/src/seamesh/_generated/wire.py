@@ -1328,9 +1328,14 @@ ROUTES: Final[dict[str, tuple[str, str]]] = {
     "session": ("GET", "/api/session"),
     "logout": ("DELETE", "/api/session"),
     "login_link": ("POST", "/api/session/link"),
+    "set_password": ("POST", "/api/session/password"),
+    "list_audit": ("GET", "/api/audit"),
     "create_key": ("POST", "/api/keys"),
     "list_keys": ("GET", "/api/keys"),
     "revoke_key": ("DELETE", "/api/keys/{key_id}"),
+    "rotate_key": ("POST", "/api/keys/{key_id}/rotate"),
+    "reload_keys": ("POST", "/api/keys/reload"),
+    "rotate_signing": ("POST", "/api/keys/signing"),
     "create_invite": ("POST", "/api/pairing/generate-code"),
     "make_invite": ("POST", "/api/invites"),
     "certify_key": ("POST", "/api/identities"),
@@ -1577,6 +1582,28 @@ TOKEN_LEEWAY_S: Final = 60
 SESSION_TTL_S: Final = 43200
 """Seconds a hub session lives."""
 
+MIN_PASSWORD_BYTES: Final = 12
+"""Shortest administrator's password, in bytes: what a person can remember and nobody guesses at
+the rate of `LOGIN_FAILURES_PER_MINUTE`."""
+
+MAX_PASSWORD_BYTES: Final = 1024
+"""Longest password, in bytes."""
+
+LOGIN_FAILURES_PER_MINUTE: Final = 5
+"""Refused logins to the dashboard per address and minute; one more becomes possible every twelve
+seconds."""
+
+LOGIN_FAILURES_OVERALL_PER_MINUTE: Final = 60
+"""Refused logins of all addresses together per minute: a guesser with many addresses gets no
+further than this."""
+
+KEY_OVERLAP_S: Final = 86400
+"""Seconds a rotated API key goes on beside the new one when nobody says otherwise: a day to bring
+the new one to where the old one is used."""
+
+MAX_KEY_OVERLAP_S: Final = 2592000
+"""Longest time that a rotated API key goes on, in seconds (30 days)."""
+
 LOGIN_LINK_TTL_S: Final = 900
 """Seconds a one-time login link lives."""
 
@@ -1601,3 +1628,25 @@ PAIR_WINDOW_S: Final = 60
 
 TURN_TTL_S: Final = 86400
 """Seconds a TURN credential lives."""
+
+IDENTITY_REQUESTS_PER_SECOND: Final = 2000
+"""Requests per second that one identity may make in the long run. The administrator's own are not
+counted, so that there is always somebody who can end a flood."""
+
+IDENTITY_REQUESTS_BURST: Final = 20000
+"""Requests that one identity may make at once, after a rest: ten seconds' worth."""
+
+OPEN_REQUESTS_PER_SECOND: Final = 100
+"""Requests per second that one address may make in the long run without a credential."""
+
+OPEN_REQUESTS_BURST: Final = 5000
+"""Requests that one address may make at once without a credential, after a rest: a fleet of
+thousands behind one address that was started again."""
+
+CONNECTIONS_PER_ADDRESS: Final = 8192
+"""Connections that one address may have open: half of all that there are, so that no address takes
+everybody's."""
+
+MAX_RETRY_AFTER_S: Final = 10
+"""Seconds of a `Retry-After` that our clients wait by themselves, once; a longer one is the
+caller's to wait."""

@@ -99,6 +99,7 @@ async fn list(args: ListArgs) -> Result<()> {
         root: args.root,
         limit: Some(args.limit),
         cursor: args.cursor,
+        ..TaskQuery::default()
     };
     let page = args.access.registry()?.tasks(&query).await?;
     if args.json {

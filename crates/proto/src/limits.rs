@@ -42,6 +42,10 @@ pub const STREAM_WINDOW: u64 = 32;
 /// An asker says what it took after this many chunks: twice per window, so that the stream does not stand still.
 pub const STREAM_GRANT: u64 = 16;
 
+/// Milliseconds a stream over HTTP waits for its reader. Work is not held up by a reader that went away: from then on its
+/// chunks are taken and thrown away, until somebody reads again.
+pub const STREAM_READER_MS: u64 = 30_000;
+
 /// Largest chunk, in bytes of JSON: small enough that a stream does not hold up what else goes over its socket.
 pub const MAX_CHUNK_BYTES: usize = 128 * 1024;
 
@@ -156,6 +160,9 @@ pub const DEFAULT_PAGE: usize = 100;
 
 /// Largest page of a list.
 pub const MAX_PAGE: usize = 1_000;
+
+/// Longest text to search tasks for, in bytes: a name or a line of an error, not a document.
+pub const MAX_SEARCH_BYTES: usize = 256;
 
 /// Seconds a token lives.
 pub const TOKEN_TTL_S: u64 = 300;

@@ -8,6 +8,7 @@ use crate::events::EventRecord;
 use crate::identity::{Certificate, PublicKey, Signature};
 use crate::ids::{AgentId, PeerId, TaskId};
 use crate::signaling::LeaseRef;
+use crate::talk::Chunk;
 use crate::task::{Task, TaskState};
 
 /// What a credential may do.
@@ -158,6 +159,16 @@ pub struct TaskQuery {
     /// Only the tree under this task, the task itself included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<TaskId>,
+    /// Only tasks whose id, skill, agents or error hold this text, upper and lower case alike; 1 to
+    /// [`MAX_SEARCH_BYTES`](crate::limits::MAX_SEARCH_BYTES) bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Only tasks accepted at this time or later, Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since_ms: Option<u64>,
+    /// Only tasks accepted before this time, Unix milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until_ms: Option<u64>,
     /// Page size, 1 to [`MAX_PAGE`](crate::limits::MAX_PAGE); absent: [`DEFAULT_PAGE`](crate::limits::DEFAULT_PAGE).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<usize>,
@@ -206,6 +217,36 @@ pub struct WaitQuery {
     /// Milliseconds to wait at most, up to 60,000; absent: 30,000. Then the task is answered as it stands.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
+}
+
+/// Query of `GET /api/hub/tasks/{task_id}/chunks`.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct ChunksQuery {
+    /// The attempt whose chunks were read so far; absent: none were. The chunks of another attempt begin anew.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// Chunks of it that were taken: `next` of the answer before. Its handler may go on by as many; absent: 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub taken: Option<u64>,
+    /// Milliseconds to wait for a chunk at most, up to 60,000; absent: 30,000. Then the answer has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+}
+
+/// Answer of `GET /api/hub/tasks/{task_id}/chunks`: what a running handler streamed since.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct ChunkPage {
+    /// The attempt they are of; 0: the task was not handed out yet. When it is not the one asked for, what was read of
+    /// that one is void.
+    pub attempt: u32,
+    /// The chunks, in order. Where the first has a larger index than `taken`, those between are gone: nobody read them in
+    /// time.
+    pub chunks: Vec<Chunk>,
+    /// What to ask for next, as `taken`.
+    pub next: u64,
+    /// Nothing comes any more: the stream or the task ended.
+    pub ended: bool,
 }
 
 /// Answer of `GET /api/hub/network/topology`.
@@ -296,6 +337,9 @@ pub struct HubState {
     pub tasks: Vec<Task>,
     /// The open links.
     pub links: Vec<MeshEdge>,
+    /// Newcomers that wait for approval, oldest first.
+    #[serde(default)]
+    pub newcomers: Vec<OnboardingEntry>,
 }
 
 /// Body of `POST /api/session`: one of the three.

@@ -81,9 +81,9 @@ macro_rules! routes {
 }
 
 routes! {
-    GET "/healthz" health [Access::Open] from [Cli], , answer rest::HealthAnswer;
+    GET "/healthz" health [Access::Open] from [Hub, Cli], , answer rest::HealthAnswer;
         "Whether the registry serves."
-    GET "/metrics" metrics [WATCH] from [], , ;
+    GET "/metrics" metrics [WATCH] from [Hub], , ;
         "Metrics in the Prometheus text format."
     GET "/api/openapi.json" openapi [ANYONE] from [], , answer Value;
         "This document."
@@ -91,7 +91,7 @@ routes! {
         "Changes an API key (header x-api-key) or device token (header x-device-token) into a short-lived token."
     GET "/ws" signaling [AGENT] from [Sidecar], , ;
         "The signaling WebSocket. The token comes in the Authorization header."
-    GET "/api/config" ice_config [ANYONE] from [Sidecar], , answer rest::IceConfig;
+    GET "/api/config" ice_config [ANYONE] from [Hub, Sidecar], , answer rest::IceConfig;
         "STUN and TURN servers, with short-lived TURN credentials."
 
     POST "/api/registry/agents" register_agent [AGENT] from [PythonAgent], body AgentInfo, answer rest::Ok;
@@ -100,16 +100,16 @@ routes! {
         "Every agent, by id."
     GET "/api/registry/agents/{agent_id}" get_agent [ANYONE] from [], , answer AgentRecord;
         "One agent."
-    DELETE "/api/registry/agents/{agent_id}" remove_agent [WORK] from [PythonAgent], , answer rest::Ok;
+    DELETE "/api/registry/agents/{agent_id}" remove_agent [WORK] from [Hub, PythonAgent], , answer rest::Ok;
         "Removes an agent: its own, or any for an operator."
     GET "/api/registry/route" route_skill [ANYONE] from [] query rest::RouteQuery, , answer AgentRecord;
         "The agent to ask for a skill: healthy, least loaded, ties to the least recently chosen."
 
     POST "/api/hub/heartbeat" heartbeat [AGENT] from [PythonAgent], body rest::HeartbeatBody, answer rest::HeartbeatAnswer;
         "Says that an agent lives; answers the work that is now its own."
-    POST "/api/hub/tasks" submit_task [WORK] from [Cli, PythonAgent], body SubmitTask, answer rest::SubmitAnswer;
+    POST "/api/hub/tasks" submit_task [WORK] from [Hub, Cli, PythonAgent], body SubmitTask, answer rest::SubmitAnswer;
         "Puts a task into the durable queue."
-    GET "/api/hub/tasks" list_tasks [WATCH] from [Cli] query rest::TaskQuery, , answer rest::TaskPage;
+    GET "/api/hub/tasks" list_tasks [WATCH] from [Hub, Cli] query rest::TaskQuery, , answer rest::TaskPage;
         "Tasks, newest first, filtered and paged."
     GET "/api/hub/tasks/all" list_tasks_array [WATCH] from [] query rest::TaskQuery, , answer Vec<Task>;
         "The same page as a bare array, for existing clients; the next cursor is in the header x-next-cursor."
@@ -117,13 +117,15 @@ routes! {
         "One task."
     POST "/api/hub/tasks/{task_id}" update_task [AGENT] from [PythonAgent], body rest::TaskUpdate, answer rest::Ok;
         "Ends, renews or hands back the caller's attempt at a task."
-    POST "/api/hub/tasks/{task_id}/cancel" cancel_task [WORK] from [Cli, PythonAgent], , answer rest::Ok;
+    POST "/api/hub/tasks/{task_id}/cancel" cancel_task [WORK] from [Hub, Cli, PythonAgent], , answer rest::Ok;
         "Cancels a task: the submitter's own, or any for an operator."
-    POST "/api/hub/tasks/{task_id}/input" answer_task [WORK] from [Cli], body Answer, answer rest::Ok;
+    POST "/api/hub/tasks/{task_id}/input" answer_task [WORK] from [Hub, Cli], body Answer, answer rest::Ok;
         "Answers the question of a task that waits for input: by its submitter, or an operator."
     GET "/api/hub/tasks/{task_id}/wait" wait_task [ANYONE] from [Cli, PythonAgent] query rest::WaitQuery, , answer Task;
         "The task once it is terminal, or as it stands when the time is up."
-    GET "/api/hub/tasks/{task_id}/history" task_history [ANYONE] from [Cli] query rest::HistoryQuery, , answer rest::TaskHistory;
+    GET "/api/hub/tasks/{task_id}/chunks" task_chunks [ANYONE] from [Hub] query rest::ChunksQuery, , answer rest::ChunkPage;
+        "What the task's handler streams, as it comes: waits for the next chunks and takes those that were read."
+    GET "/api/hub/tasks/{task_id}/history" task_history [ANYONE] from [Hub, Cli] query rest::HistoryQuery, , answer rest::TaskHistory;
         "What happened to the task, oldest first and paged: every change, and every result refused as stale."
     GET "/api/hub/network/topology" topology [WATCH] from [Cli], , answer rest::Topology;
         "The agents and the real links between them."
@@ -146,11 +148,11 @@ routes! {
     GET "/api/audit" list_audit [ADMIN] from [Cli] query audit::AuditQuery, , answer audit::AuditPage;
         "Who decided what, as a chain of hashes; paged."
 
-    POST "/api/keys" create_key [ADMIN] from [Cli], body rest::KeyBody, answer rest::KeyAnswer;
+    POST "/api/keys" create_key [ADMIN] from [Hub, Cli], body rest::KeyBody, answer rest::KeyAnswer;
         "Makes an API key; its secret is shown this once."
-    GET "/api/keys" list_keys [ADMIN] from [Cli], , answer Vec<rest::KeyRecord>;
+    GET "/api/keys" list_keys [ADMIN] from [Hub, Cli], , answer Vec<rest::KeyRecord>;
         "The API keys, without secrets."
-    DELETE "/api/keys/{key_id}" revoke_key [ADMIN] from [Cli], , answer rest::Ok;
+    DELETE "/api/keys/{key_id}" revoke_key [ADMIN] from [Hub, Cli], , answer rest::Ok;
         "Revokes an API key and closes what it opened."
     POST "/api/keys/{key_id}/rotate" rotate_key [ADMIN] from [Cli], body rest::RotateBody, answer rest::KeyAnswer;
         "Makes a key in another's place, which goes on for a while; the new secret is shown this once."
@@ -159,7 +161,7 @@ routes! {
     POST "/api/keys/signing" rotate_signing [ADMIN] from [Cli], , answer rest::Ok;
         "Signs tokens with a new key from now on; those of the old one are taken until they expire."
 
-    POST "/api/pairing/generate-code" create_invite [ADMIN] from [], , answer rest::InviteAnswer;
+    POST "/api/pairing/generate-code" create_invite [ADMIN] from [Hub], , answer rest::InviteAnswer;
         "Makes a single-use invite."
     POST "/api/invites" make_invite [ADMIN] from [Cli], body rest::InviteBody, answer rest::InviteAnswer;
         "Makes an invite or a join token, as asked; its code is shown this once."
@@ -171,15 +173,15 @@ routes! {
         "Where the newcomer stands that made this device token (header x-device-token)."
     GET "/api/pairing/pending" list_pending [ADMIN] from [], , answer Vec<rest::OnboardingEntry>;
         "Newcomers that wait for approval."
-    GET "/api/pairing/all" list_pairing [ADMIN] from [Cli], , answer Vec<rest::OnboardingEntry>;
+    GET "/api/pairing/all" list_pairing [ADMIN] from [Hub, Cli], , answer Vec<rest::OnboardingEntry>;
         "Every newcomer, decided or not."
-    POST "/api/pairing/{id}/approve" approve [ADMIN] from [Cli], , answer rest::ApproveAnswer;
+    POST "/api/pairing/{id}/approve" approve [ADMIN] from [Hub, Cli], , answer rest::ApproveAnswer;
         "Lets a newcomer in; answers its device token, this once."
     POST "/api/pairing/{id}/certify" certify [ADMIN] from [Cli], body rest::CertifyBody, answer rest::ApproveAnswer;
         "Lets a newcomer in with a certificate that the caller made with the root key."
-    POST "/api/pairing/{id}/reject" reject [ADMIN] from [Cli], , answer rest::Ok;
+    POST "/api/pairing/{id}/reject" reject [ADMIN] from [Hub, Cli], , answer rest::Ok;
         "Refuses a newcomer."
-    POST "/api/pairing/{id}/revoke" revoke [ADMIN] from [Cli], , answer rest::Ok;
+    POST "/api/pairing/{id}/revoke" revoke [ADMIN] from [Hub, Cli], , answer rest::Ok;
         "Ends an approved newcomer's access at once."
 }
 

@@ -19,6 +19,7 @@ use crate::queue::Queue;
 use crate::relay::Relay;
 use crate::roster::Agents;
 use crate::store::{Loaded, StoredTask};
+use crate::stream::Streams;
 use crate::tasks::Tasks;
 use crate::timers::{Timer, Timers};
 
@@ -59,6 +60,7 @@ pub struct Core {
     /// Agents whose record this input changed.
     pub(crate) announced: BTreeSet<AgentId>,
     pub(crate) tasks: Tasks,
+    pub(crate) streams: Streams,
     pub(crate) queue: Queue,
     pub(crate) lookups: Lookups,
     pub(crate) links: LinkBook,
@@ -77,6 +79,7 @@ impl Core {
             agents: Agents::default(),
             announced: BTreeSet::new(),
             tasks: Tasks::default(),
+            streams: Streams::default(),
             queue: Queue::default(),
             lookups: Lookups::default(),
             links: LinkBook::default(),
@@ -127,7 +130,8 @@ impl Core {
         self.now = self.now.max(now);
         let asked = self.lookups.drain();
         let asked = asked.iter().filter_map(crate::lookups::Ask::request);
-        let waiting: Vec<_> = self.tasks.waiting().chain(asked).collect();
+        let waiting = self.tasks.waiting();
+        let waiting: Vec<_> = waiting.chain(self.streams.reading()).chain(asked).collect();
         for request in waiting {
             self.out.reply(request, Err(problem.clone()));
         }
@@ -138,6 +142,7 @@ impl Core {
         self.relay = Relay::default();
         self.agents = Agents::default();
         self.tasks = Tasks::default();
+        self.streams = Streams::default();
         self.queue = Queue::default();
         self.links = LinkBook::default();
         self.pairing = Pairing::default();
@@ -211,6 +216,8 @@ impl Core {
             Timer::Health(id) => self.refresh_health(&id),
             Timer::Grace(id) => self.grace_ended(&id),
             Timer::Wait(request) => self.wait_ended(request),
+            Timer::Chunks(request) => self.read_ended(request),
+            Timer::Reader(id) => self.deserted(&id),
             Timer::Links(peer) => self.forget_links(&peer),
             Timer::Invite(digest) => self.drop_invite(&digest),
         }

@@ -4,8 +4,8 @@
 use seamesh_proto::agent::{AgentInfo, AgentRecord};
 use seamesh_proto::identity::{Certificate, PublicKey};
 use seamesh_proto::rest::{
-    HeartbeatAnswer, HeartbeatBody, MeshEdge, OnboardingEntry, PairAnswer, Role, TaskUpdate,
-    Topology,
+    ChunkPage, ChunksQuery, HeartbeatAnswer, HeartbeatBody, MeshEdge, OnboardingEntry, PairAnswer,
+    Role, TaskUpdate, Topology,
 };
 use seamesh_proto::signaling::SignalFrame;
 use seamesh_proto::talk::Answer;
@@ -132,6 +132,13 @@ pub enum Op {
         /// Milliseconds to wait at most; more than [`MAX_WAIT_MS`](crate::limits::MAX_WAIT_MS) is cut to it.
         timeout_ms: u64,
     },
+    /// Reads what a task's handler streams. Reply: [`Reply::Chunks`], with chunks, or without when the time is up.
+    ReadChunks {
+        /// The task.
+        task_id: TaskId,
+        /// What was read so far.
+        read: ChunksQuery,
+    },
     /// Agents and real links. Reply: [`Reply::Topology`].
     Topology,
     /// The live half of the dashboard's state. Reply: [`Reply::HubLive`].
@@ -225,6 +232,8 @@ pub enum Reply {
     Submitted(TaskId),
     /// One task.
     Task(Box<Task>),
+    /// What a handler streamed.
+    Chunks(Box<ChunkPage>),
     /// The topology.
     Topology(Topology),
     /// The live half of the dashboard's state. It is true at the number of the last event committed before it.
@@ -233,6 +242,8 @@ pub enum Reply {
         agents: Vec<AgentRecord>,
         /// Open links.
         links: Vec<MeshEdge>,
+        /// Newcomers that wait for approval, oldest first.
+        newcomers: Vec<OnboardingEntry>,
     },
     /// A newcomer waits.
     Paired {
@@ -351,6 +362,10 @@ pub enum Reason {
     ReconnectGrace,
     /// A `wait` request's time is up.
     WaitTimeout,
+    /// A request for chunks has its time up.
+    ChunksTimeout,
+    /// A stream's reader did not come back.
+    StreamDeserted,
     /// A disconnected peer's reported links are forgotten.
     LinksForgotten,
     /// An invite ends.

@@ -32,6 +32,7 @@ mod roster;
 mod routing;
 mod size;
 pub mod store;
+mod stream;
 mod submit;
 mod talk;
 mod tasks;

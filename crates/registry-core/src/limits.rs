@@ -6,6 +6,10 @@ pub const MAX_WAIT_MS: u64 = 60_000;
 /// `wait` requests open at once. Each holds a connection of the shell; over it, they are refused with `overloaded`.
 pub const MAX_WAITERS: usize = 16_384;
 
+/// Chunks kept for readers over HTTP, of all streams together: 64 MiB at most. Over it, a stream's chunks leave memory and
+/// are asked of its handler's sidecar again when they are wanted.
+pub const MAX_CHUNKS_KEPT: usize = 512;
+
 /// Tasks one socket may watch at once: as many as it may have open requests.
 pub const MAX_WATCHES_PER_SOCKET: usize = seamesh_proto::limits::MAX_OPEN_REQUESTS;
 

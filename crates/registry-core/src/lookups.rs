@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use seamesh_proto::rest::TaskUpdate;
+use seamesh_proto::rest::{ChunksQuery, TaskUpdate};
 use seamesh_proto::signaling::{TaskRelease, TaskResult};
 use seamesh_proto::talk::Answer;
 use seamesh_proto::{Code, PeerId, Problem, Task, TaskId};
@@ -12,6 +12,7 @@ use crate::io::{Caller, ConnId, LookupId, Reply, RequestId};
 use crate::limits::MAX_LOOKUPS;
 use crate::reason::ended_reason;
 use crate::store::{StoredTask, TaskKey, TaskSpec};
+use crate::stream::chunks_of_ended;
 use crate::submit::{Origin, Submission};
 
 /// What goes on once the store has answered.
@@ -23,6 +24,7 @@ pub(crate) enum Ask {
     Update(RequestId, Caller, Box<TaskUpdate>),
     Cancel(RequestId, Caller),
     Answer(RequestId, Caller, Answer),
+    Chunks(RequestId, Caller, ChunksQuery),
     CancelFrame(ConnId, Caller),
     Result(ConnId, PeerId, Box<TaskResult>),
     Release(ConnId, PeerId, TaskRelease),
@@ -38,6 +40,7 @@ impl Ask {
             | Self::Wait(request, _)
             | Self::Update(request, ..)
             | Self::Cancel(request, _)
+            | Self::Chunks(request, ..)
             | Self::Answer(request, ..) => Some(*request),
             _ => None,
         }
@@ -190,6 +193,13 @@ impl Core {
             Ask::Answer(request, caller, answer) => {
                 let result = self.answer_found(&caller, id, answer, found.as_ref());
                 self.out.reply(request, result.map(|()| Reply::Done));
+            }
+            Ask::Chunks(request, caller, read) if self.is_live(id) => {
+                self.read_chunks(request, caller, id, read);
+            }
+            Ask::Chunks(request, caller, read) => {
+                let result = chunks_of_ended(&caller, id, &read, found.as_ref());
+                self.out.reply(request, result);
             }
             Ask::CancelFrame(conn, caller) => self.push_cancel_found(conn, &caller, id, found),
             Ask::Result(conn, peer, result) => self.result_found(conn, &peer, *result, found),

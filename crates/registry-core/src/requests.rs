@@ -22,6 +22,7 @@ impl Core {
             Op::AnswerTask { task_id, answer } => {
                 self.rest_answer(request, caller, &task_id, answer);
             }
+            Op::ReadChunks { task_id, read } => self.read_chunks(request, caller, &task_id, read),
             Op::WaitTask {
                 task_id,
                 timeout_ms,
@@ -52,6 +53,7 @@ impl Core {
             Op::HubLive => Ok(Reply::HubLive {
                 agents: self.agents.records(),
                 links: self.links.edges(),
+                newcomers: self.pairing.list(true),
             }),
             op => self.answer_pairing(op),
         }

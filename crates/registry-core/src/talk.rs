@@ -19,7 +19,7 @@ use crate::waiting::has_ended;
 
 /// Whether a signal may overtake what waits for a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Haste {
+pub(crate) enum Haste {
     /// It says nothing that depends on a commit.
     Urgent,
     /// It waits for the commit it tells of.
@@ -87,6 +87,12 @@ impl Core {
             _ => true,
         };
         let attempt = live.task.attempt;
+        if let Some(chunk) = news.chunk.as_ref().filter(|_| wants) {
+            self.streamed(id, chunk);
+        }
+        let Some(live) = self.tasks.get(id) else {
+            return;
+        };
         let route = self.relay.native_route(&live.task.spec.submitter);
         if let Some(conn) = route.filter(|_| wants) {
             let signal = RegistrySignal::TaskNews(SubmittedTaskNews {
@@ -197,7 +203,7 @@ impl Core {
         }
     }
 
-    fn tell_any_holder(&mut self, id: &TaskId, input: TaskInput, haste: Haste) {
+    pub(crate) fn tell_any_holder(&mut self, id: &TaskId, input: TaskInput, haste: Haste) {
         let lease = self.tasks.get(id).and_then(|l| l.task.lease.clone());
         if let Some(lease) = lease
             && let Some(conn) = self.agents.get(&lease.agent_id).and_then(|a| a.conn)

@@ -284,6 +284,7 @@ impl Core {
         self.write_task(id);
         if let Some(live) = self.tasks.remove(id) {
             self.lookups.task_ended(&live.task.spec);
+            self.stream_ended(id);
             self.tell_end(live);
         }
         if let Some(holder) = holder {

@@ -21,6 +21,10 @@ pub(crate) enum Timer {
     Grace(AgentId),
     /// A `wait` request's time is up.
     Wait(RequestId),
+    /// A request for chunks has its time up.
+    Chunks(RequestId),
+    /// Nobody read a task's stream for a while.
+    Reader(TaskId),
     /// A disconnected peer's links are forgotten.
     Links(PeerId),
     /// An invite ends.
@@ -36,6 +40,8 @@ impl Timer {
             Self::Health(_) => Reason::AgentHealth,
             Self::Grace(_) => Reason::ReconnectGrace,
             Self::Wait(_) => Reason::WaitTimeout,
+            Self::Chunks(_) => Reason::ChunksTimeout,
+            Self::Reader(_) => Reason::StreamDeserted,
             Self::Links(_) => Reason::LinksForgotten,
             Self::Invite(_) => Reason::InviteExpiry,
         }

@@ -49,7 +49,7 @@ impl Core {
         if !self.is_live(id) {
             return self.look_up(vec![id.clone()], Ask::Wait(request, timeout_ms));
         }
-        if self.tasks.waiting_len() >= MAX_WAITERS {
+        if self.waiters() >= MAX_WAITERS {
             let detail = format!("{MAX_WAITERS} requests wait already");
             let problem = Problem::new(Code::Overloaded, detail);
             return self.out.reply(request, Err(problem));
@@ -57,6 +57,11 @@ impl Core {
         self.tasks.wait(id, request);
         let until = self.now.plus(timeout_ms.min(MAX_WAIT_MS));
         self.timers.set(Timer::Wait(request), until);
+    }
+
+    /// Requests that are held open.
+    pub(crate) fn waiters(&self) -> usize {
+        self.tasks.waiting_len() + self.streams.reading_len()
     }
 
     /// A `wait` request's time is up: the task is answered as it stands.
@@ -72,6 +77,8 @@ impl Core {
     pub(crate) fn request_gone(&mut self, request: RequestId) {
         self.timers.cancel(&Timer::Wait(request));
         self.tasks.stop_waiting(request);
+        self.timers.cancel(&Timer::Chunks(request));
+        self.streams.stop_reading(request);
     }
 
     /// `POST /api/hub/tasks/{id}/cancel`.

@@ -36,6 +36,38 @@ export interface Progress {
   note: string;
 }
 
+/** One part of what a handler streams. */
+export interface Chunk {
+  /** Its number within the attempt, from 0, without gaps. */
+  index: number;
+  /**
+   * The part: any JSON of at most `MAX_CHUNK_BYTES`; of an artifact, its bytes in base64 (RFC 4648
+   * section 4).
+   */
+  data: unknown;
+  /** The artifact it is a part of; absent: the stream itself. */
+  artifact?: ArtifactPart;
+  /** Nothing comes after it. It carries no data. */
+  last: boolean;
+}
+
+/**
+ * Where a chunk belongs in an artifact. The parts of one artifact follow each other without anything
+ * between.
+ */
+export interface ArtifactPart {
+  /** The artifact's name, unique within the attempt; at most `MAX_NAME_BYTES`. */
+  name: string;
+  /** Its media type (RFC 6838). */
+  media_type: string;
+  /** Its length in bytes, at most `MAX_ARTIFACT_BYTES`. */
+  size: number;
+  /** SHA-256 of all of it, in lower-case hexadecimal. */
+  sha256: string;
+  /** Where this part begins, in bytes. */
+  offset: number;
+}
+
 /** A question of a handler. */
 export interface Question {
   /** Its number within the attempt, from 1. */
@@ -725,6 +757,15 @@ export interface TaskQuery {
   agent?: string;
   /** Only the tree under this task, the task itself included. */
   root?: string;
+  /**
+   * Only tasks whose id, skill, agents or error hold this text, upper and lower case alike; 1 to
+   * `MAX_SEARCH_BYTES` bytes.
+   */
+  text?: string;
+  /** Only tasks accepted at this time or later, Unix milliseconds. */
+  since_ms?: number;
+  /** Only tasks accepted before this time, Unix milliseconds. */
+  until_ms?: number;
   /** Page size, 1 to `MAX_PAGE`; absent: `DEFAULT_PAGE`. */
   limit?: number;
   /** `next_cursor` of the page before. */
@@ -755,6 +796,40 @@ export interface TaskUpdate {
 export interface WaitQuery {
   /** Milliseconds to wait at most, up to 60,000; absent: 30,000. Then the task is answered as it stands. */
   timeout_ms?: number;
+}
+
+/** Query of `GET /api/hub/tasks/{task_id}/chunks`. */
+export interface ChunksQuery {
+  /**
+   * The attempt whose chunks were read so far; absent: none were. The chunks of another attempt begin
+   * anew.
+   */
+  attempt?: number;
+  /**
+   * Chunks of it that were taken: `next` of the answer before. Its handler may go on by as many; absent:
+   * 0.
+   */
+  taken?: number;
+  /** Milliseconds to wait for a chunk at most, up to 60,000; absent: 30,000. Then the answer has none. */
+  timeout_ms?: number;
+}
+
+/** Answer of `GET /api/hub/tasks/{task_id}/chunks`: what a running handler streamed since. */
+export interface ChunkPage {
+  /**
+   * The attempt they are of; 0: the task was not handed out yet. When it is not the one asked for, what
+   * was read of that one is void.
+   */
+  attempt: number;
+  /**
+   * The chunks, in order. Where the first has a larger index than `taken`, those between are gone:
+   * nobody read them in time.
+   */
+  chunks: Chunk[];
+  /** What to ask for next, as `taken`. */
+  next: number;
+  /** Nothing comes any more: the stream or the task ended. */
+  ended: boolean;
 }
 
 /** Query of `GET /api/hub/tasks/{task_id}/history`. */
@@ -826,6 +901,8 @@ export interface HubState {
   tasks: Task[];
   /** The open links. */
   links: MeshEdge[];
+  /** Newcomers that wait for approval, oldest first. */
+  newcomers: OnboardingEntry[];
 }
 
 /** Query of `GET /api/events`. */
@@ -1126,6 +1203,11 @@ export interface Operations {
   answer_task: { query: undefined; body: Answer; answer: Ok };
   /** The task once it is terminal, or as it stands when the time is up. */
   wait_task: { query: WaitQuery; body: undefined; answer: Task };
+  /**
+   * What the task's handler streams, as it comes: waits for the next chunks and takes those that were
+   * read.
+   */
+  task_chunks: { query: ChunksQuery; body: undefined; answer: ChunkPage };
   /** What happened to the task, oldest first and paged: every change, and every result refused as stale. */
   task_history: { query: HistoryQuery; body: undefined; answer: TaskHistory };
   /** The agents and the real links between them. */
@@ -1204,6 +1286,7 @@ export const ROUTES = {
   cancel_task: { method: "POST", path: "/api/hub/tasks/{task_id}/cancel" },
   answer_task: { method: "POST", path: "/api/hub/tasks/{task_id}/input" },
   wait_task: { method: "GET", path: "/api/hub/tasks/{task_id}/wait" },
+  task_chunks: { method: "GET", path: "/api/hub/tasks/{task_id}/chunks" },
   task_history: { method: "GET", path: "/api/hub/tasks/{task_id}/history" },
   topology: { method: "GET", path: "/api/hub/network/topology" },
   hub_state: { method: "GET", path: "/api/hub/state" },
@@ -1347,6 +1430,12 @@ export const STREAM_WINDOW = 32;
 export const STREAM_GRANT = 16;
 
 /**
+ * Milliseconds a stream over HTTP waits for its reader. Work is not held up by a reader that went
+ * away: from then on its chunks are taken and thrown away, until somebody reads again.
+ */
+export const STREAM_READER_MS = 30000;
+
+/**
  * Largest chunk, in bytes of JSON: small enough that a stream does not hold up what else goes over its
  * socket.
  */
@@ -1485,6 +1574,9 @@ export const DEFAULT_PAGE = 100;
 
 /** Largest page of a list. */
 export const MAX_PAGE = 1000;
+
+/** Longest text to search tasks for, in bytes: a name or a line of an error, not a document. */
+export const MAX_SEARCH_BYTES = 256;
 
 /** Seconds a token lives. */
 export const TOKEN_TTL_S = 300;

@@ -3,6 +3,8 @@
 import {
   type Answer,
   type ApproveAnswer,
+  type ChunkPage,
+  type ChunksQuery,
   type Code,
   type HealthAnswer,
   type HubState,
@@ -29,6 +31,7 @@ import { parseJson } from "./check";
 import {
   type Reader,
   readApproveAnswer,
+  readChunkPage,
   readHealth,
   readHubState,
   readIceConfig,
@@ -89,6 +92,8 @@ export interface Api {
   task(id: string, signal?: AbortSignal): Promise<Task>;
   /** One page of a task's history, after event `after`. */
   history(id: string, after: number, signal?: AbortSignal): Promise<TaskHistory>;
+  /** The next chunks that a task's handler streams; waits for them. */
+  chunks(id: string, query: ChunksQuery, signal: AbortSignal): Promise<ChunkPage>;
   tasks(query: TaskQuery, signal?: AbortSignal): Promise<TaskPage>;
   submit(task: SubmitTask): Promise<SubmitAnswer>;
   cancel(id: string): Promise<void>;
@@ -141,6 +146,8 @@ export function createApi(fetch: Fetch): Api {
         readTaskHistory,
         until(signal),
       ),
+    chunks: (id, query, signal) =>
+      read(`${at(ROUTES.task_chunks.path, id)}${queryOf({ ...query })}`, readChunkPage, until(signal)),
     tasks: (query, signal) =>
       read(`${ROUTES.list_tasks.path}${queryOf({ ...query })}`, readTaskPage, until(signal)),
     submit: (task) => read(ROUTES.submit_task.path, readSubmitAnswer, post(task)),

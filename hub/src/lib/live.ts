@@ -1,11 +1,11 @@
 // The live mesh: a snapshot, then the event stream after it, for as long as the page is open. When the stream is cut
 // it is resumed by number; when the registry no longer holds that number, the snapshot is loaded anew.
 
-import type { EventRecord, OnboardingEntry, Task } from "../generated/wire";
+import type { EventRecord, Task } from "../generated/wire";
 import { type Api, ApiError, isForbidden, isUnauthorized } from "./api";
 import { backoffMs } from "./backoff";
 import { WireError } from "./check";
-import { applyEvents, fromSnapshot, type MeshState, withNewcomers, withOlder } from "./mesh-state";
+import { applyEvents, fromSnapshot, type MeshState, withOlder } from "./mesh-state";
 import { type SseBatch, type SseEvent, SseParser } from "./sse";
 import { parseEventRecord } from "./wire-check";
 
@@ -98,12 +98,6 @@ export class LiveMesh {
   adopt(older: readonly Task[]): void {
     const { mesh } = this.view;
     if (mesh) this.set({ ...this.view, mesh: withOlder(mesh, older) });
-  }
-
-  /** Takes in who waits for approval: the snapshot does not say, and the stream only tells changes. */
-  adoptNewcomers(waiting: readonly OnboardingEntry[]): void {
-    const { mesh } = this.view;
-    if (mesh) this.set({ ...this.view, mesh: withNewcomers(mesh, waiting) });
   }
 
   private async follow(signal: AbortSignal): Promise<void> {

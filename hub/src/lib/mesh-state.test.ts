@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import type { MeshEvent, Task } from "../generated/wire";
+import { LayeredMap } from "./layered-map";
 import {
   applyEvent,
   applyEvents,
@@ -68,7 +69,10 @@ describe("agents", () => {
   test("work that moves to another agent is counted there", () => {
     const two = fromSnapshot(snapshot({ agents: [agent("a", { tasks_in_flight: 1 }), agent("b")] }));
     const before = after(
-      { ...two, tasks: new Map([["t", task("t", { state: "assigned", assigned_agent_id: "a" })]]) },
+      {
+        ...two,
+        tasks: LayeredMap.of([["t", task("t", { state: "assigned", assigned_agent_id: "a" })] as const]),
+      },
       { type: "task_changed", payload: task("t", { state: "assigned", assigned_agent_id: "b" }) },
     );
     expect(before.agents.get("a")?.record.tasks_in_flight).toBe(0);
@@ -178,6 +182,11 @@ describe("newcomers", () => {
     created_at: 1,
     updated_at: 1,
   } as const;
+
+  test("those that waited before the page was opened wait", () => {
+    const state = fromSnapshot(snapshot({ newcomers: [asked] }));
+    expect([...state.newcomers.keys()]).toEqual(["n1"]);
+  });
 
   test("one that asked waits until it is decided on", () => {
     const waits = after(fromSnapshot(snapshot()), { type: "pairing_changed", payload: asked });

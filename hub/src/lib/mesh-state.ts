@@ -10,6 +10,7 @@ import type {
   OnboardingEntry,
   Task,
 } from "../generated/wire";
+import { LayeredMap } from "./layered-map";
 import { type Beat, pulseAfter } from "./pulse";
 import { countByState, isTerminal, newestFirst, placeOf, type StateCounts } from "./tasks";
 
@@ -24,14 +25,14 @@ export interface MeshState {
   /** Number of the last event in it. */
   readonly seq: number;
   readonly agents: ReadonlyMap<string, AgentEntry>;
-  readonly tasks: ReadonlyMap<string, Task>;
+  readonly tasks: LayeredMap<Task>;
   /** The same tasks, newest first. */
   readonly newest: readonly Task[];
   /** The same tasks, counted by state. */
   readonly counts: StateCounts;
   /** By `linkKey`. */
   readonly links: ReadonlyMap<string, MeshEdge>;
-  /** Newcomers that wait for a decision, as far as the stream told. */
+  /** Newcomers that wait for a decision. */
   readonly newcomers: ReadonlyMap<string, OnboardingEntry>;
   /** The newest events, oldest first. */
   readonly log: readonly EventRecord[];
@@ -56,11 +57,11 @@ export function fromSnapshot(snapshot: HubState): MeshState {
   return {
     seq: snapshot.seq,
     agents: new Map(snapshot.agents.map((record) => [record.agent_id, { record, healthSinceMs: null }])),
-    tasks: new Map(snapshot.tasks.map((task) => [task.id, task])),
+    tasks: LayeredMap.of(snapshot.tasks.map((task) => [task.id, task] as const)),
     newest: newestFirst(snapshot.tasks),
     counts: countByState(snapshot.tasks),
     links: new Map(snapshot.links.map((link) => [linkKey(link), link])),
-    newcomers: new Map(),
+    newcomers: new Map(snapshot.newcomers.map((entry) => [entry.id, entry])),
     log: [],
     pulse: [],
   };
@@ -70,14 +71,8 @@ export function fromSnapshot(snapshot: HubState): MeshState {
 export function withOlder(state: MeshState, older: readonly Task[]): MeshState {
   const added = older.filter((task) => !state.tasks.has(task.id));
   if (added.length === 0) return state;
-  const tasks = new Map(state.tasks);
-  for (const task of added) tasks.set(task.id, task);
+  const tasks = state.tasks.with(new Map(added.map((task) => [task.id, task])));
   return { ...state, tasks, newest: newestFirst(tasks.values()), counts: countByState(tasks.values()) };
-}
-
-/** The state with the newcomers that a list told of. */
-export function withNewcomers(state: MeshState, waiting: readonly OnboardingEntry[]): MeshState {
-  return { ...state, newcomers: new Map(waiting.map((entry) => [entry.id, entry])) };
 }
 
 export function applyEvent(state: MeshState, record: EventRecord): MeshState {
@@ -109,8 +104,8 @@ const handlers: Handlers = {
     draft.agents.write().set(agent_id, { record: { ...entry.record, health }, healthSinceMs: atMs });
   },
   task_changed: (draft, task) => {
-    const before = draft.tasks.read().get(task.id);
-    draft.tasks.write().set(task.id, task);
+    const before = draft.taskBefore(task.id);
+    draft.changed.set(task.id, task);
     draft.reorder(before, task);
     draft.recount(before, task);
     draft.countInFlight(before, -1);
@@ -151,7 +146,7 @@ class CopyOnWrite<V> {
 
 class Draft {
   readonly agents: CopyOnWrite<AgentEntry>;
-  readonly tasks: CopyOnWrite<Task>;
+  readonly changed = new Map<string, Task | null>();
   readonly links: CopyOnWrite<MeshEdge>;
   readonly newcomers: CopyOnWrite<OnboardingEntry>;
   private newest: Task[] | undefined;
@@ -164,7 +159,6 @@ class Draft {
     this.origin = state;
     this.seq = state.seq;
     this.agents = new CopyOnWrite(state.agents);
-    this.tasks = new CopyOnWrite(state.tasks);
     this.links = new CopyOnWrite(state.links);
     this.newcomers = new CopyOnWrite(state.newcomers);
   }
@@ -176,6 +170,10 @@ class Draft {
     const { type, payload } = record.event;
     // The table above pairs every type with its own payload; the compiler cannot follow the pair through the lookup.
     (handlers[type] as Handler<MeshEvent>)(this, payload as never, record.at_ms);
+  }
+
+  taskBefore(id: string): Task | undefined {
+    return this.changed.get(id) ?? this.origin.tasks.get(id);
   }
 
   /** Keeps the order by finding places instead of sorting: a burst costs one copy of the list. */
@@ -217,7 +215,7 @@ class Draft {
     return {
       seq: this.seq,
       agents: this.agents.read(),
-      tasks: this.tasks.read(),
+      tasks: this.origin.tasks.with(this.changed),
       newest: this.newest ?? this.origin.newest,
       counts: this.counts ?? this.origin.counts,
       links: this.links.read(),
@@ -239,7 +237,7 @@ class Draft {
       if (!task || !isTerminal(task.state)) continue;
       gone.add(task.id);
       room -= 1;
-      this.tasks.write().delete(task.id);
+      this.changed.set(task.id, null);
       if (this.counts) this.counts[task.state] -= 1;
     }
     this.newest = list.filter((task) => !gone.has(task.id));

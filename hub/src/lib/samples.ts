@@ -59,7 +59,7 @@ export function task(id: string, over: Partial<Task> = {}): Task {
 }
 
 export function snapshot(over: Partial<HubState> = {}): HubState {
-  return { seq: 10, agents: [], tasks: [], links: [], ...over };
+  return { seq: 10, agents: [], tasks: [], links: [], newcomers: [], ...over };
 }
 
 export function record(seq: number, event: MeshEvent, atMs = NOW_MS): EventRecord {

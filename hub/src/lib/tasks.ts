@@ -73,10 +73,17 @@ export function filterTasks(tasks: readonly Task[], filter: TaskFilter): readonl
   );
 }
 
+/** What a task is searched by, made once for each: a state that is told again is another task here. */
+const spoken = new WeakMap<Task, string>();
+
 function mentions(task: Task, q: string): boolean {
-  return [task.id, task.skill, task.source_agent_id, receiver(task), task.error].some((text) =>
-    text.toLowerCase().includes(q),
-  );
+  let text = spoken.get(task);
+  if (text === undefined) {
+    const parts = [task.id, task.skill, task.source_agent_id, receiver(task), task.error];
+    text = parts.join("\n").toLowerCase();
+    spoken.set(task, text);
+  }
+  return text.includes(q);
 }
 
 export function countByState(tasks: Iterable<Task>): StateCounts {

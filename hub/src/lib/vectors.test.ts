@@ -8,11 +8,21 @@ import { parseJson, WireError } from "./check";
 import {
   type Reader,
   readAgentRecord,
+  readApproveAnswer,
+  readChunkPage,
   readEventRecord,
+  readHealth,
   readHubState,
+  readIceConfig,
+  readInviteAnswer,
+  readKeyAnswer,
+  readOk,
   readProblem,
   readSession,
+  readSubmitAnswer,
   readTask,
+  readTaskHistory,
+  readTaskPage,
 } from "./wire-check";
 
 const VECTORS = join(import.meta.dirname, "../../../vectors");
@@ -34,10 +44,20 @@ interface VectorFile {
 /** What the hub reads over REST, by the name of the body. */
 const REST: Readonly<Record<string, Reader<unknown>>> = {
   AgentRecord: readAgentRecord,
+  ApproveAnswer: readApproveAnswer,
+  ChunkPage: readChunkPage,
+  HealthAnswer: readHealth,
   HubState: readHubState,
+  IceConfig: readIceConfig,
+  InviteAnswer: readInviteAnswer,
+  KeyAnswer: readKeyAnswer,
+  Ok: readOk,
   Problem: readProblem,
   SessionAnswer: readSession,
+  SubmitAnswer: readSubmitAnswer,
   Task: readTask,
+  TaskHistory: readTaskHistory,
+  TaskPage: readTaskPage,
 };
 
 describe("event stream", () => {

@@ -6,7 +6,10 @@ import {
   type AgentRecord,
   type AgentRef,
   type ApproveAnswer,
+  type ArtifactPart,
   type Capabilities,
+  type Chunk,
+  type ChunkPage,
   CODES,
   type Code,
   type EventRecord,
@@ -196,19 +199,39 @@ const hubState = object<HubState>({
   agents: listOf(agentRecord),
   tasks: listOf(task),
   links: listOf(edge),
+  newcomers: listOf(newcomer),
 });
 
 const sessionAnswer = object<SessionAnswer>({ peer_id: id, role, password_missing: orAbsent(yesOrNo) });
 
 const taskPage = object<TaskPage>({ tasks: listOf(task), next_cursor: orNull(text) });
 const taskHistory = object<TaskHistory>({ events: listOf(eventRecord), next_after: orNull(count()) });
+const artifactPart = object<ArtifactPart>({
+  name: text,
+  media_type: text,
+  size: count(),
+  sha256: text,
+  offset: count(),
+});
+const chunk = object<Chunk>({
+  index: count(),
+  data: anything,
+  artifact: orNull(artifactPart),
+  last: yesOrNo,
+});
+const chunkPage = object<ChunkPage>({
+  attempt: count(U32),
+  chunks: listOf(chunk),
+  next: count(),
+  ended: yesOrNo,
+});
 const submitAnswer = object<SubmitAnswer>({ task_id: id });
 const ok = object<Ok>({ status: text });
 const approveAnswer = object<ApproveAnswer>({
   id: text,
   status: pairingStatus,
   peer_id: id,
-  device_token: text,
+  device_token: orAbsent(text),
 });
 const inviteAnswer = object<InviteAnswer>({ code: text, expires_in: count() });
 const keyRecord = object<KeyRecord>({
@@ -253,6 +276,7 @@ export const readSession: Reader<SessionAnswer> = reader(sessionAnswer);
 export const readProblem: Reader<Problem> = reader(problem);
 export const readTaskPage: Reader<TaskPage> = reader(taskPage);
 export const readTaskHistory: Reader<TaskHistory> = reader(taskHistory);
+export const readChunkPage: Reader<ChunkPage> = reader(chunkPage);
 export const readSubmitAnswer: Reader<SubmitAnswer> = reader(submitAnswer);
 export const readOk: Reader<Ok> = reader(ok);
 export const readNewcomers: Reader<OnboardingEntry[]> = reader(listOf(newcomer));

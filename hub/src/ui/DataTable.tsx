@@ -1,11 +1,6 @@
-import { useVirtualizer } from "@tanstack/react-virtual";
 import { type KeyboardEvent, memo, type ReactNode, useCallback, useEffect, useRef, useState } from "react";
+import { ROW_PX, useInSight } from "./use-in-sight";
 import { useKeys } from "./use-keys";
-
-/** Height of a row, pixels. */
-const ROW_PX = 38;
-/** Rows drawn beyond the visible ones, so that scrolling never shows a gap. */
-const OVERSCAN = 10;
 
 export interface Column<T> {
   readonly key: string;
@@ -38,23 +33,8 @@ export function DataTable<T>(props: DataTableProps<T>) {
   const [active, setActive] = useState<string | null>(null);
   const latest = useRef(rows);
   latest.current = rows;
-  const getItemKey = useCallback(
-    (index: number) => {
-      const row = latest.current[index];
-      return row === undefined ? index : keyOf(row);
-    },
-    [keyOf],
-  );
-  const virtual = useVirtualizer({
-    count: rows.length,
-    getScrollElement: () => scroll.current,
-    estimateSize: () => ROW_PX,
-    overscan: OVERSCAN,
-    getItemKey,
-    initialRect: { width: 1000, height: 600 },
-  });
-  const items = virtual.getVirtualItems();
-  const last = items.at(-1)?.index ?? 0;
+  const sight = useInSight(scroll, rows.length);
+  const last = sight.to - 1;
   useEffect(() => {
     if (rows.length > 0 && last >= rows.length - 1) atEnd?.();
   }, [last, rows.length, atEnd]);
@@ -65,7 +45,7 @@ export function DataTable<T>(props: DataTableProps<T>) {
     const row = rows[next];
     if (row === undefined) return;
     setActive(keyOf(row));
-    virtual.scrollToIndex(next);
+    sight.show(next);
   };
   const chosen = () => rows.find((row) => keyOf(row) === active);
   useKeys({
@@ -99,8 +79,8 @@ export function DataTable<T>(props: DataTableProps<T>) {
     },
     [keyOf, open],
   );
-  const above = items[0]?.start ?? 0;
-  const below = virtual.getTotalSize() - (items.at(-1)?.end ?? 0);
+  const above = sight.from * ROW_PX;
+  const below = (rows.length - sight.to) * ROW_PX;
   const width = columns.length + (mark ? 1 : 0);
   return (
     <section
@@ -131,16 +111,14 @@ export function DataTable<T>(props: DataTableProps<T>) {
         </thead>
         <tbody>
           <Spacer height={above} width={width} />
-          {items.map((item) => {
-            const row = rows[item.index];
-            if (row === undefined) return null;
+          {rows.slice(sight.from, sight.to).map((row, at) => {
             const key = keyOf(row);
             return (
               <Row
                 key={key}
                 id={key}
                 row={row as unknown}
-                index={item.index}
+                index={sight.from + at}
                 noun={noun}
                 columns={columns as readonly Column<unknown>[]}
                 active={key === active}

@@ -1,53 +1,10 @@
 // The page on a real mesh: a real registry, real sidecars, real links, and two agents that the test speaks for.
 
-import { expect, type Page, test } from "@playwright/test";
-import { Mesh } from "./live/mesh";
 import type { Work } from "./live/native-agent";
+import { expect, expectNoReload, go, held, open, rowOf, test } from "./live/page";
 
-let mesh: Mesh;
-
-test.beforeEach(async () => {
-  mesh = await Mesh.start();
-});
-
-test.afterEach(async ({ page }, info) => {
-  await page.close();
-  await mesh.end();
-  if (info.status !== info.expectedStatus) await info.attach("logs", { body: mesh.logs });
-});
-
-/** Opens the page by its one-time link, and marks the document: the mark is gone after a reload. */
-async function open(page: Page, at = "/"): Promise<void> {
-  await page.goto((await mesh.loginUrl()).replace(/\/(?=#)/, at));
-  await expect(page.locator('[data-phase="live"]')).toBeVisible();
-  expect(page.url()).not.toContain("login");
-  await page.evaluate(() => document.body.setAttribute("data-first-load", "yes"));
-}
-
-async function expectNoReload(page: Page): Promise<void> {
-  expect(await page.evaluate(() => document.body.getAttribute("data-first-load"))).toBe("yes");
-}
-
-/** A skill that answers when the test says so. */
-function held(): { skill: () => Promise<unknown>; release: (result: unknown) => void } {
-  let release: (result: unknown) => void = () => undefined;
-  const result = new Promise<unknown>((resolve) => {
-    release = resolve;
-  });
-  return { skill: () => result, release };
-}
-
-/** Goes to a place within the page as its own links do: nothing is loaded anew. */
-async function go(page: Page, name: string): Promise<void> {
-  await page.getByRole("navigation", { name: "Pages" }).getByRole("link", { name }).click();
-}
-
-function rowOf(page: Page, task: string) {
-  return page.locator(`tr[data-task="${task}"]`);
-}
-
-test("agents, their link and a task are seen as they happen, without a reload", async ({ page }) => {
-  await open(page);
+test("agents, their link and a task are seen as they happen, without a reload", async ({ page, mesh }) => {
+  await open(page, mesh);
   await expect(page.getByText("The mesh is empty.")).toBeVisible();
   const complaints: string[] = [];
   page.on("console", (message) => {
@@ -91,7 +48,10 @@ test("agents, their link and a task are seen as they happen, without a reload", 
   expect(complaints).toEqual([]);
 });
 
-test("a skill is run from its form, its progress watched, and its question answered", async ({ page }) => {
+test("a skill is run from its form, its progress watched, and its question answered", async ({
+  page,
+  mesh,
+}) => {
   const schema = { type: "object", properties: { topic: { type: "string" } }, required: ["topic"] };
   const gate = held();
   await mesh.join("writer", {
@@ -105,7 +65,7 @@ test("a skill is run from its form, its progress watched, and its question answe
       },
     },
   });
-  await open(page, "/agent?id=writer");
+  await open(page, mesh, "/agent?id=writer");
   await page.getByRole("button", { name: "Try it" }).click();
   const form = page.getByRole("form", { name: "Try write" });
   await form.getByLabel("topic").fill("bees");
@@ -122,7 +82,7 @@ test("a skill is run from its form, its progress watched, and its question answe
   await expectNoReload(page);
 });
 
-test("a tree is watched as it grows, and canceled from its first task down", async ({ page }) => {
+test("a tree is watched as it grows, and canceled from its first task down", async ({ page, mesh }) => {
   const stopped: string[] = [];
   const until = (name: string) => async (_: unknown, work: Work) => {
     await work.stopped;
@@ -135,7 +95,7 @@ test("a tree is watched as it grows, and canceled from its first task down", asy
       await until("plan")(_, work);
     },
   });
-  await open(page);
+  await open(page, mesh);
   const id = await mesh.submit({ skill: "plan", target_agent_id: "root", payload: {} });
   await go(page, "Tasks");
   await rowOf(page, id).getByRole("link", { name: "plan" }).click();
@@ -151,23 +111,19 @@ test("a tree is watched as it grows, and canceled from its first task down", asy
   await expectNoReload(page);
 });
 
-test("a newcomer is let in from the inbox, and its token is good", async ({ page }) => {
-  await open(page);
+test("a newcomer is let in from the inbox, and its token is good", async ({ page, mesh }) => {
+  await open(page, mesh);
   await mesh.askToJoin("kim");
   await go(page, "Inbox");
   await page.getByRole("button", { name: "Approve" }).click();
   const token = await page.locator(".secret code").textContent();
-  const answer = await fetch(new URL("/api/token", mesh.url), {
-    method: "POST",
-    headers: { "x-device-token": token ?? "" },
-  });
-  expect(answer.status).toBe(200);
+  expect(await mesh.statusOfToken("x-device-token", token ?? "")).toBe(200);
   await expect(page.getByRole("region", { name: "Newcomers" })).toBeHidden();
 });
 
-test("a registry that dies and comes back leaves a page that says so, and heals", async ({ page }) => {
+test("a registry that dies and comes back leaves a page that says so, and heals", async ({ page, mesh }) => {
   await mesh.join("reader", { echo: (payload) => payload });
-  await open(page);
+  await open(page, mesh);
   await expect(page.locator('[data-agent="reader"]')).toContainText("active");
 
   await mesh.killRegistry();
@@ -187,8 +143,8 @@ test("a registry that dies and comes back leaves a page that says so, and heals"
   await expectNoReload(page);
 });
 
-test("what leaves the mesh is seen to leave, and who waits at the door is told", async ({ page }) => {
-  await open(page, "/mesh");
+test("what leaves the mesh is seen to leave, and who waits at the door is told", async ({ page, mesh }) => {
+  await open(page, mesh, "/mesh");
   await mesh.join("reader", { echo: (payload) => payload });
   const editor = await mesh.join("editor", { answer: (payload) => payload });
   const line = page.locator('[data-link="peer-editor peer-reader"]');
@@ -197,7 +153,8 @@ test("what leaves the mesh is seen to leave, and who waits at the door is told",
   // A sidecar that vanished says nothing any more: its agent's beat is overdue.
   await mesh.killSidecar("reader");
   // The other end notices by ICE's own timers, which are slower than a test's patience.
-  await expect(line).toHaveCount(0, { timeout: 25_000 });
+  const cap = Number(process.env.SEAMESH_TEST_CAP_MS ?? 25_000);
+  await expect(line).toHaveCount(0, { timeout: cap });
   await go(page, "Agents");
   await expect(page.locator('[data-agent="reader"]')).toContainText("stale");
 

@@ -8,6 +8,9 @@ use crate::step::run;
 /// What the hook is driven by: its text stands in every library that has the hook.
 const NAMES: [&str; 2] = ["SEAMESH_SEAM_FAULT", "SEAMESH_SEAM_RECORDS"];
 
+/// What the hub's hook calls in the page: `hub/tests/e2e/live/seam-hook.ts`.
+const IN_PAGE: &str = "seamesh_seam";
+
 /// What an archive begins with.
 const MAGIC: &[u8] = b"!<arch>\n";
 
@@ -48,6 +51,31 @@ pub(super) fn prove() -> Result<()> {
             "{name} is not found where it must be: the search is blind"
         );
         ensure!(!has("release", name)?, "{name} is in a release build");
+    }
+    Ok(())
+}
+
+/// Looks for the hub's hook, which only its tests put into a page, in the page as it is shipped; and, so that the search
+/// is known to find things, for a path that it must have.
+///
+/// # Errors
+/// When the page has the hook.
+pub(super) fn prove_hub() -> Result<()> {
+    let assets = crate::root().join("hub/dist/assets");
+    let mut scripts = Vec::new();
+    for entry in std::fs::read_dir(&assets).with_context(|| assets.display().to_string())? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|e| e == "js") {
+            scripts.push(std::fs::read_to_string(&path)?);
+        }
+    }
+    let has = |text: &str| scripts.iter().any(|script| script.contains(text));
+    ensure!(
+        has("/api/hub/state"),
+        "the page asks for nothing: the search is blind"
+    );
+    for name in [IN_PAGE, NAMES[0], NAMES[1]] {
+        ensure!(!has(name), "{name} is in the hub's page");
     }
     Ok(())
 }

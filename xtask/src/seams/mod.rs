@@ -84,9 +84,12 @@ pub(crate) fn seams(options: &Options) -> Result<()> {
 
 fn measure(options: &Options) -> Result<Report> {
     let chosen: Vec<rows::Row> = chosen(options)?;
-    let bench = Bench::build(&folder()?, options.jobs)?;
+    let bench = Bench::build(&folder()?, options.jobs, &chosen)?;
     if !options.quick && options.row.is_none() {
-        step("no hook in a release build", absent::prove)?;
+        step("no hook in a release build", || {
+            absent::prove()?;
+            absent::prove_hub()
+        })?;
     }
     let map = step("running the seam tests without a fault", || bench.map())?;
     let mut report = Report::new(chosen, &map)?;

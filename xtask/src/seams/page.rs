@@ -117,6 +117,7 @@ fn link(test: &str, text: &str) -> String {
     let root = crate::root();
     let place = match package {
         "seamesh-tests" => root.join("tests/mesh").join(format!("{module}.rs")),
+        "hub" => root.join("hub/tests/e2e").join(module),
         other => root
             .join("crates")
             .join(other.trim_start_matches("seamesh-"))

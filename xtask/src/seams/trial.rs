@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use seamesh_proto::ledger::{Party, Row};
+use serde::Deserialize;
 
 use seamesh_proto::ledger::Row;
 
@@ -21,20 +23,53 @@ const PACKAGES: &[&str] = &["seamesh-tests", "seamesh-sidecar", "seamesh-client"
 /// A test that takes longer than this exercises rows, but is not run once for every fault.
 const LONGEST: Duration = Duration::from_secs(6);
 
+/// The same for a test in a browser, which has to be started each time.
+const LONGEST_IN_BROWSER: Duration = Duration::from_secs(30);
+
 /// The shortest cap on what a test waits for while a fault is planted, and how many times its whole length at least.
 const SHORTEST_CAP: Duration = Duration::from_millis(2_000);
 const CAP_FACTOR: u32 = 6;
 
+/// In a browser a test is mostly its start: no wait of it is given more than all of it took, and this at least.
+const SHORTEST_CAP_IN_BROWSER: Duration = Duration::from_secs(4);
+
 /// Beyond this a test is ended from outside, which proves nothing.
 const KILL: Duration = Duration::from_secs(40);
+
+/// What Playwright says when it ends a test whose time is over.
+const ENDED_BY_PLAYWRIGHT: &str = "Test timeout of ";
 
 /// One test.
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     /// `package::test`, as people name it.
     pub(super) name: String,
-    binary: TestBinary,
-    filter: String,
+    how: How,
+}
+
+/// How a test is run.
+#[derive(Clone, Debug)]
+enum How {
+    /// By its name in a Rust test binary.
+    Rust(TestBinary, String),
+    /// By its `file:line` among the hub's tests on a real mesh.
+    Browser(String),
+}
+
+impl Case {
+    fn longest(&self) -> Duration {
+        match self.how {
+            How::Rust(..) => LONGEST,
+            How::Browser(_) => LONGEST_IN_BROWSER,
+        }
+    }
+
+    fn cap(&self, took: Duration) -> Duration {
+        match self.how {
+            How::Rust(..) => SHORTEST_CAP.max(took * CAP_FACTOR),
+            How::Browser(_) => SHORTEST_CAP_IN_BROWSER.max(took),
+        }
+    }
 }
 
 /// How a run ended.
@@ -122,31 +157,31 @@ pub(super) struct Bench {
 }
 
 impl Bench {
-    /// Builds the tests and lists them.
-    pub(super) fn build(folder: &Path, jobs: usize) -> Result<Self> {
+    /// Builds the tests that these rows need, and lists them.
+    pub(super) fn build(folder: &Path, jobs: usize, rows: &[Row]) -> Result<Self> {
         env::build_hub()?;
         let built = rust_tests::build()?;
+        let is_hubs = |row: &Row| row.producer == Party::Hub || row.consumer == Party::Hub;
         let mut cases = Vec::new();
-        let wanted = |t: &&TestBinary| PACKAGES.contains(&t.package.as_str()) && t.is_integration();
-        for binary in built.tests.iter().filter(wanted) {
-            let mut list = command(&binary.executable, &binary.folder);
-            let listed = stdout_of(list.args(["--list", "--format", "terse"]))?;
-            let names = listed.lines().filter_map(|l| l.strip_suffix(": test"));
-            cases.extend(names.map(|filter| Case {
-                name: format!("{}::{filter}", binary.package),
-                binary: binary.clone(),
-                filter: filter.to_owned(),
-            }));
+        let mut given = Vec::new();
+        if !rows.iter().all(is_hubs) {
+            let wanted =
+                |t: &&TestBinary| PACKAGES.contains(&t.package.as_str()) && t.is_integration();
+            for binary in built.tests.iter().filter(wanted) {
+                cases.extend(cases_of(binary)?);
+            }
+            given.push(("SEAMESH_PYTHON", env::python()?));
         }
-        let env = vec![
-            ("SEAMESH_BIN", built.programs.join("seamesh")),
-            ("SEAMESH_PYTHON", env::python()?),
-            ("SEAMESH_PROGRAMS", built.programs),
-        ];
+        if rows.iter().any(is_hubs) {
+            cases.extend(cases_in_browser()?);
+            given.push(("SEAMESH_CHROMIUM", env::chromium()?));
+        }
+        given.push(("SEAMESH_BIN", built.programs.join("seamesh")));
+        given.push(("SEAMESH_PROGRAMS", built.programs));
         let folder = folder.to_owned();
         Ok(Self {
             cases,
-            env,
+            env: given,
             folder,
             jobs: jobs.max(1),
         })
@@ -170,13 +205,18 @@ impl Bench {
             if end != End::Passed {
                 bail!("{} fails without any fault:\n{text}", case.name);
             }
-            Ok((start.elapsed(), read_records(&records)?))
+            let mut seen = read_records(&records)?;
+            if matches!(case.how, How::Browser(_)) {
+                // Rows between other ends have faster tests.
+                seen.retain(|line| line.contains("/hub>") || line.ends_with(">hub"));
+            }
+            Ok((start.elapsed(), seen))
         });
         let mut map = Map::default();
         for (case, result) in self.cases.iter().zip(results) {
             let (took, seen) = result?;
             map.touched.insert(case.name.clone(), seen);
-            if took <= LONGEST {
+            if took <= case.longest() {
                 map.cases.push((case.clone(), took));
             }
         }
@@ -189,7 +229,7 @@ impl Bench {
         let fault = format!("{verb} {row}");
         // What must not matter gets all the time there is.
         let is_harmless = matches!(verb, "twice" | "late");
-        let cap = (!is_harmless).then(|| SHORTEST_CAP.max(took * CAP_FACTOR));
+        let cap = (!is_harmless).then(|| case.cap(took));
         Ok(self.run(case, Some(&fault), &[], cap)?.0)
     }
 
@@ -200,11 +240,24 @@ impl Bench {
         more: &[(&str, &PathBuf)],
         cap: Option<Duration>,
     ) -> Result<(End, String)> {
-        let mut run = Command::new(&case.binary.executable);
-        run.current_dir(&case.binary.folder)
-            .args(["--exact", &case.filter, "--test-threads", "1"])
-            .env("CARGO_MANIFEST_DIR", &case.binary.folder)
-            .envs(self.env.iter().map(|(k, v)| (*k, v)))
+        let log = tempfile_of(&self.folder)?;
+        let mut run = match &case.how {
+            How::Rust(binary, filter) => {
+                let mut run = Command::new(&binary.executable);
+                run.current_dir(&binary.folder)
+                    .args(["--exact", filter, "--test-threads", "1"])
+                    .env("CARGO_MANIFEST_DIR", &binary.folder);
+                run
+            }
+            How::Browser(place) => {
+                let mut run = playwright();
+                run.args(["--reporter=line", "--trace=off", "--output"])
+                    .arg(log.with_extension("browser"))
+                    .arg(place);
+                run
+            }
+        };
+        run.envs(self.env.iter().map(|(k, v)| (*k, v)))
             .envs(more.iter().map(|(k, v)| (*k, *v)))
             .stdin(Stdio::null());
         if let Some(fault) = fault {
@@ -213,7 +266,6 @@ impl Bench {
         if let Some(cap) = cap {
             run.env("SEAMESH_TEST_CAP_MS", cap.as_millis().to_string());
         }
-        let log = tempfile_of(&self.folder)?;
         let file = std::fs::File::create(&log)?;
         let mut child = run
             .stdout(file.try_clone()?)
@@ -238,7 +290,11 @@ impl Bench {
         };
         let text = std::fs::read_to_string(&log).unwrap_or_default();
         std::fs::remove_file(&log)?;
-        Ok((end, text))
+        let _ = std::fs::remove_dir_all(log.with_extension("browser"));
+        match end {
+            End::Failed if text.contains(ENDED_BY_PLAYWRIGHT) => Ok((End::Killed, text)),
+            end => Ok((end, text)),
+        }
     }
 
     /// Does something for each item, some at the same time; the results in order.
@@ -273,6 +329,60 @@ impl Bench {
             })
             .collect()
     }
+}
+
+fn cases_of(binary: &TestBinary) -> Result<Vec<Case>> {
+    let mut list = command(&binary.executable, &binary.folder);
+    let listed = stdout_of(list.args(["--list", "--format", "terse"]))?;
+    let names = listed.lines().filter_map(|l| l.strip_suffix(": test"));
+    let case = |filter: &str| Case {
+        name: format!("{}::{filter}", binary.package),
+        how: How::Rust(binary.clone(), filter.to_owned()),
+    };
+    Ok(names.map(case).collect())
+}
+
+/// The hub's tests on a real mesh.
+fn cases_in_browser() -> Result<Vec<Case>> {
+    #[derive(Deserialize)]
+    struct Suite {
+        #[serde(default)]
+        specs: Vec<Spec>,
+        #[serde(default)]
+        suites: Vec<Suite>,
+    }
+    #[derive(Deserialize)]
+    struct Spec {
+        title: String,
+        file: String,
+        line: u32,
+    }
+    fn all(suite: Suite, cases: &mut Vec<Case>) {
+        cases.extend(suite.specs.into_iter().map(|spec| Case {
+            name: format!(
+                "hub::{}::{}",
+                spec.file,
+                spec.title.replace([' ', '/'], "-")
+            ),
+            how: How::Browser(format!("{}:{}", spec.file, spec.line)),
+        }));
+        for inner in suite.suites {
+            all(inner, cases);
+        }
+    }
+    let listed = stdout_of(playwright().args(["--list", "--reporter=json"]))?;
+    let top: Suite = serde_json::from_str(&listed).context("what Playwright lists")?;
+    let mut cases = Vec::new();
+    all(top, &mut cases);
+    anyhow::ensure!(!cases.is_empty(), "Playwright lists no test on a real mesh");
+    Ok(cases)
+}
+
+fn playwright() -> Command {
+    let hub = crate::root().join("hub");
+    let mut run = command(hub.join("node_modules/.bin/playwright"), &hub);
+    run.args(["test", "--project=live"]).env("NO_COLOR", "1");
+    run
 }
 
 fn tempfile_of(folder: &Path) -> Result<PathBuf> {

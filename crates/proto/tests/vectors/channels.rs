@@ -103,6 +103,8 @@ rest_types! {
     "TaskUpdate" => rest::TaskUpdate,
     "TaskQuery" => rest::TaskQuery,
     "TaskPage" => rest::TaskPage,
+    "ChunkPage" => rest::ChunkPage,
+    "ChunksQuery" => rest::ChunksQuery,
     "HistoryQuery" => rest::HistoryQuery,
     "TaskHistory" => rest::TaskHistory,
     "WaitQuery" => rest::WaitQuery,

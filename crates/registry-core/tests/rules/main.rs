@@ -14,6 +14,7 @@ mod reason;
 mod relay;
 mod rest_work;
 mod store;
+mod stream;
 mod submit;
 mod talk;
 mod tree;

@@ -65,6 +65,7 @@ pub(crate) const HANDLERS: &[(&str, Handler)] = handlers! {
     cancel_task => tasks::cancel,
     answer_task => tasks::answer,
     wait_task => tasks::wait,
+    task_chunks => tasks::chunks,
     task_history => tasks::history,
 
     create_invite => pairing::create_invite,

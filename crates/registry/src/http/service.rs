@@ -50,11 +50,16 @@ pub(super) async fn hub_state(call: Call) -> Answer {
     let page = reader.tasks(TaskQuery::default(), None, DEFAULT_PAGE, false);
     let page = page.await.map_err(Problem::from)?;
     match call.ask(Op::HubLive).await? {
-        Reply::HubLive { agents, links } => Ok(json(&HubState {
+        Reply::HubLive {
+            agents,
+            links,
+            newcomers,
+        } => Ok(json(&HubState {
             seq: bounds.map_or(0, |(_, last)| last),
             agents,
             tasks: page.tasks.iter().map(StoredTask::summary).collect(),
             links,
+            newcomers,
         })),
         other => Err(Failure::unexpected(&other)),
     }
@@ -112,7 +117,7 @@ fn write_tasks(text: &mut Exposition, counts: Vec<(String, i64)>) {
 }
 
 fn write_mesh(text: &mut Exposition, reply: Reply) -> Result<(), Failure> {
-    let Reply::HubLive { agents, links } = reply else {
+    let Reply::HubLive { agents, links, .. } = reply else {
         return Err(Failure::unexpected(&reply));
     };
     text.head("seamesh_agents", "gauge", "Agents, by health.");

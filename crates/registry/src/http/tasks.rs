@@ -3,9 +3,10 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use axum::http::HeaderValue;
-use seamesh_proto::limits::{DEFAULT_PAGE, MAX_PAGE};
+use seamesh_proto::limits::{DEFAULT_PAGE, MAX_PAGE, MAX_SEARCH_BYTES};
 use seamesh_proto::rest::{
-    HistoryQuery, Ok as Done, SubmitAnswer, TaskPage, TaskQuery, TaskUpdate, WaitQuery,
+    ChunkPage, ChunksQuery, HistoryQuery, Ok as Done, SubmitAnswer, TaskPage, TaskQuery,
+    TaskUpdate, WaitQuery,
 };
 use seamesh_proto::talk;
 use seamesh_proto::task::SubmitTask;
@@ -75,6 +76,28 @@ pub(super) async fn wait(call: Call) -> Answer {
     }
 }
 
+pub(super) async fn chunks(call: Call) -> Answer {
+    let read: ChunksQuery = call.query()?;
+    let task_id = task_id(&call)?;
+    let op = Op::ReadChunks {
+        task_id,
+        read: read.clone(),
+    };
+    let _open = OpenWait::begin(&call.app.metrics);
+    tokio::select! {
+        reply = call.ask(op) => match reply? {
+            Reply::Chunks(page) => Ok(json(&page)),
+            other => Err(Failure::unexpected(&other)),
+        },
+        () = call.app.stopped() => Ok(json(&ChunkPage {
+            attempt: read.attempt.unwrap_or(0),
+            chunks: Vec::new(),
+            next: read.taken.unwrap_or(0),
+            ended: false,
+        })),
+    }
+}
+
 /// Counts one open `wait`, for as long as it lives.
 struct OpenWait<'a>(&'a Metrics);
 
@@ -108,6 +131,12 @@ pub(super) async fn list_array(call: Call) -> Answer {
 async fn page(call: &Call) -> Result<TaskPage, Failure> {
     let query: TaskQuery = call.query()?;
     let limit = page_size(query.limit)?;
+    if let Some(text) = &query.text
+        && !(1..=MAX_SEARCH_BYTES).contains(&text.len())
+    {
+        let detail = format!("text: 1 to {MAX_SEARCH_BYTES} bytes");
+        return Err(Failure::new(Code::BadField, detail));
+    }
     let before = query.cursor.as_deref().map(parse_cursor).transpose()?;
     let page = call.app.reader.tasks(query, before, limit, true).await;
     let page = page.map_err(seamesh_proto::Problem::from)?;

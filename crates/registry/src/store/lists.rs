@@ -71,6 +71,17 @@ fn plain_filter(query: &TaskQuery, before: Option<i64>) -> Filter {
             filter.terms.push("t.skill <> ''".to_owned());
         }
     }
+    if let Some(text) = &query.text {
+        let columns = ["id", "skill", "source", "target", "assigned", "error"];
+        let holds = columns.map(|c| format!("instr(lower(coalesce(t.{c}, '')), lower(?)) > 0"));
+        filter.text(&format!("({})", holds.join(" OR ")), text);
+    }
+    if let Some(since) = query.since_ms {
+        filter.number("t.created_ms >= ?", int(since));
+    }
+    if let Some(until) = query.until_ms {
+        filter.number("t.created_ms < ?", int(until));
+    }
     if let Some(before) = before {
         filter.number("t.n < ?", before);
     }

@@ -152,6 +152,20 @@ async fn bad_addresses_are_told_apart() {
             "bad_field",
         ),
         (Method::GET, "/api/hub/tasks?root=a/b", 422, "bad_field"),
+        (Method::GET, "/api/hub/tasks?text=", 422, "bad_field"),
+        (Method::GET, "/api/hub/tasks?since_ms=-1", 422, "bad_field"),
+        (
+            Method::GET,
+            "/api/hub/tasks/none/chunks",
+            404,
+            "task_unknown",
+        ),
+        (
+            Method::GET,
+            "/api/hub/tasks/none/chunks?taken=x",
+            422,
+            "bad_field",
+        ),
         (Method::DELETE, "/api/keys/none", 404, "not_found"),
         (Method::POST, "/api/pairing/none/approve", 404, "not_found"),
     ];

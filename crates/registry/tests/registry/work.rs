@@ -270,3 +270,37 @@ async fn an_answer_that_nobody_asked_for_or_that_is_none_is_refused_with_its_rea
         assert_eq!((status, code.as_str()), refusal, "{body}");
     }
 }
+
+#[tokio::test]
+async fn tasks_are_found_by_a_text_they_hold_and_by_when_they_were_accepted() {
+    let registry = Registry::start().await;
+    let submit = async |skill: &str| {
+        let answer = registry
+            .post("/api/hub/tasks", &registry.admin, json!({ "skill": skill }))
+            .await;
+        answer["task_id"].as_str().unwrap().to_owned()
+    };
+    let found = async |query: &str| {
+        let page = registry
+            .get(&format!("/api/hub/tasks?{query}"), &registry.admin)
+            .await;
+        let tasks = page["tasks"].as_array().unwrap().iter();
+        tasks
+            .map(|task| task["skill"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let first = submit("Translate").await;
+    submit("summarize").await;
+    assert_eq!(found("text=transLATE").await, ["Translate"]);
+    assert_eq!(found(&format!("text={first}")).await, ["Translate"]);
+    assert_eq!(found("text=100%25").await, [""; 0]);
+
+    let task = registry
+        .get(&format!("/api/hub/tasks/{first}"), &registry.admin)
+        .await;
+    let at_ms = (task["created_at"].as_f64().unwrap() * 1000.0).round() as u64;
+    let of_first = format!("since_ms={at_ms}&until_ms={}&text=translate", at_ms + 1);
+    assert_eq!(found(&of_first).await, ["Translate"]);
+    assert_eq!(found(&format!("until_ms={at_ms}")).await, [""; 0]);
+    assert_eq!(found(&format!("since_ms={at_ms}")).await.len(), 2);
+}

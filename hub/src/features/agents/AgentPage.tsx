@@ -74,7 +74,11 @@ export function AgentPage() {
 function Deeds({ record }: { record: AgentRecord }) {
   const { api } = useHub();
   const works = useMay("work");
-  const remove = useMutation({ mutationFn: () => api.removeAgent(record.agent_id) });
+  const navigate = useNavigate();
+  const remove = useMutation({
+    mutationFn: () => api.removeAgent(record.agent_id),
+    onSuccess: () => void navigate({ to: "/agents", search: {} }),
+  });
   return (
     <>
       {remove.error && (

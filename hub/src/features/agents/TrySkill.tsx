@@ -11,6 +11,8 @@ import { TaskLink } from "../../ui/Links";
 import { SchemaForm } from "../../ui/SchemaForm";
 import { useSchemaForm } from "../../ui/use-schema-form";
 import { QuestionForm } from "../tasks/QuestionForm";
+import { StreamView } from "../tasks/StreamView";
+import { useStream } from "../tasks/use-stream";
 import { useTask } from "../tasks/use-task";
 import "./outcome.css";
 
@@ -19,7 +21,8 @@ export function TrySkill({ agent, skill }: { agent: string; skill: SkillInfo }) 
   const { api } = useHub();
   const form = useSchemaForm(skill.input_schema);
   const run = useMutation({
-    mutationFn: (payload: unknown) => api.submit({ skill: skill.name, target_agent_id: agent, payload }),
+    mutationFn: (payload: unknown) =>
+      api.submit({ skill: skill.name, target_agent_id: agent, payload, stream: true }),
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();
@@ -59,6 +62,7 @@ export function Outcome({ id }: { id: string }) {
   const { task, error } = useTask(id);
   const known = task ?? mesh.tasks.get(id);
   const result = jsonText(known?.result);
+  const streamed = useStream(known);
   return (
     <div className="outcome" data-outcome={id}>
       <p className="outcome__head">
@@ -77,6 +81,7 @@ export function Outcome({ id }: { id: string }) {
       {known?.state === "input_required" && known.question && (
         <QuestionForm key={known.question.number} task={known} question={known.question} />
       )}
+      {streamed && streamed.text !== result && <StreamView streamed={streamed} />}
       {known?.error && (
         <div className="text text--bad">
           <LongText text={known.error} fileName={`${id}.error.txt`} />

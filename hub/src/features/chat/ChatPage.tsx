@@ -168,7 +168,8 @@ function Composer({ agent, skill, sent }: ComposerProps) {
   const works = useMay("work");
   const form = useSchemaForm(skill.input_schema);
   const send = useMutation({
-    mutationFn: (payload: unknown) => api.submit({ skill: skill.name, target_agent_id: agent, payload }),
+    mutationFn: (payload: unknown) =>
+      api.submit({ skill: skill.name, target_agent_id: agent, payload, stream: true }),
     onSuccess: ({ task_id }, payload) =>
       sent({ task: task_id, agent, skill: skill.name, said: saidIn(payload) }),
   });

@@ -26,6 +26,7 @@ export function InboxPage() {
   );
   const newcomers = [...mesh.newcomers.values()].sort((a, b) => a.created_at - b.created_at);
   const [admitted, setAdmitted] = useState<ApproveAnswer | null>(null);
+  const [said, setSaid] = useState("");
   const count = questions.length + newcomers.length;
   return (
     <Page title="Inbox" note={count > 0 ? count.toLocaleString() : undefined}>
@@ -36,6 +37,11 @@ export function InboxPage() {
           note="It is shown this once. Give it to the newcomer: it is its credential."
         />
       )}
+      {said && (
+        <p role="status" className="quiet">
+          <Data text={said} />
+        </p>
+      )}
       {count === 0 && (
         <Empty title="Nobody waits for you">
           <span>Newcomers to approve and questions of running work appear here.</span>
@@ -45,7 +51,7 @@ export function InboxPage() {
         <Panel id="newcomers" title="Newcomers" count={newcomers.length}>
           <ul>
             {newcomers.map((entry) => (
-              <Newcomer key={entry.id} entry={entry} admitted={setAdmitted} />
+              <Newcomer key={entry.id} entry={entry} admitted={setAdmitted} say={setSaid} />
             ))}
           </ul>
         </Panel>
@@ -54,7 +60,7 @@ export function InboxPage() {
         <Panel id="questions" title="Questions" count={questions.length}>
           <ul>
             {questions.slice(0, MOST).map((task) => (
-              <QuestionOf key={task.id} task={task} />
+              <QuestionOf key={task.id} task={task} say={setSaid} />
             ))}
           </ul>
           {questions.length > MOST && (
@@ -71,7 +77,7 @@ export function InboxPage() {
   );
 }
 
-function QuestionOf({ task }: { task: Task }) {
+function QuestionOf({ task, say }: { task: Task; say: (what: string) => void }) {
   return (
     <li className="inbox__item" data-question={task.id}>
       <p className="inbox__head">
@@ -82,7 +88,12 @@ function QuestionOf({ task }: { task: Task }) {
         </span>
       </p>
       {task.question ? (
-        <QuestionForm key={task.question.number} task={task} question={task.question} />
+        <QuestionForm
+          key={task.question.number}
+          task={task}
+          question={task.question}
+          answered={() => say(`The answer to ${task.skill || "the task"} was taken.`)}
+        />
       ) : (
         <p className="quiet">The question is on its way.</p>
       )}
@@ -94,13 +105,25 @@ interface NewcomerProps {
   readonly entry: OnboardingEntry;
   /** Its row leaves with the decision; what the decision gave stays. */
   readonly admitted: (answer: ApproveAnswer) => void;
+  readonly say: (what: string) => void;
 }
 
-function Newcomer({ entry, admitted }: NewcomerProps) {
+function Newcomer({ entry, admitted, say }: NewcomerProps) {
   const { api } = useHub();
   const admits = useMay("admit");
-  const approve = useMutation({ mutationFn: async () => admitted(await api.approve(entry.id)) });
-  const reject = useMutation({ mutationFn: () => api.reject(entry.id) });
+  const approve = useMutation({
+    mutationFn: async () => {
+      const answer = await api.approve(entry.id);
+      admitted(answer);
+      if (!answer.device_token) say(`${entry.agent_name} was let in.`);
+    },
+  });
+  const reject = useMutation({
+    mutationFn: async () => {
+      await api.reject(entry.id);
+      say(`${entry.agent_name} was refused.`);
+    },
+  });
   const failure = approve.error ?? reject.error;
   return (
     <li className="inbox__item" data-newcomer={entry.id}>
@@ -166,10 +189,33 @@ function DecidedList() {
   const { api } = useHub();
   const { newcomers } = useMesh();
   const { data, error } = useFollowed(["pairing"], newcomers, (signal) => api.newcomers(signal));
-  const revoke = useMutation({ mutationFn: (id: string) => api.revoke(id) });
+  const revoke = useMutation({ mutationFn: ({ id }: OnboardingEntry) => api.revoke(id) });
   const decided = (data ?? []).filter((entry) => entry.status !== "pending_approval");
   if (error) return <p className="notice notice--bad">{error.message}</p>;
   if (data && decided.length === 0) return <p className="quiet">Nobody yet.</p>;
+  return (
+    <>
+      {revoke.isSuccess && (
+        <p role="status" className="quiet">
+          <Data text={revoke.variables.agent_name} /> was sent away.
+        </p>
+      )}
+      {revoke.error && (
+        <p role="alert" className="field__problem">
+          {revoke.error.message}
+        </p>
+      )}
+      <DecidedLines decided={decided} revoke={revoke.mutate} />
+    </>
+  );
+}
+
+interface DecidedLinesProps {
+  readonly decided: readonly OnboardingEntry[];
+  readonly revoke: (entry: OnboardingEntry) => void;
+}
+
+function DecidedLines({ decided, revoke }: DecidedLinesProps) {
   return (
     <ul className="lines">
       {decided.map((entry) => (
@@ -179,7 +225,7 @@ function DecidedList() {
           </span>
           <span className="quiet">{entry.status}</span>
           {entry.status === "approved" && (
-            <button type="button" className="button" onClick={() => revoke.mutate(entry.id)}>
+            <button type="button" className="button" onClick={() => revoke(entry)}>
               Revoke
             </button>
           )}

@@ -227,8 +227,8 @@ function Registry() {
       <Facts>
         <Fact name="Version">{health.data?.version ?? health.error?.message ?? "…"}</Fact>
         <Fact name="STUN and TURN">
-          {ice.error ? (
-            ice.error.message
+          {!ice.data ? (
+            (ice.error?.message ?? "…")
           ) : servers.length > 0 ? (
             <Data text={servers.join(", ")} mono />
           ) : (

@@ -1,8 +1,8 @@
 import { Link, Outlet, useNavigate } from "@tanstack/react-router";
 import { Ellipsis, LogOut, Search } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useState } from "react";
 import { flushSync } from "react-dom";
-import { useHub, useLive, useMay, useWho } from "../../hub";
+import { useLive, useWho } from "../../hub";
 import type { Connection } from "../../lib/live";
 import type { MeshState } from "../../lib/mesh-state";
 import { Mark } from "../../ui/Mark";
@@ -24,7 +24,6 @@ export function Shell() {
     "/": () => document.querySelector<HTMLInputElement>("[data-filter]")?.focus(),
     ...Object.fromEntries(PAGES.map((page) => [`g ${page.key}`, () => void navigate({ to: page.to })])),
   });
-  useNewcomers(mesh !== null);
   return (
     <div className="shell">
       <a className="skip" href="#content">
@@ -46,22 +45,6 @@ export function Shell() {
       {open === "keys" && <KeyHelp close={() => setOpen(null)} />}
     </div>
   );
-}
-
-/** The snapshot does not name who waits for approval; only an admin may ask. */
-function useNewcomers(loaded: boolean): void {
-  const { api, live } = useHub();
-  const admits = useMay("admit");
-  const asked = useRef(false);
-  useEffect(() => {
-    if (!loaded || !admits || asked.current) return;
-    asked.current = true;
-    api.newcomers().then(
-      (all) => live.adoptNewcomers(all.filter((entry) => entry.status === "pending_approval")),
-      // The stream tells the next one; the inbox asks again and says why it cannot.
-      () => undefined,
-    );
-  }, [loaded, admits, api, live]);
 }
 
 function TopBar({ search }: { search: () => void }) {

@@ -3,12 +3,13 @@ import type { Task } from "../../generated/wire";
 import { useHub } from "../../hub";
 import { again } from "../../lib/again";
 import { inTurn } from "../../lib/in-turn";
+import type { Lookup } from "../../lib/layered-map";
 import { isTerminal } from "../../lib/tasks";
 import { Dialog } from "../../ui/Dialog";
 
 export interface BulkBarProps {
   readonly marked: ReadonlySet<string>;
-  readonly tasks: ReadonlyMap<string, Task>;
+  readonly tasks: Lookup<Task>;
   readonly shown: readonly Task[];
   readonly setMarked: (marked: ReadonlySet<string>) => void;
 }

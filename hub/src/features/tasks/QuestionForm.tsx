@@ -11,12 +11,22 @@ import { useSchemaForm } from "../../ui/use-schema-form";
 /** A question without a schema takes any text. */
 const ANY_TEXT = { type: "string" };
 
-export function QuestionForm({ task, question }: { task: Pick<Task, "id">; question: Question }) {
+export interface QuestionFormProps {
+  readonly task: Pick<Task, "id">;
+  readonly question: Question;
+  /** The registry took the answer; the form may be gone by then. */
+  readonly answered?: () => void;
+}
+
+export function QuestionForm({ task, question, answered }: QuestionFormProps) {
   const { api } = useHub();
   const works = useMay("work");
   const form = useSchemaForm(question.schema ?? ANY_TEXT);
   const send = useMutation({
-    mutationFn: (value: unknown) => api.answer(task.id, { number: question.number, value }),
+    mutationFn: async (value: unknown) => {
+      await api.answer(task.id, { number: question.number, value });
+      answered?.();
+    },
   });
   const submit = (event: FormEvent) => {
     event.preventDefault();

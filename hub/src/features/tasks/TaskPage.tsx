@@ -21,7 +21,9 @@ import { Tabs } from "../../ui/Tabs";
 import { Ago } from "../../ui/Times";
 import { Confirm } from "./BulkBar";
 import { QuestionForm } from "./QuestionForm";
+import { StreamView } from "./StreamView";
 import { Timeline } from "./Timeline";
+import { useStream } from "./use-stream";
 import { useTask, useTreeTasks } from "./use-task";
 import "./task.css";
 
@@ -95,6 +97,7 @@ interface OverviewProps {
 }
 
 function Overview({ task, events }: OverviewProps) {
+  const streamed = useStream(task);
   return (
     <div className="task">
       <div className="task__main">
@@ -104,6 +107,11 @@ function Overview({ task, events }: OverviewProps) {
           </Panel>
         )}
         {task.state === "assigned" && task.progress && <Progress task={task} />}
+        {streamed && (
+          <Panel id="stream" title="Stream" count={streamed.ended ? "to its end" : "as it comes"}>
+            <StreamView streamed={streamed} />
+          </Panel>
+        )}
         {task.error && (
           <Text title="Error" id="error" text={task.error} fileName={`${task.id}.error.txt`} tone="bad" />
         )}

@@ -6,6 +6,33 @@ import { join } from "node:path";
 import { NativeAgent, type Skill } from "./native-agent";
 import { Process } from "./process";
 
+/** The test asks as an operator's program does: a fault of the hub's rows must not hit it. */
+const CLI = { "user-agent": "seamesh-cli/test" };
+
+/** STUN server that the registry tells of; nobody asks it anything. */
+export const STUN = "stun:127.0.0.1:3478";
+
+/** A task as its HTTP-only agent gets it. */
+export interface HeldTask {
+  readonly id: string;
+  readonly lease: number;
+}
+
+export interface HttpAgent {
+  readonly takeWork: () => Promise<HeldTask[]>;
+  /** Ends a task under a lease; the status of the answer. */
+  readonly end: (task: string, lease: number) => Promise<number>;
+}
+
+class Refused extends Error {
+  readonly status: number;
+
+  constructor(status: number, text: string) {
+    super(text);
+    this.status = status;
+  }
+}
+
 export class Mesh {
   readonly url: string;
   private registry: Process;
@@ -42,16 +69,48 @@ export class Mesh {
     return agent;
   }
 
+  /** An agent without a sidecar: it beats over HTTP, and does what the test says with the work it gets. */
+  async joinOverHttp(name: string, skill: string): Promise<HttpAgent> {
+    const { api_key } = await this.post<{ api_key: string }>("/api/keys", {
+      peer_id: `peer-${name}`,
+      role: "agent",
+    });
+    const post = <T>(path: string, body: unknown) => this.call<T>("POST", path, { key: api_key, body });
+    await post("/api/registry/agents", {
+      agent_id: name,
+      hostname: "test-host",
+      capabilities: { skills: [skill] },
+    });
+    return {
+      takeWork: async () =>
+        (await post<{ pending_tasks: HeldTask[] }>("/api/hub/heartbeat", { agent_id: name })).pending_tasks,
+      end: (task, lease) =>
+        post(`/api/hub/tasks/${task}`, { state: "completed", result: "done", lease }).then(
+          () => 200,
+          (error: Refused) => error.status,
+        ),
+    };
+  }
+
   /** The address of the page with a one-time login. */
   async loginUrl(): Promise<string> {
     const { path } = await this.post<{ path: string }>("/api/session/link");
     return new URL(path, this.url).href;
   }
 
-  /** Somebody redeems an invite and waits for approval. */
-  async askToJoin(name: string): Promise<void> {
-    const { code } = await this.post<{ code: string }>("/api/pairing/generate-code");
+  /** Somebody redeems an invite, this one or a new one, and waits for approval. */
+  async askToJoin(name: string, invite?: string): Promise<void> {
+    const code = invite ?? (await this.post<{ code: string }>("/api/pairing/generate-code")).code;
     await this.post("/api/pairing/pair", { code, agent_name: name });
+  }
+
+  /** The status that the registry answers to a credential that is changed into a token. */
+  async statusOfToken(header: "x-api-key" | "x-device-token", credential: string): Promise<number> {
+    const answer = await fetch(new URL("/api/token", this.url), {
+      method: "POST",
+      headers: { ...CLI, [header]: credential },
+    });
+    return answer.status;
   }
 
   async submit(task: Readonly<Record<string, unknown>>): Promise<string> {
@@ -81,20 +140,24 @@ export class Mesh {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
-  private async post<T>(path: string, body?: unknown): Promise<T> {
+  private post<T>(path: string, body?: unknown): Promise<T> {
     const key = readFileSync(join(this.directory, "data", "admin.key"), "utf8").trim();
+    return this.call("POST", path, { key, body });
+  }
+
+  private async call<T>(method: string, path: string, with_: { key: string; body?: unknown }): Promise<T> {
     const response = await fetch(new URL(path, this.url), {
-      method: "POST",
-      headers: { "x-api-key": key, "content-type": "application/json" },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      method,
+      headers: { ...CLI, "x-api-key": with_.key, "content-type": "application/json" },
+      ...(with_.body === undefined ? {} : { body: JSON.stringify(with_.body) }),
     });
-    if (!response.ok) throw new Error(`POST ${path}: ${response.status} ${await response.text()}`);
+    if (!response.ok) throw new Refused(response.status, `${method} ${path}: ${await response.text()}`);
     return (await response.json()) as T;
   }
 }
 
 function registryArgs(listen: string, directory: string): string[] {
-  return ["registry", "--listen", listen, "--data", join(directory, "data")];
+  return ["registry", "--listen", listen, "--data", join(directory, "data"), "--stun", STUN];
 }
 
 function urlOf(registry: Process): string {

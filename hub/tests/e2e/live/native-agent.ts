@@ -11,6 +11,10 @@ interface Line {
 /** What a handler may do before it answers. */
 export interface Work {
   readonly progress: (fraction: number, note: string) => void;
+  /** Streams a part of the result. */
+  readonly stream: (data: unknown) => void;
+  /** Resolves when everything streamed so far was taken. */
+  readonly taken: () => Promise<void>;
   /** Asks, and resolves with the answer. */
   readonly ask: (prompt: string, schema: unknown) => Promise<unknown>;
   /** Delegates, as this task. */
@@ -106,7 +110,22 @@ export class NativeAgent {
   private work(of: { readonly task_id: unknown; readonly attempt: unknown }): Work {
     const own = (type: string) => (line: Line) => line.type === type && line.payload.task_id === of.task_id;
     let questions = 0;
+    let index = 0;
+    let taken = 0;
+    const takes = () =>
+      this.next((line) => {
+        if (!own("task_input")(line) || typeof line.payload.taken !== "number") return false;
+        taken = line.payload.taken;
+        return true;
+      });
     return {
+      stream: (data) => {
+        this.say("task_news", { ...of, chunk: { index, data, last: false } });
+        index += 1;
+      },
+      taken: async () => {
+        while (taken < index) await takes();
+      },
       progress: (fraction, note) => this.say("task_news", { ...of, progress: { fraction, note } }),
       ask: async (prompt, schema) => {
         questions += 1;

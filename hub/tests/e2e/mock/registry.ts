@@ -118,6 +118,7 @@ export class MockRegistry {
       agents: [...(contents.agents ?? [])],
       tasks: (contents.tasks ?? []).map(withoutBodies),
       links: [...(contents.links ?? [])],
+      newcomers: [...(contents.newcomers ?? [])],
     };
     for (const task of [...(contents.tasks ?? []), ...(contents.older ?? [])]) this.tasks.set(task.id, task);
     this.newcomers = [...(contents.newcomers ?? [])];
@@ -201,6 +202,7 @@ export class MockRegistry {
       agents: [...(replaced.agents ?? [])],
       tasks: (replaced.tasks ?? []).map(withoutBodies),
       links: [...(replaced.links ?? [])],
+      newcomers: [...(replaced.newcomers ?? [])],
     };
   }
 
@@ -249,6 +251,9 @@ export class MockRegistry {
     if (url.pathname === "/api/keys") return json(response, this.keys);
     if (url.pathname === "/api/config")
       return json(response, { iceServers: [{ urls: ["stun:stun.example:3478"] }] });
+    if (url.pathname.endsWith("/chunks")) {
+      return refuse(response, 409, "not_streamed", "Whoever asked for this task takes no chunks.");
+    }
     const [, id = "", rest] = /^\/api\/hub\/tasks\/([^/]+)(\/history)?$/.exec(url.pathname) ?? [];
     if (rest) return this.history(decodeURIComponent(id), Number(url.searchParams.get("after")), response);
     return this.task(decodeURIComponent(id), response);

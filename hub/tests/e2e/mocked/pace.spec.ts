@@ -9,12 +9,12 @@ const EVENTS_PER_S = 500;
 /** Events are sent in bunches this far apart, milliseconds. */
 const BUNCH_MS = 100;
 /**
- * Most processor time of a frame, events included, painted without a GPU. Fifty frames a second are 20 ms: this holds
- * what is reached, 26 ms on two busy cores, and comes down with it.
+ * Most processor time of a frame, events included, painted without a GPU: fifty frames a second. 12 ms are reached on two
+ * cores that six others want, so this fails by the page's fault, not by the machine's.
  */
-const FRAME_MS = 40;
+const FRAME_MS = 20;
 /** Most processor time of a key, over all rows. */
-const KEY_MS = 200;
+const KEY_MS = 150;
 const MIB = 1024 * 1024;
 
 test("scrolling and typing keep their price under load, and the tab its memory", async ({ visit }) => {

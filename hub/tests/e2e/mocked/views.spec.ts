@@ -23,6 +23,7 @@ test("a skill is tried by a form made of its schema, and its outcome is shown as
     skill: "answer",
     target_agent_id: "editor",
     payload: { question: "Why?", depth: 2, tone: "plain" },
+    stream: true,
   });
 });
 

@@ -1320,6 +1320,7 @@ ROUTES: Final[dict[str, tuple[str, str]]] = {
     "cancel_task": ("POST", "/api/hub/tasks/{task_id}/cancel"),
     "answer_task": ("POST", "/api/hub/tasks/{task_id}/input"),
     "wait_task": ("GET", "/api/hub/tasks/{task_id}/wait"),
+    "task_chunks": ("GET", "/api/hub/tasks/{task_id}/chunks"),
     "task_history": ("GET", "/api/hub/tasks/{task_id}/history"),
     "topology": ("GET", "/api/hub/network/topology"),
     "hub_state": ("GET", "/api/hub/state"),
@@ -1449,6 +1450,10 @@ STREAM_GRANT: Final = 16
 """An asker says what it took after this many chunks: twice per window, so that the stream does not
 stand still."""
 
+STREAM_READER_MS: Final = 30000
+"""Milliseconds a stream over HTTP waits for its reader. Work is not held up by a reader that went
+away: from then on its chunks are taken and thrown away, until somebody reads again."""
+
 MAX_CHUNK_BYTES: Final = 131072
 """Largest chunk, in bytes of JSON: small enough that a stream does not hold up what else goes over
 its socket."""
@@ -1572,6 +1577,9 @@ DEFAULT_PAGE: Final = 100
 
 MAX_PAGE: Final = 1000
 """Largest page of a list."""
+
+MAX_SEARCH_BYTES: Final = 256
+"""Longest text to search tasks for, in bytes: a name or a line of an error, not a document."""
 
 TOKEN_TTL_S: Final = 300
 """Seconds a token lives."""

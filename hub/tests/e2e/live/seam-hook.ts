@@ -1,0 +1,120 @@
+// The hub's end of the hook that `cargo xtask seams` drives (ADR 10). The page as it is shipped has nothing of it: the
+// tests put it between the page and `fetch`, so it sees what the page sends, and what reaches the page.
+
+import { appendFileSync } from "node:fs";
+import { join } from "node:path";
+import { test as base, type Page } from "@playwright/test";
+import { ROUTES } from "../../../src/generated/wire";
+
+/** What one trial plants: a verb and the id of a row. */
+interface Fault {
+  readonly verb: string;
+  readonly row: string;
+}
+
+interface Hook {
+  readonly routes: readonly (readonly [operation: string, method: string, path: string])[];
+  readonly fault: Fault | null;
+}
+
+/** The tests' `test`, with the hook in every page when a run asks for it. */
+export const test = base.extend({
+  page: async ({ page }, use) => {
+    const records = process.env.SEAMESH_SEAM_RECORDS;
+    const fault = parse(process.env.SEAMESH_SEAM_FAULT);
+    if (records || fault) await hook(page, records, fault);
+    await use(page);
+  },
+});
+
+function parse(text: string | undefined): Fault | null {
+  const [verb, row] = text?.split(" ") ?? [];
+  return verb && row ? { verb, row } : null;
+}
+
+async function hook(page: Page, records: string | undefined, fault: Fault | null): Promise<void> {
+  const seen = new Set<string>();
+  await page.exposeFunction("seamesh_seam", (line: string) => {
+    if (!records || seen.has(line)) return;
+    seen.add(line);
+    appendFileSync(join(records, `hub-${process.pid}`), `${line}\n`);
+  });
+  const routes = Object.entries(ROUTES).map(([name, { method, path }]) => [name, method, path] as const);
+  await page.addInitScript(install, { routes, fault });
+}
+
+/** Runs in the page, before its own script: everything it needs is in its argument. */
+function install({ routes, fault }: Hook): void {
+  /** Milliseconds that `late` holds a message back, and how many of them: as the hook in Rust does. */
+  const LATE_MS = 60;
+  const LATE_MESSAGES = 3;
+  let delayed = 0;
+  const tell = (line: string) =>
+    (window as unknown as { seamesh_seam(line: string): Promise<void> }).seamesh_seam(line);
+  const is = (verb: string, row: string) => fault?.verb === verb && fault.row === row;
+  const never = (signal: AbortSignal | null | undefined) =>
+    new Promise<Response>((_, reject) => {
+      signal?.addEventListener("abort", () => reject(signal.reason));
+    });
+  const late = async (row: string) => {
+    if (!is("late", row) || delayed >= LATE_MESSAGES) return;
+    delayed += 1;
+    await new Promise((resolve) => setTimeout(resolve, LATE_MS));
+  };
+
+  const operationOf = (method: string, path: string): string | undefined => {
+    const segments = path.split("/");
+    const fits = (pattern: string) => {
+      const parts = pattern.split("/");
+      return (
+        parts.length === segments.length && parts.every((p, i) => p.startsWith("{") || p === segments[i])
+      );
+    };
+    const found = routes.filter(([, its, pattern]) => its === method && fits(pattern));
+    const literal = (pattern: string) => pattern.split("{").length;
+    return found.sort((a, b) => literal(a[2]) - literal(b[2]))[0]?.[0];
+  };
+
+  /** The stream's records, each asked for before it is let through. */
+  const heard = (body: NonNullable<Response["body"]>): BodyInit => {
+    let rest = "";
+    const blocks = new TransformStream<string, string>({
+      transform: async (piece, out) => {
+        const parts = (rest + piece).split("\n\n");
+        rest = parts.pop() ?? "";
+        for (const part of parts) {
+          const data = part.match(/^data: (.*)$/m)?.[1];
+          const kind = data && (JSON.parse(data) as { event?: { type?: string } }).event?.type;
+          const row = `event_stream/${kind}/registry>hub`;
+          if (kind && is("deaf", row)) continue;
+          if (kind) await late(row);
+          if (kind) void tell(`acted ${row}`);
+          out.enqueue(`${part}\n\n`);
+          if (kind && is("twice", row)) out.enqueue(`${part}\n\n`);
+        }
+      },
+    });
+    return body.pipeThrough(new TextDecoderStream()).pipeThrough(blocks).pipeThrough(new TextEncoderStream());
+  };
+
+  const real = window.fetch.bind(window);
+  window.fetch = async (input, init) => {
+    const path = new URL(input instanceof Request ? input.url : String(input), location.href).pathname;
+    const operation = operationOf(init?.method ?? "GET", path);
+    if (!operation) return real(input, init);
+    const request = `rest/${operation}.request/hub>registry`;
+    const answer = `rest/${operation}.answer/registry>hub`;
+    // Nothing is sent, and the page is told that all is well: what it did not do must be noticed elsewhere.
+    if (is("mute", request)) {
+      return new Response('{"status":"ok"}', { headers: { "content-type": "application/json" } });
+    }
+    void tell(`said ${request}`);
+    const response = await real(input, init);
+    if (!response.ok) return response;
+    if (is("deaf", answer)) return never(init?.signal);
+    await late(answer);
+    void tell(`acted ${answer}`);
+    if (operation !== "events" || !response.body) return response;
+    return new Response(heard(response.body), { status: response.status, headers: response.headers });
+  };
+}

@@ -177,10 +177,10 @@ impl Core {
         let (submitter, attempt) = (spec.submitter.clone(), live.task.attempt);
         let wait_ms = read.timeout_ms.unwrap_or(DEFAULT_READ_MS).min(MAX_WAIT_MS);
         self.open_stream(id, submitter, attempt);
-        let Some((page, input)) = self.streams.change(id, |stream| {
+        let Some((page, input, is_waited_for)) = self.streams.change(id, |stream| {
             let from = from(stream, &read);
             stream.is_taken |= takes;
-            stream.is_deserted = false;
+            stream.is_deserted &= !takes;
             let page = stream.page(from);
             let again = stream.lacks(from);
             let input = TaskInput {
@@ -191,13 +191,17 @@ impl Core {
             if page.chunks.is_empty() && !page.ended {
                 stream.readers.insert(request, from);
             }
-            (page, (takes && (from > 0 || again)).then_some(input))
+            let input = (takes && (from > 0 || again)).then_some(input);
+            // Whoever only looks on must not hold the handler up.
+            (page, input, takes || !stream.is_taken)
         }) else {
             return;
         };
         let until = self.now.plus(wait_ms);
-        self.timers
-            .set(Timer::Reader(id.clone()), until.plus(STREAM_READER_MS));
+        if is_waited_for {
+            let gone = until.plus(STREAM_READER_MS);
+            self.timers.set(Timer::Reader(id.clone()), gone);
+        }
         if let Some(input) = input {
             self.tell_any_holder(id, input, Haste::Urgent);
         }
@@ -238,24 +242,26 @@ impl Core {
         if !is_known && !spec.by_operator {
             return;
         }
-        let submitter = spec.submitter.clone();
+        let (submitter, by_operator) = (spec.submitter.clone(), spec.by_operator);
         if !is_known {
             // Whoever asked over HTTP gets the time to come and read.
             let until = self.now.plus(STREAM_READER_MS);
             self.timers.set(Timer::Reader(id.clone()), until);
         }
         self.open_stream(id, submitter, attempt);
+        let is_new = self.streams.change(id, |stream| {
+            stream.is_taken |= by_operator;
+            stream.take(chunk)
+        });
+        self.answer_readers(id);
         let taken = self.streams.change(id, |stream| {
-            stream.is_taken |= !is_known;
-            let is_new = stream.take(chunk);
-            let taken = (is_new && stream.is_deserted).then_some(stream.next);
-            if taken.is_some() {
+            let taken = stream.is_deserted.then_some(stream.next);
+            if stream.is_deserted {
                 stream.chunks.clear();
             }
             taken
         });
-        self.answer_readers(id);
-        if let Some(taken) = taken.flatten() {
+        if let Some(taken) = taken.flatten().filter(|_| is_new == Some(true)) {
             self.take_for_nobody(id, taken);
         }
     }

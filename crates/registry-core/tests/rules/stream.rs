@@ -1,7 +1,7 @@
 //! What handlers stream, read over HTTP.
 
 use seamesh_proto::limits::{STREAM_READER_MS, STREAM_WINDOW};
-use seamesh_proto::rest::{ChunkPage, ChunksQuery};
+use seamesh_proto::rest::{ChunkPage, ChunksQuery, Role};
 use seamesh_proto::signaling::{ClientSignal, Heartbeat, RegistrySignal, TaskAssign, TaskNews};
 use seamesh_proto::talk::{Listens, News, TaskInput};
 use seamesh_proto::task::SubmitTask;
@@ -280,4 +280,25 @@ fn only_its_submitter_or_a_person_reads_and_only_what_is_streamed() {
     assert_eq!(refused(&mut stream, operator(), "none"), Code::TaskUnknown);
     stream.world.submit(work("quiet", "nobody"));
     assert_eq!(refused(&mut stream, operator(), "quiet"), Code::NotStreamed);
+}
+
+#[test]
+fn a_viewer_sees_a_stream_and_holds_nobody_up() {
+    let viewer = || Caller {
+        peer: "eye".parse().unwrap(),
+        role: Role::Viewer,
+    };
+    let mut stream = stream();
+    let request = stream.begin(viewer(), ChunksQuery::default());
+    stream.tell(0, json!({}));
+    assert_eq!(indexes(&page(stream.world.reply(request).unwrap())), [0]);
+    for _ in 0..4 {
+        stream.begin(viewer(), query(1, 1));
+        stream.pass(STREAM_READER_MS / 2);
+    }
+    assert_eq!(stream.told(), [taken(1, false)]);
+    let request = stream.begin(viewer(), query(1, 1));
+    stream.tell(1, json!({}));
+    assert_eq!(indexes(&page(stream.world.reply(request).unwrap())), [1]);
+    assert_eq!(stream.told(), [taken(2, false)]);
 }

@@ -22,4 +22,5 @@ mod python;
 mod queue;
 mod seams;
 mod talk;
+mod tools;
 mod traces;

@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 
-fn seamesh(arguments: &[&str], data: &Path) -> Result<Command> {
+pub(crate) fn seamesh(arguments: &[&str], data: &Path) -> Result<Command> {
     let mut command = Command::new(binaries::seamesh()?);
     command
         .args(arguments)

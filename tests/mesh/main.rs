@@ -25,6 +25,7 @@ mod seams;
 mod signaling;
 mod talk;
 mod testkit;
+mod tools;
 mod traces;
 mod trust;
 mod without_sidecar;

@@ -10,7 +10,7 @@ use seamesh_proto::limits::{
     DEFAULT_MAX_ATTEMPTS, MAX_ATTEMPTS, MAX_HTTP_BODY_BYTES, MAX_PRIORITY, MAX_TTL_S,
 };
 use seamesh_proto::task::{Lineage, SubmitTask};
-use seamesh_proto::{AgentId, Code, Payload, Task, TaskError, TaskId, TraceContext};
+use seamesh_proto::{AgentId, Code, Payload, Task, TaskError, TaskId, TaskState, TraceContext};
 use serde_json::Value;
 
 use crate::access::Access;
@@ -101,28 +101,36 @@ pub(crate) async fn run(args: CallArgs) -> Result<()> {
     if args.json {
         serving::print(&serde_json::to_string(&task)?)?;
     }
-    match task
-        .outcome()
-        .map(|outcome| (outcome.error, outcome.result))
-    {
-        Some((None, result)) if args.json => drop(result),
-        Some((None, result)) => serving::print(&serde_json::to_string_pretty(&result)?)?,
-        Some((Some(error), _)) => return Err(TaskFailed(error).into()),
-        None => {
-            let why = task.reason.map(|reason| format!(": {reason}"));
-            let text = format!(
-                "task {id} is {}{}; see `seamesh tasks show {id}`",
-                task.state.as_str(),
-                why.unwrap_or_default()
-            );
-            return Err(TaskFailed(TaskError::new(Code::DeadlineExceeded, text)).into());
-        }
+    let result = result(&task)?;
+    match args.json {
+        true => Ok(()),
+        false => serving::print(&serde_json::to_string_pretty(result)?),
     }
-    Ok(())
+}
+
+/// The result of a task that was waited for.
+///
+/// # Errors
+/// [`TaskFailed`] when it has none.
+pub(crate) fn result(task: &Task) -> Result<&Value> {
+    if task.state == TaskState::Completed {
+        return Ok(&task.result);
+    }
+    let error = match task.outcome().and_then(|outcome| outcome.error) {
+        Some(error) => error,
+        None => {
+            let (id, state) = (&task.id, task.state.as_str());
+            let why = task.reason.as_ref().map(|reason| format!(": {reason}"));
+            let why = why.unwrap_or_default();
+            let text = format!("task {id} is {state}{why}; see `seamesh tasks show {id}`");
+            TaskError::new(Code::DeadlineExceeded, text)
+        }
+    };
+    Err(TaskFailed(error).into())
 }
 
 /// The task once it is terminal. Ctrl-C cancels it first.
-async fn ended(registry: &Registry, id: &TaskId, timeout_s: u64) -> Result<Task> {
+pub(crate) async fn ended(registry: &Registry, id: &TaskId, timeout_s: u64) -> Result<Task> {
     let at_most = Duration::from_secs(timeout_s.saturating_add(LAST_WORD_S));
     tokio::select! {
         task = registry.wait(id, at_most) => Ok(task?),

@@ -8,16 +8,20 @@ mod children;
 mod credentials;
 mod data;
 mod demo;
+mod doctor;
 mod dotenv;
 mod exit;
 mod init;
 mod join;
 mod keys;
+mod links;
+mod logs;
 mod manifest;
 mod pair;
 mod questions;
 mod registry;
 mod run;
+mod send;
 mod serving;
 mod show;
 mod sidecar;
@@ -25,12 +29,13 @@ mod table;
 mod tasks;
 mod tied;
 mod tree;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
-use clap::{Parser, Subcommand};
+use anyhow::{Context as _, Result};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use seamesh_client::{Fingerprint, Trust};
 
 /// An agent mesh: agents find each other by skill, talk directly, and lose no work.
@@ -69,9 +74,13 @@ enum Command {
     Validate(run::ValidateArgs),
     /// Ask the mesh to run a skill, and print the result.
     Call(call::CallArgs),
+    /// Say something to an agent, and print its answer.
+    Send(send::SendArgs),
     /// List the agents of the mesh.
     Agents(agents::AgentsArgs),
-    /// List, show and cancel tasks.
+    /// List the open links between sidecars.
+    Links(links::LinksArgs),
+    /// List, show, watch, cancel and retry tasks.
     Tasks(Box<tasks::TasksArgs>),
     /// Make an invite for a newcomer, or a join token for a fleet.
     Invite(join::InviteArgs),
@@ -93,6 +102,23 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Print a one-time link to the dashboard.
     Login(keys::LoginArgs),
+    /// Show what `seamesh run` and what it started wrote down.
+    Logs(logs::LogsArgs),
+    /// Check one by one what an agent needs to run here, and say what to do about the rest.
+    Doctor(doctor::DoctorArgs),
+    /// Print what makes a shell complete `seamesh` commands.
+    #[command(
+        after_help = "Example, for bash: seamesh completions bash > ~/.local/share/bash-completion/completions/seamesh"
+    )]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages into a directory.
+    Man {
+        /// The directory; made when it is not there.
+        directory: std::path::PathBuf,
+    },
     /// Show a whole small mesh at work.
     Demo(demo::DemoArgs),
     /// Run the control plane: identity, discovery, signaling, task queue, dashboard.
@@ -134,6 +160,16 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Version => serving::print(&format!("seamesh {}", env!("CARGO_PKG_VERSION"))),
         Command::Run(args) => serving::block_on(run::run(args)),
         Command::Call(args) => serving::block_on(call::run(args)),
+        Command::Send(args) => serving::block_on(send::run(args)),
+        Command::Links(args) => serving::block_on(links::run(args)),
+        Command::Logs(args) => serving::block_on(logs::run(args)),
+        Command::Doctor(args) => serving::block_on(doctor::run(args)),
+        Command::Completions { shell } => completions(shell),
+        Command::Man { directory } => {
+            std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
+            clap_mangen::generate_to(Cli::command(), &directory)
+                .with_context(|| directory.display().to_string())
+        }
         Command::Agents(args) => serving::block_on(agents::run(args)),
         Command::Tasks(args) => serving::block_on(tasks::run(*args)),
         Command::Invite(args) => serving::block_on(join::invite(args)),
@@ -147,5 +183,21 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Audit(args) => serving::block_on(audit::run(args)),
         Command::Login(args) => serving::block_on(keys::login(args)),
         Command::Demo(args) => serving::block_on(demo::run(args)),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "seamesh", &mut script);
+    serving::print(String::from_utf8(script)?.trim_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
     }
 }

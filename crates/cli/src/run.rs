@@ -451,7 +451,7 @@ async fn first_death(children: &mut [Child]) -> Result<()> {
 }
 
 /// A place for the socket in a directory of this user alone, short enough for the system.
-fn socket_path(data_dir: &Path) -> Result<PathBuf> {
+pub(crate) fn socket_path(data_dir: &Path) -> Result<PathBuf> {
     let preferred = data_dir.join("run").join("agent.sock");
     let fits = |path: &Path| path.as_os_str().as_bytes().len() <= MAX_SOCKET_PATH;
     if fits(&preferred) {

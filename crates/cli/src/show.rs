@@ -137,7 +137,7 @@ fn value(value: &Value) -> String {
 }
 
 /// The time of the day, UTC.
-fn clock(at_ms: u64) -> String {
+pub(crate) fn clock(at_ms: u64) -> String {
     let s = at_ms / 1_000 % 86_400;
     let (h, m) = (s / 3_600, s / 60 % 60);
     format!("{h:02}:{m:02}:{:02}.{:03}", s % 60, at_ms % 1_000)
@@ -179,7 +179,8 @@ fn entry(record: &EventRecord) -> Entry {
     }
 }
 
-fn change(task: &Task) -> String {
+/// What a change of a task says.
+pub(crate) fn change(task: &Task) -> String {
     let state = task.state.as_str();
     match (task.lease, task.error_code) {
         (Some(lease), _) => format!(

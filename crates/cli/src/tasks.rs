@@ -4,14 +4,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
+use seamesh_client::ClientError;
 use seamesh_proto::rest::TaskQuery;
-use seamesh_proto::{AgentId, Path, Task, TaskId, TaskState};
+use seamesh_proto::task::SubmitTask;
+use seamesh_proto::{AgentId, Code, Path, Problem, Task, TaskId, TaskState};
 
 use crate::access::Access;
 use crate::questions::{self, AnswerArgs};
 use crate::serving;
 use crate::show::{self, ShowArgs};
 use crate::table::{plain, table};
+use crate::watch::{self, WatchArgs};
 
 /// Options of `seamesh tasks`.
 #[derive(Debug, Args)]
@@ -32,7 +35,11 @@ enum TasksCommand {
     /// Answer the question of a task that waits for input.
     Answer(AnswerArgs),
     /// Cancel a task.
-    Cancel(CancelArgs),
+    Cancel(OneArgs),
+    /// Ask again, in a new task, for what a failed or canceled task was asked for.
+    Retry(OneArgs),
+    /// Watch one task until it ends, or all of them until Ctrl-C.
+    Watch(WatchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -63,11 +70,14 @@ struct ListArgs {
 }
 
 #[derive(Debug, Args)]
-struct CancelArgs {
+struct OneArgs {
     #[command(flatten)]
     access: Access,
     /// The task.
     id: TaskId,
+    /// Print one JSON object with the task's `id`.
+    #[arg(long)]
+    json: bool,
 }
 
 fn state(text: &str) -> Result<TaskState, String> {
@@ -86,9 +96,43 @@ pub(crate) async fn run(args: TasksArgs) -> Result<()> {
         Some(TasksCommand::Show(args)) => show::run(args).await,
         Some(TasksCommand::Cancel(args)) => {
             args.access.registry()?.cancel(&args.id).await?;
-            serving::print(&format!("canceled {}", args.id))
+            say(&args, "canceled", &args.id)
         }
+        Some(TasksCommand::Retry(args)) => retry(args).await,
+        Some(TasksCommand::Watch(args)) => watch::run(args).await,
     }
+}
+
+fn say(args: &OneArgs, what: &str, id: &TaskId) -> Result<()> {
+    serving::print(&match args.json {
+        true => serde_json::json!({ "id": id }).to_string(),
+        false => format!("{what} {id}"),
+    })
+}
+
+/// The new task stands on its own: it has the old one's skill, agent, arguments, priority and attempts.
+async fn retry(args: OneArgs) -> Result<()> {
+    let registry = args.access.registry()?;
+    let old = registry.task(&args.id).await?;
+    if !matches!(old.state, TaskState::Failed | TaskState::Canceled) {
+        let state = old.state.as_str();
+        let detail = format!(
+            "task {} is {state}: only failed and canceled ones are retried",
+            old.id
+        );
+        return Err(ClientError::Problem(Box::new(Problem::new(Code::TaskState, detail))).into());
+    }
+    let again = SubmitTask {
+        skill: old.skill,
+        target_agent_id: old.target_agent_id,
+        payload: old.payload,
+        ttl: old.ttl,
+        priority: old.priority,
+        max_attempts: old.max_attempts,
+        ..SubmitTask::default()
+    };
+    let id = registry.submit(&again).await?;
+    say(&args, "retried as", &id)
 }
 
 async fn list(args: ListArgs) -> Result<()> {

@@ -14,7 +14,7 @@ use crate::step::{captured, command, stdout_of, step};
 use crate::tiers::Count;
 
 /// One test program.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct TestBinary {
     /// Its package.
     pub(crate) package: String,
@@ -34,7 +34,7 @@ impl TestBinary {
 }
 
 /// Everything one build made.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Built {
     /// The test programs.
     pub(crate) tests: Vec<TestBinary>,

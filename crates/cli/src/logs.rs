@@ -67,14 +67,16 @@ pub(crate) async fn run(args: LogsArgs) -> Result<()> {
         let first = lines.len().saturating_sub(args.lines);
         print(log.of, &lines[first..], args.json)?;
     }
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         tokio::time::sleep(Duration::from_millis(LOOK_MS)).await;
         for log in &mut logs {
             let lines = log.new_lines()?;
             print(log.of, &lines, args.json)?;
         }
     }
-    Ok(())
 }
 
 fn print(of: &str, lines: &[String], json: bool) -> Result<()> {

@@ -159,7 +159,7 @@ pub(crate) enum Begins {
     /// It runs already.
     Runs,
     /// It was answered: this again.
-    Answered(AgentCommand),
+    Answered(Box<AgentCommand>),
 }
 
 /// An agent behind a sidecar. What is in it ends with its process.
@@ -239,7 +239,7 @@ impl ModelAgent {
             return Begins::Runs;
         }
         match self.answers.get(&key) {
-            Some(answer) => Begins::Answered(answer.clone()),
+            Some(answer) => Begins::Answered(Box::new(answer.clone())),
             None => Begins::New,
         }
     }

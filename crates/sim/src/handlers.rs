@@ -107,7 +107,7 @@ impl World {
             Begins::Runs => self.sometimes.mark(Sight::NotRunAgain),
             Begins::Answered(answer) => {
                 self.sometimes.mark(Sight::NotRunAgain);
-                self.say(name, answer);
+                self.say(name, *answer);
             }
             Begins::New => {
                 node.agent.begin(task);

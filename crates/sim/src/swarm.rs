@@ -159,7 +159,7 @@ impl Swarm {
         match kind {
             Kind::Cut | Kind::Block if again => self.step(format!("heal {a} {b}")),
             Kind::Cut => self.step(format!("cut {a} {b}")),
-            Kind::Block if round % 2 == 0 => self.step(format!("block {a} {b}")),
+            Kind::Block if round.is_multiple_of(2) => self.step(format!("block {a} {b}")),
             Kind::Block => self.step(format!("block {b} {a}")),
             Kind::Crash => self.down(&format!("crash {a}"), a, again),
             Kind::CrashSidecar => self.down(&format!("crash {a} sidecar"), a, again),

@@ -228,7 +228,7 @@ fn stuck(history: &History) -> Vec<Wrong> {
         if !id.starts_with(PROBE) {
             continue;
         }
-        let ends = history.facts().iter().filter_map(|fact| match &fact.what {
+        let mut ends = history.facts().iter().filter_map(|fact| match &fact.what {
             What::Told(told) if told.request == *request => Some(told.state),
             What::Refused(refused) if refused.request == *request => Some(TaskState::Failed),
             What::Changed(changed) if changed.task.as_str() == id => {
@@ -236,7 +236,7 @@ fn stuck(history: &History) -> Vec<Wrong> {
             }
             _ => None,
         });
-        let state = ends.last();
+        let state = ends.next_back();
         if state != Some(TaskState::Completed) {
             let request = request.clone();
             found.push(Wrong::Stuck { request, state });

@@ -1645,8 +1645,9 @@ export const PAIR_WINDOW_S = 60;
 export const TURN_TTL_S = 86400;
 
 /**
- * Requests per second that one identity may make in the long run. The administrator's own are not
- * counted, so that there is always somebody who can end a flood.
+ * Requests per second that one agent's or viewer's identity may make in the long run. Those of
+ * operators and of the administrator are not counted: they hand in work for many, and somebody has to
+ * be able to end a flood.
  */
 export const IDENTITY_REQUESTS_PER_SECOND = 2000;
 

@@ -11,8 +11,6 @@ use anyhow::{Context, Result, bail};
 use seamesh_proto::ledger::{Party, Row};
 use serde::Deserialize;
 
-use seamesh_proto::ledger::Row;
-
 use crate::env;
 use crate::rust_tests::{self, TestBinary};
 use crate::step::{command, stdout_of};
@@ -407,8 +405,7 @@ mod tests {
     fn a_test_that_names_a_kind_is_tried_first_and_what_nobody_declared_is_told() {
         let case = |name: &str| Case {
             name: name.to_owned(),
-            binary: TestBinary::default(),
-            filter: String::new(),
+            how: How::Browser(String::new()),
         };
         let row = "ipc/connect/rust_agent>sidecar";
         let seen = BTreeSet::from([

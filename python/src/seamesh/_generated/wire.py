@@ -1638,8 +1638,9 @@ TURN_TTL_S: Final = 86400
 """Seconds a TURN credential lives."""
 
 IDENTITY_REQUESTS_PER_SECOND: Final = 2000
-"""Requests per second that one identity may make in the long run. The administrator's own are not
-counted, so that there is always somebody who can end a flood."""
+"""Requests per second that one agent's or viewer's identity may make in the long run. Those of
+operators and of the administrator are not counted: they hand in work for many, and somebody has
+to be able to end a flood."""
 
 IDENTITY_REQUESTS_BURST: Final = 20000
 """Requests that one identity may make at once, after a rest: ten seconds' worth."""

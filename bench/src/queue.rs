@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinSet;
 
 use crate::ceilings;
-use crate::measure::{cpu_time, median, ms, percentile, us};
+use crate::measure::{Stolen, cpu_time, median, ms, percentile, us};
 use crate::report::{Goal, Metric};
 use crate::rest_load::{CONNECTIONS, FIRST_NUMBER, Rate, Submitter, Target, submits_per_s};
 use crate::worker::Worker;
@@ -34,6 +34,12 @@ const HISTORY: usize = 1_000_000;
 /// Registered agents and live tasks of the memory bench.
 const AGENTS: usize = 1_000;
 const LIVE: usize = 10_000;
+
+/// A run measures the machine's host and not us when more than this share of the processors went elsewhere: it is
+/// repeated after a rest, so many times in all. What then still was taken is shown beside the numbers.
+const MAX_STOLEN: f64 = 0.03;
+const REST: Duration = Duration::from_secs(5);
+const REPEATS: usize = 24;
 
 /// How long one run of a load lasts.
 const RUN: Duration = Duration::from_secs(1);
@@ -88,6 +94,8 @@ struct Rates {
     disk: BTreeMap<&'static str, f64>,
     /// What the machine's processor gave beside each run.
     cpu_loops: Vec<f64>,
+    /// What of it the host took away in each run.
+    stolen: Vec<f64>,
     submits: Vec<f64>,
     submit_cpu_us: Vec<f64>,
     tasks: Vec<f64>,
@@ -99,6 +107,7 @@ impl Rates {
     fn show(&self, show: &mut impl FnMut(Metric)) {
         let mut machine = self.disk.clone();
         machine.insert("cpu_loop_per_s", median(&self.cpu_loops));
+        machine.insert("stolen_share", median(&self.stolen));
         let mut one = |name: &str, runs: &[f64], unit, goal| {
             let metric = Metric::of_runs("queue", name, runs.to_vec(), unit, goal);
             show(metric.beside(&machine));
@@ -129,16 +138,28 @@ async fn rates(mesh: &Mesh, runs: usize) -> Result<Rates> {
     let cpu = |count: usize, since: Duration| {
         us(cpu_time(mesh.registry.pid()).saturating_sub(since)) / count.max(1) as f64
     };
-    for _ in 0..runs {
-        rates.cpu_loops.push(ceilings::cpu_loops_per_s());
+    let mut repeats = REPEATS;
+    while rates.submits.len() < runs {
+        let stolen = Stolen::start();
+        let cpu_loops = ceilings::cpu_loops_per_s();
         let before = cpu_time(mesh.registry.pid());
         let tasks = whole_tasks(&target, &ends).await?;
-        rates.task_cpu_us.push(cpu(tasks.rate.count, before));
-        rates.tasks.push(tasks.rate.per_s);
-        rates.task_p99_ms.push(tasks.p99_ms);
+        let task_cpu = cpu(tasks.rate.count, before);
         let before = cpu_time(mesh.registry.pid());
         let submits = submits_per_s(&target, RUN).await?;
-        rates.submit_cpu_us.push(cpu(submits.count, before));
+        let submit_cpu = cpu(submits.count, before);
+        let stolen = stolen.share();
+        if stolen > MAX_STOLEN && repeats > 0 {
+            repeats -= 1;
+            tokio::time::sleep(REST).await;
+            continue;
+        }
+        rates.cpu_loops.push(cpu_loops);
+        rates.stolen.push(stolen);
+        rates.task_cpu_us.push(task_cpu);
+        rates.tasks.push(tasks.rate.per_s);
+        rates.task_p99_ms.push(tasks.p99_ms);
+        rates.submit_cpu_us.push(submit_cpu);
         rates.submits.push(submits.per_s);
     }
     serving.abort();

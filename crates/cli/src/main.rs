@@ -15,9 +15,11 @@ mod init;
 mod join;
 mod keys;
 mod links;
+mod log_file;
 mod logs;
 mod manifest;
 mod pair;
+mod project;
 mod questions;
 mod registry;
 mod run;
@@ -29,6 +31,7 @@ mod table;
 mod tasks;
 mod tied;
 mod tree;
+mod validate;
 mod watch;
 
 use std::path::PathBuf;
@@ -71,7 +74,7 @@ enum Command {
     /// Run an agent with everything it needs.
     Run(run::RunArgs),
     /// Say whether a manifest can be used.
-    Validate(run::ValidateArgs),
+    Validate(validate::ValidateArgs),
     /// Ask the mesh to run a skill, and print the result.
     Call(call::CallArgs),
     /// Say something to an agent, and print its answer.
@@ -155,7 +158,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Registry(args) => registry::run(args),
         Command::Sidecar(args) => sidecar::run(args),
         Command::Init(args) => init::run(args),
-        Command::Validate(args) => run::validate(args),
+        Command::Validate(args) => validate::validate(args),
         Command::Tied(args) => tied::run(args),
         Command::Version => serving::print(&format!("seamesh {}", env!("CARGO_PKG_VERSION"))),
         Command::Run(args) => serving::block_on(run::run(args)),

@@ -14,12 +14,7 @@ use crate::serving;
 /// Options of `seamesh doctor`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Each check ends with ok, warn or fail, and says what to do next. Exit code 0: none failed; 1: one did.
-
-Examples:
-  seamesh doctor
-  seamesh doctor agents/reader --registry https://mesh.example.org
-  seamesh doctor --json")]
+Each check ends with ok, warn or fail, and says what to do next. Exit code 0: none failed; 1: one did.")]
 pub(crate) struct DoctorArgs {
     #[command(flatten)]
     project: ProjectArgs,

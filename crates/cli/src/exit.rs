@@ -6,10 +6,68 @@ use std::process::ExitCode;
 use seamesh_client::ClientError;
 use seamesh_proto::{Code, TaskError};
 
+/// One exit code.
+pub(crate) struct ExitNumber {
+    pub(crate) number: u8,
+    pub(crate) meaning: &'static str,
+    next: &'static str,
+}
+
+/// All of them.
+pub(crate) const CODES: [ExitNumber; 7] = [
+    code_of(0, "done", ""),
+    code_of(
+        1,
+        "it failed; the message says why",
+        "what the message says",
+    ),
+    code_of(2, "the command line is wrong", "`--help`"),
+    code_of(
+        3,
+        "the registry cannot be reached, or is not trusted",
+        "start it, or name another with `--registry`; trying again is safe",
+    ),
+    code_of(
+        4,
+        "the credential is missing, unknown or not enough",
+        "`seamesh keys create`, `seamesh pair`",
+    ),
+    code_of(
+        5,
+        "the task ended without a result",
+        "`seamesh tasks show ID`, `seamesh tasks retry ID`",
+    ),
+    code_of(
+        6,
+        "a process that `run` supervises died again and again",
+        "`seamesh logs`",
+    ),
+];
+
+const fn code_of(number: u8, meaning: &'static str, next: &'static str) -> ExitNumber {
+    ExitNumber {
+        number,
+        meaning,
+        next,
+    }
+}
+
 /// What `--help` says of the exit codes.
-pub(crate) const HELP: &str = "Exit codes: 0 done; 1 it failed, the message says why; 2 the command line is wrong; \
-    3 the registry cannot be reached, or is not trusted; 4 the credential is missing, unknown or not enough; 5 the task ended without a \
-    result; 6 a process that `run` supervises died again and again.";
+pub(crate) fn help() -> String {
+    let mut help = "Exit codes:".to_owned();
+    for code in &CODES {
+        help += &format!("\n  {}  {}", code.number, code.meaning);
+    }
+    help
+}
+
+/// The same as rows of a table, for the page about commands.
+#[cfg(test)]
+pub(crate) fn rows() -> String {
+    let row =
+        |code: &ExitNumber| format!("| {} | {} | {} |\n", code.number, code.meaning, code.next);
+    CODES.iter().map(row).collect()
+}
 
 /// A task that ended without a result.
 #[derive(Debug, thiserror::Error)]

@@ -17,12 +17,7 @@ pub(crate) use templates::{Lang, Role};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 tool: a skill to begin with. researcher: finds passages in a folder of documents. analyst: counts words, describes tables.
-coordinator: has others search and analyze, whoever they are. None of them needs a model.
-
-Examples:
-  seamesh init greeter
-  seamesh init librarian --role researcher --lang rust
-  seamesh init . --role coordinator")]
+coordinator: has others search and analyze, whoever they are. None of them needs a model.")]
 pub(crate) struct InitArgs {
     /// The agent's name; `.` takes the directory's [default: my-agent, or the directory's with --directory].
     name: Option<String>,

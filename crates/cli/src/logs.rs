@@ -26,12 +26,7 @@ const PROCESSES: [&str; 3] = ["registry", "sidecar", "agent"];
 /// Options of `seamesh logs`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The logs are in the manifest's data directory; each takes 8 MiB at most, and what is older is gone.
-
-Examples:
-  seamesh logs
-  seamesh logs --of agent --follow
-  seamesh logs agents/reader -n 200 --json")]
+The logs are in the manifest's data directory; each takes 8 MiB at most, and what is older is gone.")]
 pub(crate) struct LogsArgs {
     /// The manifest, or its directory.
     #[arg(default_value = "agent.yaml")]

@@ -55,6 +55,17 @@ pub(crate) fn print(line: &str) -> Result<()> {
         .context("write to standard output")
 }
 
+/// Says that something was done to what has this name.
+///
+/// # Errors
+/// When standard output is closed.
+pub(crate) fn done(json: bool, what: &str, key: &str, name: &str) -> Result<()> {
+    match json {
+        true => print(&serde_json::json!({ key: name }).to_string()),
+        false => print(&format!("{what} {name}")),
+    }
+}
+
 /// Says something that went wrong and is dealt with, on standard error: programs read standard output.
 pub(crate) fn warn(text: &str) {
     // With standard error closed there is nobody to tell.

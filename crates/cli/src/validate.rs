@@ -11,10 +11,6 @@ use crate::serving;
 
 /// Options of `seamesh validate`.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  seamesh validate
-  seamesh validate agents/reader --json")]
 pub(crate) struct ValidateArgs {
     /// The manifest, or its directory.
     #[arg(default_value = "agent.yaml")]

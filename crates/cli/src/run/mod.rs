@@ -1,4 +1,4 @@
-//! `seamesh run`: an agent with everything it needs, kept running.
+//! `seamesh run`: an agent with everything it needs, kept running (docs/adr/0021).
 
 mod credential;
 mod parts;
@@ -43,12 +43,7 @@ const DEREGISTER_S: u64 = 2;
 Starts a registry when the manifest names one on this machine and none runs; makes the agent a key of its own when this user
 may; starts the sidecar and the agent. One that dies is started again; one that dies at once five times in a row is given up
 (exit code 6). Ctrl-C or SIGTERM ends all of it: the agent has 12 seconds to finish or hand back its work; a second signal
-means now. `seamesh logs` shows what they write.
-
-Examples:
-  seamesh run
-  seamesh run agents/reader
-  seamesh run --registry https://mesh.example.org --json")]
+means now. `seamesh logs` shows what they write.")]
 pub(crate) struct RunArgs {
     #[command(flatten)]
     project: ProjectArgs,

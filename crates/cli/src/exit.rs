@@ -57,6 +57,9 @@ pub(crate) fn help() -> String {
     let mut help = "Exit codes:".to_owned();
     for code in &CODES {
         help += &format!("\n  {}  {}", code.number, code.meaning);
+        if !code.next.is_empty() {
+            help += &format!(": {}", code.next.replace('`', ""));
+        }
     }
     help
 }

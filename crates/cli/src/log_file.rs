@@ -202,7 +202,7 @@ mod tests {
         let older = std::fs::metadata(LogFile::older(&log.path)).unwrap().len();
         assert_eq!(older, MAX_LOG_BYTES);
         assert_eq!(read(&log), "the last\n");
-        let names = std::fs::read_dir(&log.path.parent().unwrap()).unwrap();
+        let names = std::fs::read_dir(log.path.parent().unwrap()).unwrap();
         assert_eq!(names.count(), 2);
     }
 

@@ -8,6 +8,7 @@
 #   build.sh sidecar OUT PROGRAMS        the same of the sidecar's image
 #   build.sh agent OUT PROGRAMS AGENT    the same of an agent's; AGENT is the directory of its agent.yaml
 #
+# Why it is a script: docs/adr/0022.
 # PROGRAMS is a directory with programs that are built already. PYTHON names the interpreter (default: python3).
 set -eu
 
@@ -75,7 +76,7 @@ python)
     ;;
 registry)
     wanted=seamesh
-    lay_out start-registry.sh health-registry.sh
+    lay_out start-registry.sh
     ;;
 sidecar)
     wanted=seamesh

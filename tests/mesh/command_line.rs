@@ -221,25 +221,6 @@ async fn a_new_agent_passes_its_test_and_runs_with_a_registry_of_its_own() -> Ch
 }
 
 #[tokio::test]
-async fn run_names_the_process_that_died_and_ends_the_others() -> Checked {
-    let mesh = Mesh::start().await?;
-    let home = mesh.directory().join("broken");
-    std::fs::create_dir(&home)?;
-    std::fs::write(
-        home.join("agent.yaml"),
-        "name: broken\nrun: [sh, -c, 'exit 7']\n",
-    )?;
-    let output = run(&mesh, &["run", home.to_str().unwrap()]).await?;
-    assert_eq!(output.status.code(), Some(1));
-    let told = stderr(&output);
-    assert!(
-        told.contains("the agent ended") && told.contains('7'),
-        "{told}"
-    );
-    Ok(())
-}
-
-#[tokio::test]
 async fn the_demo_runs_from_the_binary_alone_and_leaves_nothing_behind() -> Checked {
     let dir = tempfile::tempdir()?;
     let mut demo = seamesh(&["demo", "--once"], dir.path())?;

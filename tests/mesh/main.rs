@@ -23,6 +23,7 @@ mod python_ipc;
 mod queue;
 mod seams;
 mod signaling;
+mod supervision;
 mod talk;
 mod testkit;
 mod tools;

@@ -242,8 +242,12 @@ async fn logs_show_the_end_of_each_file_and_say_when_there_are_none() -> Checked
     let kept = std::path::Path::new(&home).join(".seamesh");
     std::fs::create_dir_all(&kept)?;
     std::fs::write(kept.join("sidecar.log"), "one\ntwo\nthree\n")?;
+    std::fs::write(kept.join("agent.log"), "hello\n")?;
     let shown = run(&mesh, &["logs", &home, "-n", "2"]).await?;
-    assert_eq!(stdout(&shown), "sidecar   two\nsidecar   three\n");
+    assert_eq!(
+        stdout(&shown),
+        "sidecar   two\nsidecar   three\nagent     hello\n"
+    );
     Ok(())
 }
 
@@ -261,5 +265,25 @@ async fn completions_and_manual_pages_know_every_command() -> Checked {
     let made = run(&mesh, &["man", pages.to_str().context("a path")?]).await?;
     assert!(made.status.success(), "{}", stderr(&made));
     assert!(std::fs::read_to_string(pages.join("seamesh-tasks-watch.1"))?.contains("history"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn health_finds_the_registry_by_its_data_directory_with_tls_too_and_tells_when_it_is_gone()
+-> Checked {
+    let mut mesh = Mesh::builder()
+        .registry_arg("--tls-self-made")
+        .start()
+        .await?;
+    // No fingerprint is given: the data directory has it.
+    let asked = run(&mesh, &["health", "--json"]).await?;
+    assert_eq!(asked.status.code(), Some(0), "{}", stderr(&asked));
+    let told: Value = serde_json::from_str(&stdout(&asked))?;
+    assert_eq!(told["url"], mesh.url());
+    mesh.registry.kill().await?;
+    let asked = run(&mesh, &["health"]).await?;
+    assert_eq!(asked.status.code(), Some(3), "{}", stderr(&asked));
+    let nowhere = run(&mesh, &["health", "--data", "/nowhere"]).await?;
+    assert_eq!(nowhere.status.code(), Some(3), "{}", stderr(&nowhere));
     Ok(())
 }

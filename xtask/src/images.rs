@@ -1,4 +1,4 @@
-//! The images of `deploy`: built where a container engine answers; everywhere else their steps run without one.
+//! The images of `deploy`: built where a container engine answers; everywhere else their steps run without one (docs/adr/0022).
 
 use std::path::{Path, PathBuf};
 
@@ -122,9 +122,10 @@ fn build(root: &Path) -> Result<()> {
     std::fs::rename(&next, &layers).context("keep the layers")
 }
 
-/// Whether this is the test of the images' steps: it needs programs and Python, so it is no unit test.
+/// Whether this is the test of the images' steps, or of the agents that `seamesh init` makes: they need programs and Python, so
+/// they are no unit tests.
 pub(crate) fn is_steps_test(test: &TestBinary) -> bool {
-    test.package == "xtask" && test.name == "images (test)"
+    test.package == "xtask" && ["images (test)", "scaffold (test)"].contains(&test.name.as_str())
 }
 
 /// Runs the test of the images' steps, with the programs in `SEAMESH_PROGRAMS` or with those of this tree.

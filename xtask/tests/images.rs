@@ -199,9 +199,8 @@ fn the_images_steps_make_a_mesh_that_answers_and_ends_well() {
     let data = data.to_str().unwrap();
     let listening = [("SEAMESH_DATA", data), ("SEAMESH_LISTEN", "127.0.0.1:0")];
     let (registry_runs, ready) = world.start(registry.command("ENTRYPOINT"), &listening);
-    let listen = ready["listen"].as_str().unwrap();
     let url = ready["url"].as_str().unwrap();
-    world.until_healthy(&registry, &[("SEAMESH_LISTEN", listen)]);
+    world.until_healthy(&registry, &[("SEAMESH_DATA", data)]);
 
     let operator = [("SEAMESH_DATA", data), ("SEAMESH_REGISTRY", url)];
     let invite = ["invite", "--join-token", "--uses", "3", "--json"];
@@ -274,7 +273,7 @@ fn the_images_steps_make_a_mesh_that_answers_and_ends_well() {
 
     assert_eq!(registry_runs.stop(), Some(0));
     assert!(
-        !world.is_healthy(&registry, &[("SEAMESH_LISTEN", listen)]),
+        !world.is_healthy(&registry, &[("SEAMESH_DATA", data)]),
         "a stopped registry is not healthy"
     );
     assert!(
@@ -282,6 +281,24 @@ fn the_images_steps_make_a_mesh_that_answers_and_ends_well() {
         "it took {:?}",
         world.start.elapsed()
     );
+}
+
+#[test]
+fn a_registry_that_speaks_tls_is_healthy() {
+    let world = World::new();
+    let registry = Image::build(world.directory.path(), "registry", "registry", None);
+    let data = world.at("data");
+    let data = ("SEAMESH_DATA", data.to_str().unwrap());
+    assert!(!world.is_healthy(&registry, &[data]), "nothing runs yet");
+    let variables = [
+        data,
+        ("SEAMESH_LISTEN", "127.0.0.1:0"),
+        ("SEAMESH_TLS_SELF_MADE", "true"),
+    ];
+    let (runs, ready) = world.start(registry.command("ENTRYPOINT"), &variables);
+    assert!(ready["url"].as_str().unwrap().starts_with("https://"));
+    world.until_healthy(&registry, &[data]);
+    assert_eq!(runs.stop(), Some(0));
 }
 
 #[test]

@@ -23,7 +23,7 @@ use crate::answers::Key;
 use crate::connection::Connection;
 use crate::ctx::{Ctx, Mesh};
 use crate::skill::Skill;
-use crate::words::{Heard, PROMPT, PromptVoice, answer_of, envelope};
+use crate::words::{Heard, PROMPT, PromptVoice, answer_of, envelope, is_heard};
 
 /// First and longest pause, in milliseconds, between attempts to reach a local socket.
 const RETRY_MS: (u64, u64) = (20, 1_000);
@@ -172,6 +172,9 @@ impl Session {
 
     /// Acts on what the SDK acts on by itself. `false`: it is the agent's own.
     fn hears(&self, message: &Message) -> bool {
+        if !is_heard(message) {
+            return false;
+        }
         let from = &message.from_peer;
         let Some(parsed) = envelope(message) else {
             return true;

@@ -324,6 +324,31 @@ impl PromptVoice {
     }
 }
 
+/// The kinds of messages that [`Words::hear`] acts on.
+const HEARD: [&str; 7] = [
+    "agent_response",
+    "agent_stream_chunk",
+    "skill_response",
+    "pong",
+    "skill_query",
+    PROMPT,
+    "agent_status",
+];
+
+/// Whether a message is of a kind that the SDK acts on. The agent's own messages are read no further than that.
+pub(crate) fn is_heard(message: &Message) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Peek<'a> {
+        #[serde(rename = "type", borrow)]
+        kind: std::borrow::Cow<'a, str>,
+    }
+    match serde_json::from_str::<Peek<'_>>(message.message.text()) {
+        Ok(peek) => HEARD.contains(&peek.kind.as_ref()),
+        // Whatever is wrong with it is told where it is read.
+        Err(_) => true,
+    }
+}
+
 /// The envelope of a message, read.
 pub(crate) fn envelope(message: &Message) -> Option<MeshMessage> {
     match MeshMessage::parse(message.message.text().as_bytes()) {
@@ -360,6 +385,31 @@ mod tests {
         };
         words.lock().asked.insert(id.to_owned(), asked);
         answered
+    }
+
+    #[test]
+    fn the_agents_own_messages_are_not_read_and_everything_the_sdk_acts_on_is() {
+        let heard = |text: &str| {
+            is_heard(&Message {
+                from_peer: peer("p"),
+                message: serde_json::from_str(text).unwrap(),
+            })
+        };
+        assert!(!heard(
+            r#"{"payload": {"type": "pong"}, "type": "weather"}"#
+        ));
+        assert!(heard(r#"{"type": "pong"}"#) && heard(r#"{"kind": "nothing"}"#));
+        let words = Words::new("r");
+        for kind in HEARD {
+            assert!(heard(&format!(r#"{{"type": "{kind}"}}"#)), "{kind}");
+            let answered = asked(&words, "q");
+            let said = words.hear(&peer("p"), &message(kind, "q", json!({ "status": "idle" })));
+            assert!(
+                said != Heard::ForTheAgent || kind == "agent_status",
+                "{kind}"
+            );
+            drop(answered);
+        }
     }
 
     #[test]

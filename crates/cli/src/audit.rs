@@ -44,6 +44,9 @@ struct VerifyArgs {
     /// A record that must still stand there, as an earlier `verify` printed it: NUMBER:HASH.
     #[arg(long, value_name = "NUMBER:HASH", value_parser = head)]
     head: Option<(u64, String)>,
+    /// Print one JSON object: `records`, and `head`, which --head takes.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -94,6 +97,11 @@ async fn verify(args: VerifyArgs) -> Result<()> {
     }
     if let (false, Some((n, _))) = (is_head_there, &args.head) {
         bail!("record {n} is missing: the record ends at {}", chain.last);
+    }
+    if args.json {
+        let head = format!("{}:{}", chain.last, chain.head);
+        let verified = serde_json::json!({"records": chain.last, "head": head});
+        return serving::print(&verified.to_string());
     }
     serving::print(&format!(
         "{} records, each as it was written\n{}:{}",

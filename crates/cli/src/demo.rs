@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::children::{self, Child};
+use crate::children::{self, Child, News, STOP_S};
+use crate::log_file::LogFile;
 use crate::serving;
 
 /// Milliseconds the two agents have to say goodbye.
@@ -105,7 +106,8 @@ impl Mesh {
             .args(["--listen", "127.0.0.1:0", "--data"])
             .arg(&data);
         let log = directory.path().join("registry.log");
-        let (child, ready) = Child::serving("registry", command, &log).await?;
+        let (log, news) = (LogFile::open(&log)?, News::default());
+        let (child, ready) = Child::serving("registry", command, &log, &news).await?;
         let url = ready["url"].as_str().context("the registry's address")?;
         let key = crate::access::admin_key(&data).context("the registry's admin.key")?;
         let admin = Registry::new(url.parse()?, Credential::ApiKey(key))?;
@@ -154,7 +156,8 @@ impl Mesh {
             .arg(&identity)
             .env("SEAMESH_API_KEY", key.api_key);
         let log = self.directory.path().join(format!("{name}.log"));
-        let (child, _) = Child::serving("sidecar", command, &log).await?;
+        let (log, news) = (LogFile::open(&log)?, News::default());
+        let (child, _) = Child::serving("sidecar", command, &log, &news).await?;
         self.children.push(child);
         self.agents.push(agent.start(&socket)?);
         serving::print(&format!("agent     {name}, behind a sidecar of its own"))
@@ -206,7 +209,8 @@ impl Mesh {
             agent.stop(Duration::from_millis(GOODBYE_MS)).await;
         }
         while let Some(mut child) = self.children.pop() {
-            child.stop().await;
+            let grace = Duration::from_secs(STOP_S);
+            child.stop(grace, std::future::pending()).await;
         }
         Ok(())
     }

@@ -3,39 +3,21 @@
 mod checks;
 mod stun;
 
-use std::path::PathBuf;
-
 use anyhow::{Result, bail};
 use clap::Args;
-use seamesh_client::RegistryUrl;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::project::ProjectArgs;
 use crate::serving;
 
 /// Options of `seamesh doctor`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Each check ends with ok, warn or fail, and says what to do next. Exit code 0: none failed; 1: one did."
-)]
+#[command(after_help = "\
+Each check ends with ok, warn or fail, and says what to do next. Exit code 0: none failed; 1: one did.")]
 pub(crate) struct DoctorArgs {
-    /// The manifest, or its directory.
-    #[arg(default_value = "agent.yaml")]
-    manifest: PathBuf,
-    /// The registry's address, instead of the manifest's.
-    #[arg(long, env = "SEAMESH_REGISTRY", value_name = "URL")]
-    registry: Option<RegistryUrl>,
-    /// The agent's API key, instead of the manifest's or the stored one.
-    #[arg(
-        long,
-        env = "SEAMESH_API_KEY",
-        value_name = "KEY",
-        hide_env_values = true
-    )]
-    api_key: Option<String>,
-    /// Data directory of a registry on this machine [default: ~/.local/share/seamesh/registry].
-    #[arg(long, env = "SEAMESH_DATA", value_name = "DIR")]
-    data: Option<PathBuf>,
+    #[command(flatten)]
+    project: ProjectArgs,
     /// Print one JSON object: `is_good`, and `checks` with name, verdict, what and next.
     #[arg(long)]
     json: bool,
@@ -100,7 +82,7 @@ impl Check {
 /// When a check failed.
 pub(crate) async fn run(args: DoctorArgs) -> Result<()> {
     let json = args.json;
-    let checks = checks::all(args).await;
+    let checks = checks::all(&args.project).await;
     let failed = checks
         .iter()
         .filter(|check| check.verdict == Verdict::Fail)

@@ -61,6 +61,9 @@ pub(crate) struct ApproveArgs {
     /// The root key's file, for a mesh whose root key is not on the registry.
     #[arg(long, value_name = "FILE")]
     root_key: Option<PathBuf>,
+    /// Print the approval as one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Options of `seamesh reject` and `seamesh revoke`.
@@ -70,6 +73,9 @@ pub(crate) struct DecideArgs {
     access: Access,
     /// The newcomer, as `seamesh newcomers` shows it.
     id: String,
+    /// Print one JSON object with its `id`.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Options of `seamesh root-key`.
@@ -81,6 +87,9 @@ pub(crate) struct DecideArgs {
 pub(crate) struct RootKeyArgs {
     /// Where to write the key; made for its owner alone.
     file: PathBuf,
+    /// Print one JSON object with the `public` half.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Makes an invite.
@@ -170,6 +179,9 @@ pub(crate) async fn approve(args: ApproveArgs) -> Result<()> {
                 .await?
         }
     };
+    if args.json {
+        return serving::print(&serde_json::to_string(&approved)?);
+    }
     serving::print(&format!("approved {}: it is {}", args.id, approved.peer_id))?;
     match approved.device_token {
         Some(token) => serving::print(&format!(
@@ -185,7 +197,7 @@ pub(crate) async fn approve(args: ApproveArgs) -> Result<()> {
 /// As the registry answers.
 pub(crate) async fn reject(args: DecideArgs) -> Result<()> {
     args.access.registry()?.reject(&args.id).await?;
-    serving::print(&format!("rejected {}", args.id))
+    serving::done(args.json, "rejected", "id", &args.id)
 }
 
 /// Ends an agent's access.
@@ -194,7 +206,7 @@ pub(crate) async fn reject(args: DecideArgs) -> Result<()> {
 /// As the registry answers.
 pub(crate) async fn revoke(args: DecideArgs) -> Result<()> {
     args.access.registry()?.revoke(&args.id).await?;
-    serving::print(&format!("revoked {}", args.id))
+    serving::done(args.json, "revoked", "id", &args.id)
 }
 
 /// Makes a root key.
@@ -212,5 +224,9 @@ pub(crate) fn root_key(args: RootKeyArgs) -> Result<()> {
     let mut file = opened.with_context(|| args.file.display().to_string())?;
     writeln!(file, "{}", key.seed_text())?;
     file.sync_all()?;
-    serving::print(&key.public().to_string())
+    let public = key.public().to_string();
+    match args.json {
+        true => serving::print(&serde_json::json!({ "public": public }).to_string()),
+        false => serving::print(&public),
+    }
 }

@@ -75,6 +75,9 @@ struct RotateArgs {
 struct ReloadArgs {
     #[command(flatten)]
     access: Access,
+    /// Print what changed as one JSON object.
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Args)]
@@ -83,6 +86,9 @@ struct RevokeArgs {
     access: Access,
     /// The key's id, as `seamesh keys list` shows it.
     key_id: String,
+    /// Print one JSON object with its `key_id`.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Options of `seamesh login`.
@@ -121,14 +127,17 @@ pub(crate) async fn run(args: KeysArgs) -> Result<()> {
         KeysCommand::Reload(args) => reload(args).await,
         KeysCommand::RotateSigning(args) => {
             args.access.registry()?.rotate_signing().await?;
-            serving::print("tokens are signed with a new key")
+            match args.json {
+                true => serving::print("{}"),
+                false => serving::print("tokens are signed with a new key"),
+            }
         }
         KeysCommand::Revoke(args) => {
             if args.key_id.is_empty() {
                 bail!("which key? `seamesh keys list` shows their ids");
             }
             args.access.registry()?.revoke_key(&args.key_id).await?;
-            serving::print(&format!("revoked {}", args.key_id))
+            serving::done(args.json, "revoked", "key_id", &args.key_id)
         }
     }
 }
@@ -152,6 +161,9 @@ async fn rotate(args: RotateArgs) -> Result<()> {
 
 async fn reload(args: ReloadArgs) -> Result<()> {
     let change = args.access.registry()?.reload_keys().await?;
+    if args.json {
+        return serving::print(&serde_json::to_string(&change)?);
+    }
     for key_id in &change.added {
         serving::print(&format!("added {key_id}"))?;
     }

@@ -11,13 +11,17 @@ mod demo;
 mod doctor;
 mod dotenv;
 mod exit;
+mod health;
+mod help;
 mod init;
 mod join;
 mod keys;
 mod links;
+mod log_file;
 mod logs;
 mod manifest;
 mod pair;
+mod project;
 mod questions;
 mod registry;
 mod run;
@@ -29,18 +33,19 @@ mod table;
 mod tasks;
 mod tied;
 mod tree;
+mod validate;
 mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use seamesh_client::{Fingerprint, Trust};
 
 /// An agent mesh: agents find each other by skill, talk directly, and lose no work.
 #[derive(Debug, Parser)]
-#[command(name = "seamesh", version, about, max_term_width = 100, after_help = exit::HELP)]
+#[command(name = "seamesh", version, about, max_term_width = 100, after_help = exit::help())]
 struct Cli {
     /// Fingerprint of the registry's certificate, as the registry prints it: that certificate is trusted, and no other.
     #[arg(
@@ -66,12 +71,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make an agent with one skill and one test.
+    /// Make an agent of a role, in Python or Rust, with its tests.
     Init(init::InitArgs),
     /// Run an agent with everything it needs.
     Run(run::RunArgs),
     /// Say whether a manifest can be used.
-    Validate(run::ValidateArgs),
+    Validate(validate::ValidateArgs),
     /// Ask the mesh to run a skill, and print the result.
     Call(call::CallArgs),
     /// Say something to an agent, and print its answer.
@@ -106,10 +111,9 @@ enum Command {
     Logs(logs::LogsArgs),
     /// Check one by one what an agent needs to run here, and say what to do about the rest.
     Doctor(doctor::DoctorArgs),
+    /// Ask whether the registry of this machine serves: for health checks.
+    Health(health::HealthArgs),
     /// Print what makes a shell complete `seamesh` commands.
-    #[command(
-        after_help = "Example, for bash: seamesh completions bash > ~/.local/share/bash-completion/completions/seamesh"
-    )]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -129,11 +133,18 @@ enum Command {
     #[command(hide = true)]
     Tied(tied::TiedArgs),
     /// Print the version.
-    Version,
+    Version {
+        /// Print one JSON object with the `version`.
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::from_arg_matches(&command_line().get_matches()) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
     if let Err(error) = tied::by_environment() {
         return exit::with(&error);
     }
@@ -155,19 +166,26 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Registry(args) => registry::run(args),
         Command::Sidecar(args) => sidecar::run(args),
         Command::Init(args) => init::run(args),
-        Command::Validate(args) => run::validate(args),
+        Command::Validate(args) => validate::validate(args),
         Command::Tied(args) => tied::run(args),
-        Command::Version => serving::print(&format!("seamesh {}", env!("CARGO_PKG_VERSION"))),
+        Command::Version { json } => {
+            let version = env!("CARGO_PKG_VERSION");
+            serving::print(&match json {
+                true => serde_json::json!({ "version": version }).to_string(),
+                false => format!("seamesh {version}"),
+            })
+        }
         Command::Run(args) => serving::block_on(run::run(args)),
         Command::Call(args) => serving::block_on(call::run(args)),
         Command::Send(args) => serving::block_on(send::run(args)),
         Command::Links(args) => serving::block_on(links::run(args)),
         Command::Logs(args) => serving::block_on(logs::run(args)),
+        Command::Health(args) => serving::block_on(health::run(args)),
         Command::Doctor(args) => serving::block_on(doctor::run(args)),
         Command::Completions { shell } => completions(shell),
         Command::Man { directory } => {
             std::fs::create_dir_all(&directory).with_context(|| directory.display().to_string())?;
-            clap_mangen::generate_to(Cli::command(), &directory)
+            clap_mangen::generate_to(command_line(), &directory)
                 .with_context(|| directory.display().to_string())
         }
         Command::Agents(args) => serving::block_on(agents::run(args)),
@@ -186,9 +204,14 @@ fn dispatch(command: Command) -> Result<()> {
     }
 }
 
+/// The command line as people are told of it.
+fn command_line() -> clap::Command {
+    help::with_examples(Cli::command())
+}
+
 fn completions(shell: clap_complete::Shell) -> Result<()> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Cli::command(), "seamesh", &mut script);
+    clap_complete::generate(shell, &mut command_line(), "seamesh", &mut script);
     serving::print(String::from_utf8(script)?.trim_end())
 }
 
@@ -198,6 +221,6 @@ mod tests {
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
-        Cli::command().debug_assert();
+        command_line().debug_assert();
     }
 }

@@ -23,6 +23,9 @@ pub(crate) struct AnswerArgs {
     id: TaskId,
     /// The answer: JSON, or text that is none.
     answer: String,
+    /// Print one JSON object with the task's `id`.
+    #[arg(long)]
+    json: bool,
 }
 
 /// Answers the question that a task waits with.
@@ -49,7 +52,7 @@ pub(crate) async fn answer(args: AnswerArgs) -> Result<()> {
         value: value(&args.answer),
     };
     registry.answer_task(&args.id, &answer).await?;
-    serving::print(&format!("answered {}", args.id))
+    serving::done(args.json, "answered", "id", args.id.as_str())
 }
 
 /// Text that is JSON is what it says, any other text is itself.

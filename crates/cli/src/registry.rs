@@ -14,7 +14,7 @@ use seamesh_registry::{
 };
 
 use crate::access::Access;
-use crate::{data, serving};
+use crate::{data, health, serving};
 
 /// Options of `seamesh registry`.
 #[derive(Debug, Args)]
@@ -131,6 +131,12 @@ async fn password(args: PasswordArgs) -> Result<()> {
 
 /// Says where the first administrator logs in. On standard output, to whoever started the registry, and in no log.
 fn say_ready(ready: &Ready) {
+    if let Err(error) = health::note(ready) {
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "`seamesh health` will not find this registry"
+        );
+    }
     serving::say_ready(ready);
     if let Some(link) = &ready.first_login {
         let minutes = LOGIN_LINK_TTL_S / 60;

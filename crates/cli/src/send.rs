@@ -15,10 +15,8 @@ const PROMPT: &str = "agent_prompt";
 
 /// Options of `seamesh send`.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Example: seamesh send poet 'Four lines about the sea.'\n\nPrints the answer: text as it is, anything \
-    else as JSON; nothing when the agent only reads. Exit code 5: it ended without an answer."
-)]
+#[command(after_help = "Prints the answer: text as it is, anything \
+    else as JSON; nothing when the agent only reads. Exit code 5: it ended without an answer.")]
 pub(crate) struct SendArgs {
     #[command(flatten)]
     access: Access,

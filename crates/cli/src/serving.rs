@@ -34,9 +34,14 @@ pub(crate) fn log_to_stderr() {
 
 /// Says on standard output that the process serves, in one line that programs wait for.
 pub(crate) fn say_ready(ready: &impl Serialize) {
-    let line = serde_json::to_string(ready).unwrap_or_default();
+    say_line("ready", ready);
+}
+
+/// Says something else in a line of its own: what it is, and JSON.
+pub(crate) fn say_line(what: &str, news: &impl Serialize) {
+    let line = serde_json::to_string(news).unwrap_or_default();
     // Whoever started us may have closed its end; we serve all the same.
-    let _ = print(&format!("ready {line}"));
+    let _ = print(&format!("{what} {line}"));
 }
 
 /// Prints one line on standard output, at once.
@@ -48,6 +53,23 @@ pub(crate) fn print(line: &str) -> Result<()> {
     writeln!(out, "{line}")
         .and_then(|()| out.flush())
         .context("write to standard output")
+}
+
+/// Says that something was done to what has this name.
+///
+/// # Errors
+/// When standard output is closed.
+pub(crate) fn done(json: bool, what: &str, key: &str, name: &str) -> Result<()> {
+    match json {
+        true => print(&serde_json::json!({ key: name }).to_string()),
+        false => print(&format!("{what} {name}")),
+    }
+}
+
+/// Says something that went wrong and is dealt with, on standard error: programs read standard output.
+pub(crate) fn warn(text: &str) {
+    // With standard error closed there is nobody to tell.
+    let _ = writeln!(io::stderr(), "seamesh: {text}");
 }
 
 /// Runs a command on this thread.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 use seamesh_client::{Credential, RegistryUrl};
-use seamesh_sidecar::Options;
+use seamesh_sidecar::{Options, Told};
 
 use crate::serving;
 
@@ -14,7 +14,8 @@ use crate::serving;
 #[derive(Debug, Args)]
 #[command(
     after_help = "It serves its agent at once and waits for a registry that is away. When it serves, one line \
-    `ready {json}` on standard output names the socket."
+    `ready {json}` on standard output names the socket; then lines `registry {json}` tell when the registry is reached and when \
+    it is not."
 )]
 pub(crate) struct SidecarArgs {
     /// The registry's address.
@@ -61,6 +62,14 @@ pub(crate) struct SidecarArgs {
     test_control: Option<PathBuf>,
 }
 
+/// Says it on standard output, in lines that `seamesh run` reads.
+fn say(told: Told) {
+    match told {
+        Told::Ready(ready) => serving::say_ready(&ready),
+        Told::Registry(news) => serving::say_line("registry", &news),
+    }
+}
+
 /// Serves until SIGINT or SIGTERM.
 ///
 /// # Errors
@@ -87,6 +96,6 @@ pub(crate) fn run(args: SidecarArgs) -> Result<()> {
         .build()?;
     runtime.block_on(async {
         let ended = serving::asked_to_end()?;
-        Ok(seamesh_sidecar::run(options, |ready| serving::say_ready(&ready), ended).await?)
+        Ok(seamesh_sidecar::run(options, say, ended).await?)
     })
 }

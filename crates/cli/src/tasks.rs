@@ -96,18 +96,11 @@ pub(crate) async fn run(args: TasksArgs) -> Result<()> {
         Some(TasksCommand::Show(args)) => show::run(args).await,
         Some(TasksCommand::Cancel(args)) => {
             args.access.registry()?.cancel(&args.id).await?;
-            say(&args, "canceled", &args.id)
+            serving::done(args.json, "canceled", "id", args.id.as_str())
         }
         Some(TasksCommand::Retry(args)) => retry(args).await,
         Some(TasksCommand::Watch(args)) => watch::run(args).await,
     }
-}
-
-fn say(args: &OneArgs, what: &str, id: &TaskId) -> Result<()> {
-    serving::print(&match args.json {
-        true => serde_json::json!({ "id": id }).to_string(),
-        false => format!("{what} {id}"),
-    })
 }
 
 /// The new task stands on its own: it has the old one's skill, agent, arguments, priority and attempts.
@@ -132,7 +125,7 @@ async fn retry(args: OneArgs) -> Result<()> {
         ..SubmitTask::default()
     };
     let id = registry.submit(&again).await?;
-    say(&args, "retried as", &id)
+    serving::done(args.json, "retried as", "id", id.as_str())
 }
 
 async fn list(args: ListArgs) -> Result<()> {

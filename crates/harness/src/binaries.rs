@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-/// The `seamesh` binary: `SEAMESH_BIN`, else the one built beside the running test or program.
+/// The `seamesh` binary: `SEAMESH_BIN`, else the one built beside the running test or program, else the one on the `PATH`.
 ///
 /// # Errors
 /// When there is none; the error says how to build it.
@@ -69,16 +69,17 @@ pub fn path() -> Result<OsString> {
 /// Programs are built into the target directory; tests run from its `deps`.
 fn find(name: &str, how: &str) -> Result<PathBuf> {
     let me = std::env::current_exe()?;
-    let found = me
-        .ancestors()
-        .skip(1)
-        .take(2)
+    let beside = me.ancestors().skip(1).take(2).map(Path::to_path_buf);
+    // A project that only uses this one has it installed.
+    let installed = std::env::var_os("PATH").unwrap_or_default();
+    let found = beside
+        .chain(std::env::split_paths(&installed))
         .map(|dir| dir.join(name))
         .find(|path| path.is_file());
     match found {
         Some(path) => Ok(path),
         None => bail!(
-            "`{name}` is not built: run `{how}` (looked beside {})",
+            "`{name}` is not built: run `{how}` (looked beside {} and on the PATH)",
             me.display()
         ),
     }

@@ -77,8 +77,12 @@ fn sidecar(registry: &str, name: &str, socket: &str) -> Outcome<()> {
         udp: None,
         test_control: None,
     };
-    let ready = |_: seamesh_sidecar::Ready| println!("ready");
-    Ok(runtime()?.block_on(seamesh_sidecar::run(options, ready, std::future::pending()))?)
+    let tell = |told| {
+        if let seamesh_sidecar::Told::Ready(_) = told {
+            println!("ready");
+        }
+    };
+    Ok(runtime()?.block_on(seamesh_sidecar::run(options, tell, std::future::pending()))?)
 }
 
 fn hello(socket: &Path, name: &str) -> Outcome<(UnixStream, BufReader<UnixStream>)> {

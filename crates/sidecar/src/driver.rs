@@ -24,13 +24,16 @@ use crate::network::Network;
 use crate::notes::Notes;
 use crate::signaling::{Event, Signaling};
 use crate::socket_file::SocketFile;
-use crate::{Options, Ready, RunError};
+use crate::{Options, Ready, RegistryNews, RunError, Told};
 
 /// How long the loop sleeps when nothing is due.
 const IDLE: Duration = Duration::from_secs(3600);
 
-/// Runs a sidecar until `shutdown` is over. `on_ready` is called once the agent can connect; the registry may be away
-/// then.
+/// Longest that a sidecar which is told to end waits for the registry to have taken its agent's last words.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// Runs a sidecar until `shutdown` is over. `tell` hears once the agent can connect, when the registry may be away, and
+/// then whether the registry is reached.
 ///
 /// It needs a tokio runtime with IO and time, and one thread is enough.
 ///
@@ -38,7 +41,7 @@ const IDLE: Duration = Duration::from_secs(3600);
 /// See [`RunError`]: only what prevents a start. Whatever happens later is dealt with.
 pub async fn run(
     options: Options,
-    on_ready: impl FnOnce(Ready),
+    mut tell: impl FnMut(Told),
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), RunError> {
     let mut seed = [0; 32];
@@ -61,14 +64,15 @@ pub async fn run(
         ready_links: BTreeSet::new(),
         notes: Notes::default(),
         faults,
+        registry_news: None,
     };
     driver.settle(Instant::now())?;
-    on_ready(Ready {
+    tell(Told::Ready(Ready {
         component: "sidecar",
         socket: options.socket.display().to_string(),
         pid: std::process::id(),
-    });
-    driver.serve(&socket, shutdown).await
+    }));
+    driver.serve(&socket, tell, shutdown).await
 }
 
 /// The socket of the test that controls this sidecar, if one does.
@@ -95,6 +99,8 @@ struct Driver {
     notes: Notes,
     /// What a test broke.
     faults: Faults,
+    /// What is to be told of the registry.
+    registry_news: Option<RegistryNews>,
 }
 
 /// Why the loop woke up, when that brings something.
@@ -110,8 +116,10 @@ impl Driver {
     async fn serve(
         &mut self,
         socket: &SocketFile,
+        mut tell: impl FnMut(Told),
         shutdown: impl Future<Output = ()>,
     ) -> Result<(), RunError> {
+        let mut told = None;
         let mut shutdown = pin!(shutdown);
         let mut sleep = pin!(sleep_until((Instant::now() + IDLE).into()));
         loop {
@@ -136,12 +144,13 @@ impl Driver {
                 Woken::Connected(stream) => self.connected(stream, now),
                 Woken::Signal(event) => self.signaled(event, now)?,
                 Woken::Asked(what) => asked = self.obey(what, now),
-                Woken::Stop => {
-                    self.stop(now);
-                    return Ok(());
-                }
+                Woken::Stop => return self.stop(now).await,
             }
             self.turn(now)?;
+            if self.registry_news.is_some() && self.registry_news != told {
+                told.clone_from(&self.registry_news);
+                self.registry_news.take().map(Told::Registry).map(&mut tell);
+            }
             if let Some(asked) = asked {
                 self.answer(asked);
             }
@@ -419,13 +428,23 @@ impl Driver {
             } => {
                 self.network.start(stun_servers, now)?;
                 self.signaling.set_frames(Some(frames));
+                self.registry_news = Some(RegistryNews {
+                    is_up: true,
+                    is_refused: false,
+                    reason: String::new(),
+                });
                 Input::SignalingUp { peer_id }
             }
             Event::Frame(frame) => Input::Signal { frame },
             Event::Bad(problem) => Input::SignalBad { problem },
-            Event::Down(reason) => {
+            Event::Down { reason, is_refused } => {
                 self.signaling.set_frames(None);
                 self.faults.registry_gone();
+                self.registry_news = Some(RegistryNews {
+                    is_up: false,
+                    is_refused,
+                    reason: reason.clone(),
+                });
                 Input::SignalingDown { reason }
             }
         };
@@ -487,8 +506,18 @@ impl Driver {
         }
     }
 
-    /// Tells the peers that we go, so that they need not find out.
-    fn stop(&mut self, now: Instant) {
+    /// Passes on what the agent said last, its goodbye among it, and tells the peers that we go, so that they need not find
+    /// out.
+    async fn stop(&mut self, now: Instant) -> Result<(), RunError> {
+        let clients: Vec<ClientId> = self.clients.keys().copied().collect();
+        for client in clients {
+            while self.read_client(client, now) && now.elapsed() < GOODBYE {}
+        }
+        self.settle(now)?;
+        if let Some(settled) = self.signaling.settle() {
+            // A registry that does not take it in time gets the work back when the leases end.
+            let _ = tokio::time::timeout(GOODBYE, settled).await;
+        }
         for link in self.core.links() {
             self.network.close(link, now);
         }
@@ -497,6 +526,7 @@ impl Driver {
             // Best effort: it sees the end of the stream in any case.
             let _ = client.flush();
         }
+        Ok(())
     }
 }
 

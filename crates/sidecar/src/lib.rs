@@ -5,7 +5,7 @@
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! use seamesh_sidecar::{Options, run};
+//! use seamesh_sidecar::{Options, Told, run};
 //!
 //! let options = Options {
 //!     registry: "http://127.0.0.1:8080".parse()?,
@@ -16,7 +16,12 @@
 //!     allow_unidentified: false,
 //!     test_control: None,
 //! };
-//! run(options, |ready| eprintln!("serving {}", ready.socket), std::future::pending()).await?;
+//! let tell = |told| {
+//!     if let Told::Ready(ready) = told {
+//!         eprintln!("serving {}", ready.socket);
+//!     }
+//! };
+//! run(options, tell, std::future::pending()).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -34,4 +39,4 @@ mod signaling;
 mod socket_file;
 
 pub use driver::run;
-pub use options::{Options, Ready, RunError};
+pub use options::{Options, Ready, RegistryNews, RunError, Told};

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use seamesh_client::{ClientError, Credential, RegistryUrl};
 use seamesh_identity::FileError;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How to run a sidecar.
 #[derive(Clone, Debug)]
@@ -48,6 +48,27 @@ pub struct Ready {
     pub socket: String,
     /// The process.
     pub pid: u32,
+}
+
+/// What a sidecar tells whoever runs it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Its agent can connect. Once, and first of all.
+    Ready(Ready),
+    /// The registry is reached, or is not; each change, and each new reason.
+    Registry(RegistryNews),
+}
+
+/// Whether the registry is reached.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegistryNews {
+    /// It is.
+    pub is_up: bool,
+    /// It is not let in: its credential is unknown or not enough, or who answers there is not trusted. Trying again, which
+    /// the sidecar does, will not help until somebody changes something.
+    pub is_refused: bool,
+    /// Why it is not reached, and what to do; empty when it is.
+    pub reason: String,
 }
 
 /// Why a sidecar cannot run.

@@ -8,7 +8,7 @@ use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_SIGNAL_QUEUE;
 use seamesh_proto::rest::IceConfig;
 use seamesh_proto::signaling::SignalFrame;
-use seamesh_proto::{PeerId, Problem, seam};
+use seamesh_proto::{Code, PeerId, Problem, seam};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -50,7 +50,12 @@ pub(crate) enum Event {
     /// Something came that is no frame.
     Bad(Problem),
     /// It is over. The task's last word.
-    Down(String),
+    Down {
+        /// Why, and what to do.
+        reason: String,
+        /// The registry does not let us in, or is not to be trusted.
+        is_refused: bool,
+    },
 }
 
 /// The loop's end of the task.
@@ -81,12 +86,15 @@ impl Signaling {
         let (registry, wants_stun) = (self.registry.clone(), self.wants_stun);
         let tell = self.tell.clone();
         tokio::spawn(async move {
-            let reason = match serve(&registry, wants_stun, &tell).await {
-                Ok(reason) => reason.to_owned(),
-                Err(error) => format!("{error}. {}", error.next_step()),
+            let (reason, is_refused) = match serve(&registry, wants_stun, &tell).await {
+                Ok(reason) => (reason.to_owned(), false),
+                Err(error) => {
+                    let is_refused = matches!(error.code(), Code::Unauthorized | Code::Forbidden);
+                    (format!("{error}. {}", error.next_step()), is_refused)
+                }
             };
             // The loop may have stopped.
-            let _ = tell.send(Event::Down(reason)).await;
+            let _ = tell.send(Event::Down { reason, is_refused }).await;
         });
     }
 

@@ -193,7 +193,7 @@ class Session:
         self._peer_id = welcome.peer_id or self._peer_id
         if welcome.version != _wire.PROTOCOL_VERSION:
             _log.warning("the sidecar speaks version %d, this agent %d", welcome.version, _wire.PROTOCOL_VERSION)
-        _log.info("agent %s serves %d skills", self._agent.name, len(self._agent.skills))
+        _log.info("agent %s serves %s", self._agent.name, ", ".join(self._agent.skills) or "no skills")
         self.was_welcomed = True
         self.welcome.set()
 

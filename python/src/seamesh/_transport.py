@@ -57,15 +57,18 @@ class SidecarConnection:
         self._path = path
         self._connection: _Connection | None = None
         self._retry_s = FIRST_RETRY_S
+        self._is_closing = False
 
     async def keep(self) -> None:
-        """Connects, and connects again, until canceled. Backs off while nobody answers; a ``welcome`` resets that."""
+        """Connects, again and again, until closed or canceled. Backs off while nobody answers, until welcomed."""
         while True:
             connection = await self._connect()
             if connection is not None:
                 self._connection = connection
                 await connection.closed.wait()
                 self._connection = None
+                if self._is_closing:
+                    return
                 if self._session.was_welcomed:
                     self._retry_s = FIRST_RETRY_S
                 _log.info("the connection to the sidecar ended; connecting again")
@@ -84,6 +87,7 @@ class SidecarConnection:
 
     async def close(self) -> None:
         """Writes what waits, then closes."""
+        self._is_closing = True
         connection = self._connection
         if connection is None:
             return

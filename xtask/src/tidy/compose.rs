@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Finding;
-use super::dockerfile::{Arguments, check_file, is_pinned, is_secret};
+use super::dockerfile::{Arguments, check_file, is_pinned, is_root, is_secret};
 use super::tree::{TextFile, Tree};
 
 const FILE: &str = "deploy/compose.yaml";
@@ -11,11 +11,10 @@ const GUIDE: &str = "deploy/README.md";
 
 /// Whatever is wrong with the compose file, and variables that its guide does not name.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
-    let find = |path: &str| tree.files.iter().find(|file| file.path == path);
-    let Some(file) = find(FILE) else {
+    let Some(file) = tree.file(FILE) else {
         return Vec::new();
     };
-    let mut findings = undocumented(tree, find(GUIDE).map_or("", |guide| &guide.text));
+    let mut findings = undocumented(tree, tree.file(GUIDE).map_or("", |guide| &guide.text));
     let read: Result<Value, _> = serde_saphyr::from_str(&file.text);
     let parsed = match read {
         Ok(parsed) => parsed,
@@ -101,9 +100,7 @@ fn of_service(
         build => told.extend(of_build(tree, build)),
     }
     let user = service["user"].as_str().unwrap_or("nobody");
-    if ["root", "0"].contains(&user.split(':').next().unwrap_or_default())
-        || service["privileged"] == true
-    {
+    if is_root(user) || service["privileged"] == true {
         told.push("runs as root".to_owned());
     }
     for port in service["ports"].as_array().into_iter().flatten() {
@@ -144,7 +141,7 @@ fn of_service(
         }
         if let Some(path) = source.strip_prefix("./") {
             let path = format!("deploy/{path}");
-            if !tree.files.iter().any(|file| file.path == path) {
+            if tree.file(&path).is_none() {
                 told.push(format!("mounts {path}, which is not in the repository"));
             }
         }
@@ -160,7 +157,7 @@ fn of_build(tree: &Tree, build: &Value) -> Vec<String> {
         )];
     }
     let path = build["dockerfile"].as_str().unwrap_or("Dockerfile");
-    let Some(file) = tree.files.iter().find(|file| file.path == path) else {
+    let Some(file) = tree.file(path) else {
         return vec![format!("{path} is not in the repository")];
     };
     let given = build["args"].as_object().into_iter().flatten();
@@ -174,6 +171,7 @@ fn of_build(tree: &Tree, build: &Value) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tidy::dockerfile::only_finding;
 
     const DOCKERFILE: &str = "FROM a:1.2.3\nARG AGENT=x\nCOPY ${AGENT} a\nUSER 1\nHEALTHCHECK CMD [\"h\"]\nENTRYPOINT [\"e\"]\n";
     const GOOD: &str = "x-all: &all {init: true}\nservices:\n  one:\n    <<: *all\n    build: {context: .., dockerfile: deploy/Dockerfile.a, args: {AGENT: y}}\n\
@@ -192,10 +190,7 @@ mod tests {
     }
 
     fn one(from: &str, to: &str) -> String {
-        assert!(GOOD.contains(from), "{from}");
-        let found = findings(&GOOD.replace(from, to));
-        assert_eq!(found.len(), 1, "{found:?}");
-        found.concat()
+        only_finding(findings, GOOD, from, to)
     }
 
     #[test]

@@ -225,7 +225,7 @@ fn check_last(file: &TextFile, stages: &[Stage], last: &Stage) -> Vec<Finding> {
     let mut findings = Vec::new();
     match inherited("USER") {
         None => findings.push(finding(file, last.line(), "runs as root: name a USER")),
-        Some(user) if ["root", "0"].contains(&user.rest.split(':').next().unwrap_or_default()) => {
+        Some(user) if is_root(&user.rest) => {
             findings.push(finding(file, user.line, "runs as root: name another USER"));
         }
         Some(_) => {}
@@ -363,6 +363,25 @@ fn filled(word: &str, arguments: &Arguments) -> Option<String> {
     (!text.contains('$')).then_some(text)
 }
 
+/// Whether `USER` or `USER:GROUP` is the one who may do anything.
+pub(crate) fn is_root(user: &str) -> bool {
+    ["root", "0"].contains(&user.split(':').next().unwrap_or_default())
+}
+
+/// What is found in a good file with one text replaced: exactly one thing.
+#[cfg(test)]
+pub(crate) fn only_finding(
+    check: impl Fn(&str) -> Vec<String>,
+    good: &str,
+    from: &str,
+    to: &str,
+) -> String {
+    assert!(good.contains(from), "{from}");
+    let found = check(&good.replace(from, to));
+    assert_eq!(found.len(), 1, "{found:?}");
+    found.concat()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,10 +397,7 @@ mod tests {
 
     /// What is found in the good file with one text replaced: exactly one thing.
     fn one(from: &str, to: &str) -> String {
-        assert!(GOOD.contains(from), "{from}");
-        let found = findings(&GOOD.replace(from, to));
-        assert_eq!(found.len(), 1, "{found:?}");
-        found.concat()
+        only_finding(findings, GOOD, from, to)
     }
 
     #[test]

@@ -65,6 +65,11 @@ pub(crate) struct Tree {
 }
 
 impl Tree {
+    /// The file at a path.
+    pub(crate) fn file(&self, path: &str) -> Option<&TextFile> {
+        self.files.iter().find(|file| file.path == path)
+    }
+
     /// Reads what git tracks or would track.
     ///
     /// # Errors

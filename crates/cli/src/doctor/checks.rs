@@ -12,13 +12,13 @@ use seamesh_proto::rest::{Claims, Role, TokenAnswer};
 use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio::process::Command;
 
-use super::{Check, DoctorArgs, stun};
+use super::{Check, stun};
 use crate::access::admin_key;
 use crate::credentials::Credentials;
 use crate::manifest::Manifest;
+use crate::project::ProjectArgs;
 use crate::run::socket_path;
 use crate::tasks::unix_s;
-use crate::{data, dotenv};
 
 /// Seconds that one server or program may take to answer.
 const ANSWER_S: u64 = 5;
@@ -26,10 +26,7 @@ const ANSWER_S: u64 = 5;
 /// Seconds that two clocks may differ before it is worth a word.
 const SKEW_WARN_S: f64 = 5.0;
 
-/// Address of a registry when nobody names one.
-const LOCAL: &str = "http://127.0.0.1:8080";
-
-pub(super) async fn all(args: DoctorArgs) -> Vec<Check> {
+pub(super) async fn all(args: &ProjectArgs) -> Vec<Check> {
     let mut checks = Vec::new();
     let manifest = match Manifest::load(&args.manifest) {
         Ok(manifest) => {
@@ -47,7 +44,7 @@ pub(super) async fn all(args: DoctorArgs) -> Vec<Check> {
         }
     };
     checks.push(udp().await);
-    let (url, credential) = match credential(&args, manifest.as_ref()) {
+    let (url, credential) = match credential(args, manifest.as_ref()) {
         Ok(found) => found,
         Err(error) => {
             checks.push(Check::fail(
@@ -83,29 +80,13 @@ fn described(manifest: &Manifest) -> Check {
 
 /// Where `seamesh run` finds these, in the same order.
 fn credential(
-    args: &DoctorArgs,
+    args: &ProjectArgs,
     manifest: Option<&Manifest>,
 ) -> anyhow::Result<(RegistryUrl, Credential)> {
-    let mut named = match manifest {
-        Some(manifest) => dotenv::read(&manifest.directory().join(".env"))?,
-        None => Vec::new(),
-    };
-    named.retain(|(_, value)| !value.is_empty());
-    let named = |name: &str| {
-        named
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.clone())
-    };
-    let url = match (&args.registry, named("SEAMESH_REGISTRY"), manifest) {
-        (Some(url), ..) => url.clone(),
-        (None, Some(text), _) => text.parse()?,
-        (None, None, Some(manifest)) => manifest.registry.clone(),
-        (None, None, None) => LOCAL.parse()?,
-    };
-    let given = args.api_key.clone().or_else(|| named("SEAMESH_API_KEY"));
-    if let Some(key) = given.or_else(|| manifest.and_then(|manifest| manifest.api_key.clone())) {
-        return Ok((url, Credential::ApiKey(key)));
+    let given = args.given(manifest)?;
+    let url = given.registry;
+    if let Some(given) = given.key {
+        return Ok((url, Credential::ApiKey(given.key)));
     }
     if let Some(manifest) = manifest {
         let stored = Credentials::open(&manifest.data_dir)?;
@@ -117,7 +98,7 @@ fn credential(
         }
     }
     let admin = match url.is_loopback() {
-        true => admin_key(&args.data.clone().unwrap_or_else(data::registry_directory)),
+        true => admin_key(&args.registry_data()),
         false => None,
     };
     Ok((url, admin.map_or(Credential::None, Credential::ApiKey)))

@@ -151,11 +151,13 @@ impl Sidecar {
         };
         let (running, _) = Running::start(
             async move |stopped: oneshot::Receiver<()>, ready: mpsc::Sender<String>| {
-                let on_ready = |r: seamesh_sidecar::Ready| ready.send(r.socket).unwrap();
+                let tell = |told| {
+                    if let seamesh_sidecar::Told::Ready(serving) = told {
+                        ready.send(serving.socket).unwrap();
+                    }
+                };
                 let stopped = async { drop(stopped.await) };
-                seamesh_sidecar::run(options, on_ready, stopped)
-                    .await
-                    .unwrap();
+                seamesh_sidecar::run(options, tell, stopped).await.unwrap();
             },
         );
         Self { socket, running }

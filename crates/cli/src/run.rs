@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use seamesh_client::{ClientError, Credential, Registry, RegistryUrl};
 use seamesh_identity::{IdentityFile, Membership};
+use seamesh_manifest::{BadManifest, Finding, Weight, told};
 use seamesh_proto::manifest::HANDED_ENV;
 use seamesh_proto::rest::{IdentityBody, KeyBody, Role};
 use seamesh_proto::{Code, PeerId};
@@ -17,7 +18,7 @@ use serde_json::json;
 use crate::access::admin_key;
 use crate::children::{self, Child};
 use crate::credentials::{Credentials, private_directory};
-use crate::manifest::{BadManifest, Finding, Manifest, Weight, told};
+use crate::manifest::Manifest;
 use crate::{data, dotenv, serving};
 
 /// Bytes of a Unix socket's path on every system we know (Linux: 108 with the final NUL; macOS: 104).

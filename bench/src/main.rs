@@ -1,6 +1,7 @@
 //! Measures seamesh against ceilings of the same machine in the same run. One line of JSON per metric with `--json`.
 #![expect(clippy::print_stderr, reason = "a program that talks to a person")]
 
+mod attack;
 mod ceilings;
 mod ipc_client;
 mod links;
@@ -52,6 +53,8 @@ enum Bench {
     Rates,
     /// Of the queue, the registry's memory alone.
     Memory,
+    /// An honest agent's latency and the registry's memory while attackers sit on sockets and send garbage.
+    Attack,
     /// Size of the release binary.
     Size,
 }
@@ -61,6 +64,9 @@ enum Internal {
     /// One end of a link bench, in a process of its own.
     #[command(hide = true)]
     Client(ipc_client::ClientArgs),
+    /// All sockets of the attackers.
+    #[command(hide = true)]
+    Attacker(attack::AttackerArgs),
 }
 
 fn main() -> ExitCode {
@@ -77,14 +83,17 @@ fn main() -> ExitCode {
 
 /// Runs the benches and says whether every goal was met.
 fn run(args: Args) -> Result<bool> {
-    if let Some(Internal::Client(client)) = args.internal {
-        return ipc_client::run(&client).map(|()| true);
+    match args.internal {
+        Some(Internal::Client(client)) => return ipc_client::run(&client).map(|()| true),
+        Some(Internal::Attacker(attacker)) => return attack::attack(&attacker).map(|()| true),
+        None => {}
     }
     let all = [
         Bench::Start,
         Bench::Links,
         Bench::Mesh,
         Bench::Queue,
+        Bench::Attack,
         Bench::Size,
     ];
     let chosen = if args.bench.is_empty() {
@@ -108,6 +117,7 @@ fn run(args: Args) -> Result<bool> {
             Bench::Queue => runtime.block_on(queue::run(args.runs, &mut show))?,
             Bench::Rates => runtime.block_on(queue::rates_only(args.runs, &mut show))?,
             Bench::Memory => runtime.block_on(queue::memory(&mut show))?,
+            Bench::Attack => runtime.block_on(attack::run(args.runs, &mut show))?,
             Bench::Size => size::run(&mut show)?,
         }
     }

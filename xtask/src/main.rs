@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod ci;
 mod env;
+mod fuzz;
 #[path = "gen/mod.rs"]
 mod generate;
 mod images;
@@ -67,6 +68,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// Feeds a parser with what libFuzzer makes up, such as `cargo xtask fuzz sdp`; fuzz/fuzz_targets has them all.
+    Fuzz {
+        /// The target.
+        target: String,
+        /// How long.
+        #[arg(long, default_value_t = 10)]
+        minutes: u64,
+    },
     /// Runs a mesh of three agents that answers a question about a folder, with the hub beside it.
     Demo {
         /// What the demo takes: --docs DIR, --ask "…", --once, --json; see `cargo xtask demo -- --help`.
@@ -120,6 +129,7 @@ fn run(command: Command) -> Result<()> {
             planted: true, bug, ..
         } => sim::planted(bug.as_deref())?,
         Command::Sim { arguments, .. } => sim::sim(&arguments)?,
+        Command::Fuzz { target, minutes } => fuzz::fuzz(&target, minutes)?,
         Command::Ci { job } => ci::job(&job)?,
         Command::Tidy => tidy::check(&root())?,
         Command::Gen { check: true } => generate::check(&root())?,

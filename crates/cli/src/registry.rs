@@ -34,7 +34,8 @@ pub(crate) struct RegistryArgs {
         value_name = "ADDR"
     )]
     listen: SocketAddr,
-    /// Certificate (PEM, with what vouches for it) to speak TLS with; needs --tls-key.
+    /// Certificate (PEM, with what vouches for it) to speak TLS with; needs --tls-key. A renewed one is read at SIGHUP:
+    /// nothing is interrupted.
     #[arg(
         long,
         env = "SEAMESH_TLS_CERT",

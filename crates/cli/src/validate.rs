@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use seamesh_manifest::{BadManifest, Finding, Weight, told};
 use serde_json::json;
 
-use crate::manifest::{BadManifest, Finding, Manifest, Weight, told};
+use crate::manifest::Manifest;
 use crate::serving;
 
 /// Options of `seamesh validate`.

@@ -19,6 +19,7 @@ use crate::watch::Watch;
 #[derive(Debug, Default)]
 pub struct MeshBuilder {
     registry_args: Vec<OsString>,
+    registry_env: Env,
     keep: Option<PathBuf>,
     late: bool,
     test_control: bool,
@@ -29,6 +30,13 @@ impl MeshBuilder {
     #[must_use]
     pub fn registry_arg(mut self, argument: impl Into<OsString>) -> Self {
         self.registry_args.push(argument.into());
+        self
+    }
+
+    /// Sets a variable of the registry.
+    #[must_use]
+    pub fn registry_env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.registry_env.push((name, value.into()));
         self
     }
 
@@ -74,7 +82,8 @@ impl MeshBuilder {
         if self.test_control {
             args.extend(["--test-control".into(), registry_control(&root).into()]);
         }
-        let (process, url, trust) = start_registry(&root, "127.0.0.1:0", &args).await?;
+        let env = self.registry_env;
+        let (process, url, trust) = start_registry(&root, "127.0.0.1:0", &args, &env).await?;
         let admin_key =
             std::fs::read_to_string(root.join("registry/admin.key")).context("read admin.key")?;
         let admin = client(&url, &trust, admin_key.trim())?;
@@ -84,6 +93,7 @@ impl MeshBuilder {
             trust,
             admin,
             args,
+            env,
             root,
             temp,
             test_control: self.test_control,
@@ -103,6 +113,7 @@ pub struct Mesh {
     trust: Trust,
     admin: Registry,
     args: Vec<OsString>,
+    env: Env,
     root: PathBuf,
     temp: Option<TempDir>,
     test_control: bool,
@@ -281,7 +292,7 @@ impl Mesh {
     /// When it does not get ready.
     pub async fn restart_registry(&mut self) -> Result<()> {
         let (_, listen) = self.url.split_once("://").context("the registry's URL")?;
-        let started = start_registry(&self.root, listen, &self.args).await?;
+        let started = start_registry(&self.root, listen, &self.args, &self.env).await?;
         (self.registry, self.url, self.trust) = started;
         Ok(())
     }
@@ -366,6 +377,7 @@ async fn start_registry(
     root: &Path,
     listen: &str,
     args: &[OsString],
+    env: &Env,
 ) -> Result<(Process, String, Trust)> {
     let mut command = Command::new(binaries::seamesh()?);
     command
@@ -374,7 +386,8 @@ async fn start_registry(
         .arg(listen)
         .arg("--data")
         .arg(root.join("registry"))
-        .args(args);
+        .args(args)
+        .envs(env.iter().map(|(name, value)| (*name, value)));
     let (process, ready) = Process::start("registry", command, &root.join("logs")).await?;
     let url = ready["url"]
         .as_str()

@@ -138,6 +138,14 @@ impl Process {
         self.signal(Signal::STOP)
     }
 
+    /// Tells it to read its certificate again (SIGHUP).
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// Lets it run again (SIGCONT).
     ///
     /// # Errors

@@ -1,10 +1,11 @@
 //! Ed25519 keys (RFC 8032) of peers and of a mesh's root, with the crypto stack that the rest uses (ring).
 //!
 //! What is signed stands in [`seamesh_proto::identity`]. Here are the keys: made, kept in a file of their owner alone,
-//! signing; and the check of a signature.
+//! signing; and the check of a signature. [`token`] has the access tokens, which are signed with a secret.
 
 mod audit;
 mod file;
+pub mod token;
 
 use std::fmt;
 use std::num::NonZeroU32;

@@ -7,6 +7,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::limits::MAX_PAGE;
 use crate::rest::Role;
 
 /// `prev` of the first record.
@@ -64,6 +65,7 @@ pub struct AuditQuery {
     pub after: Option<u64>,
     /// Page size, 1 to [`MAX_PAGE`](crate::limits::MAX_PAGE); absent: [`DEFAULT_PAGE`](crate::limits::DEFAULT_PAGE).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_PAGE))]
     pub limit: Option<usize>,
     /// The newest first: then `after` is a number to stay below, and `next_after` goes down.
     #[serde(skip_serializing_if = "std::ops::Not::not")]

@@ -104,7 +104,8 @@ impl FromStr for Invite {
 pub fn secret_of(text: &str) -> Option<String> {
     let text = text.trim();
     if text.starts_with(JOIN_PREFIX) {
-        return Some(text.split('.').next().unwrap_or_default().to_owned());
+        let secret = text.split('.').next().unwrap_or_default();
+        return Some(secret.trim_end().to_owned());
     }
     let invite: Invite = text.parse().ok()?;
     Some(invite.secret().to_owned())
@@ -178,6 +179,7 @@ mod tests {
         };
         assert_eq!(token.to_string().parse(), Ok(token.clone()));
         assert_eq!(secret_of(&token.to_string()).as_deref(), Some("jt_abc"));
+        assert_eq!(secret_of(" jt_abc\t.x ").as_deref(), Some("jt_abc"));
         assert!("jt_abc".parse::<Invite>().is_err());
         assert!(!format!("{token:?}").contains("abc"));
     }

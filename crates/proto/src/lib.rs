@@ -42,13 +42,14 @@ pub mod rest;
 pub mod routes;
 pub mod seam;
 pub mod signaling;
+pub mod surface;
 pub mod talk;
 pub mod task;
 pub mod trace;
 
 pub use agent::{AgentInfo, AgentProfile, AgentRecord, Capabilities, Health, SkillInfo};
 pub use ids::{AgentId, IdError, PeerId, TaskId};
-pub use message::{Frame, WireError, parse_frame};
+pub use message::{Frame, WireError, parse_frame, read_json};
 pub use now::Now;
 pub use payload::{Payload, Raw};
 pub use problem::{Code, Fault, Problem, Retry};

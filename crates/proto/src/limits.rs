@@ -232,6 +232,18 @@ pub const OPEN_REQUESTS_PER_SECOND: u64 = 100;
 /// address that was started again.
 pub const OPEN_REQUESTS_BURST: u64 = 5_000;
 
+/// Signaling frames per second that one identity may send in the long run, over all its sockets: twice what the busiest
+/// sidecar sends. Over it a sidecar is told `rate_limited` and its socket is read on once its time has come: nothing of
+/// what it sent is lost.
+pub const IDENTITY_FRAMES_PER_SECOND: u64 = 20_000;
+
+/// Signaling frames that one identity may send at once, after a rest: two seconds' worth.
+pub const IDENTITY_FRAMES_BURST: u64 = 40_000;
+
+/// What is no frame at all, such as a broken line: so much a socket may send in a minute, and one more closes it with
+/// `rate_limited`. No sidecar ever sends any.
+pub const UNREADABLE_FRAMES_PER_MINUTE: usize = 100;
+
 /// Connections that one address may have open: half of all that there are, so that no address takes everybody's.
 pub const CONNECTIONS_PER_ADDRESS: usize = 8_192;
 

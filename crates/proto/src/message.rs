@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::problem::{Code, Problem};
@@ -72,6 +73,16 @@ pub fn parse_frame(bytes: &[u8]) -> Result<Frame<'_>, WireError> {
         ));
     }
     Ok(frame)
+}
+
+/// Reads a whole body of HTTP, as every handler does.
+///
+/// # Errors
+/// `bad_encoding`, `bad_json` or `bad_field`.
+pub fn read_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, WireError> {
+    let text = std::str::from_utf8(bytes)
+        .map_err(|e| WireError::new(Code::BadEncoding, format!("the body is not UTF-8: {e}")))?;
+    serde_json::from_str(text).map_err(|e| WireError::from_json(&e))
 }
 
 /// Deserializes a body, treating absent and `null` as `{}`.

@@ -7,6 +7,10 @@ use crate::agent::{AgentRecord, Health};
 use crate::events::EventRecord;
 use crate::identity::{Certificate, PublicKey, Signature};
 use crate::ids::{AgentId, PeerId, TaskId};
+use crate::limits::{
+    MAX_INVITE_TTL_S, MAX_INVITE_USES, MAX_KEY_OVERLAP_S, MAX_PAGE, MAX_PASSWORD_BYTES,
+    MAX_SEARCH_BYTES, MIN_PASSWORD_BYTES,
+};
 use crate::signaling::LeaseRef;
 use crate::talk::Chunk;
 use crate::task::{Task, TaskState};
@@ -162,6 +166,7 @@ pub struct TaskQuery {
     /// Only tasks whose id, skill, agents or error hold this text, upper and lower case alike; 1 to
     /// [`MAX_SEARCH_BYTES`](crate::limits::MAX_SEARCH_BYTES) bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_SEARCH_BYTES))]
     pub text: Option<String>,
     /// Only tasks accepted at this time or later, Unix milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -171,6 +176,7 @@ pub struct TaskQuery {
     pub until_ms: Option<u64>,
     /// Page size, 1 to [`MAX_PAGE`](crate::limits::MAX_PAGE); absent: [`DEFAULT_PAGE`](crate::limits::DEFAULT_PAGE).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_PAGE))]
     pub limit: Option<usize>,
     /// `next_cursor` of the page before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -196,6 +202,7 @@ pub struct HistoryQuery {
     pub after: Option<u64>,
     /// Page size, 1 to [`MAX_PAGE`](crate::limits::MAX_PAGE); absent: [`DEFAULT_PAGE`](crate::limits::DEFAULT_PAGE).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_PAGE))]
     pub limit: Option<usize>,
 }
 
@@ -362,6 +369,7 @@ pub struct SessionBody {
 pub struct PasswordBody {
     /// The administrator's new password, [`MIN_PASSWORD_BYTES`](crate::limits::MIN_PASSWORD_BYTES) to
     /// [`MAX_PASSWORD_BYTES`](crate::limits::MAX_PASSWORD_BYTES).
+    #[schemars(length(min = MIN_PASSWORD_BYTES, max = MAX_PASSWORD_BYTES))]
     pub password: String,
 }
 
@@ -431,6 +439,7 @@ pub struct RotateBody {
     /// Seconds the old key goes on beside the new one, 0 to [`MAX_KEY_OVERLAP_S`](crate::limits::MAX_KEY_OVERLAP_S);
     /// absent: [`KEY_OVERLAP_S`](crate::limits::KEY_OVERLAP_S).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(max = MAX_KEY_OVERLAP_S))]
     pub overlap_s: Option<u64>,
 }
 
@@ -452,10 +461,12 @@ pub struct InviteBody {
     /// How many newcomers a join token lets in, 1 to [`MAX_INVITE_USES`](crate::limits::MAX_INVITE_USES); absent: 1.
     /// A code lets in one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_INVITE_USES))]
     pub uses: Option<u32>,
     /// Seconds it lives, 1 to [`MAX_INVITE_TTL_S`](crate::limits::MAX_INVITE_TTL_S); absent:
     /// [`INVITE_TTL_S`](crate::limits::INVITE_TTL_S).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_INVITE_TTL_S))]
     pub ttl_s: Option<u64>,
     /// The peer that gets a new key (and loses its old one with the approval); absent: a new peer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -537,6 +548,7 @@ pub struct NewcomerIdentity {
     /// The key.
     pub key: PublicKey,
     /// SHA-256 of its device token, 64 lower-case hexadecimal digits. The token is good once it is approved.
+    #[schemars(regex(pattern = r"^[0-9a-f]{64}$"))]
     pub token_digest: String,
     /// The key's signature over [`pair_statement`](crate::identity::pair_statement).
     pub signature: Signature,

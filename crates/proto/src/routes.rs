@@ -2,6 +2,8 @@
 //! call what. The server refuses to start with a route that has no row here, and a test walks the whole table.
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::agent::{AgentInfo, AgentRecord};
@@ -10,6 +12,7 @@ use crate::ledger::Party;
 use crate::rest::{self, Role};
 use crate::talk::Answer;
 use crate::task::{SubmitTask, Task};
+use crate::{WireError, read_json};
 
 /// Who may call a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +25,9 @@ pub enum Access {
 
 /// Makes a schema, by reference into the generator's definitions.
 pub type SchemaFn = fn(&mut SchemaGenerator) -> Schema;
+
+/// Reads a body as the route's handler does, and says what was understood.
+pub type ReadFn = fn(&[u8]) -> Result<Value, WireError>;
 
 /// One route.
 #[derive(Clone, Copy)]
@@ -40,6 +46,8 @@ pub struct Route {
     pub query: Option<SchemaFn>,
     /// Body.
     pub body: Option<SchemaFn>,
+    /// How the body is read.
+    pub read: Option<ReadFn>,
     /// Answer with status 200; `None` when it is not JSON (WebSocket, event stream, text).
     pub answer: Option<SchemaFn>,
     /// Who calls it.
@@ -48,6 +56,12 @@ pub struct Route {
 
 fn schema<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
     generator.subschema_for::<T>()
+}
+
+fn read<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<Value, WireError> {
+    let body: T = read_json(bytes)?;
+    // Wire types serialise without failing: no maps with non-text keys.
+    Ok(serde_json::to_value(body).expect("wire types serialise"))
 }
 
 const ANYONE: Access = Access::Roles(&[Role::Agent, Role::Viewer, Role::Operator, Role::Admin]);
@@ -59,6 +73,8 @@ const ADMIN: Access = Access::Roles(&[Role::Admin]);
 macro_rules! routes {
     (@opt) => { None };
     (@opt $t:ty) => { Some(schema::<$t> as SchemaFn) };
+    (@read) => { None };
+    (@read $t:ty) => { Some(read::<$t> as ReadFn) };
     ($(
         $method:ident $path:literal $operation:ident [$access:expr] from [$($party:ident),*]
             $(query $query:ty)? , $(body $body:ty)? , $(answer $answer:ty)? ; $summary:literal
@@ -73,6 +89,7 @@ macro_rules! routes {
                 access: $access,
                 query: routes!(@opt $($query)?),
                 body: routes!(@opt $($body)?),
+                read: routes!(@read $($body)?),
                 answer: routes!(@opt $($answer)?),
                 callers: &[$(Party::$party),*],
             }

@@ -6,7 +6,10 @@ use serde_json::Value;
 
 use crate::chain::Hop;
 use crate::ids::{AgentId, TaskId};
-use crate::limits::{DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_S, MAX_PRIORITY};
+use crate::limits::{
+    DEFAULT_MAX_ATTEMPTS, DEFAULT_TTL_S, MAX_ATTEMPTS, MAX_DEADLINE_MS, MAX_IDEMPOTENCY_KEY_BYTES,
+    MAX_PRIORITY, MAX_SKILL_BYTES, MAX_TTL_S,
+};
 use crate::payload::Payload;
 use crate::problem::Code;
 use crate::talk::{Listens, Progress, Question};
@@ -161,6 +164,7 @@ pub struct DirectAttempt {
 #[serde(default)]
 pub struct SubmitTask {
     /// The skill to run; with no target any healthy agent that offers it may get the task.
+    #[schemars(length(max = MAX_SKILL_BYTES))]
     pub skill: String,
     /// The agent to run it, and no other. Empty: any.
     pub target_agent_id: String,
@@ -169,11 +173,13 @@ pub struct SubmitTask {
     /// The skill's arguments.
     pub payload: Payload,
     /// Seconds until the task ends as `failed` with code `expired`, at most [`MAX_TTL_S`](crate::limits::MAX_TTL_S).
+    #[schemars(range(max = MAX_TTL_S))]
     pub ttl: u64,
     /// The id, when the submitter brings one (the direct path's). The same id with the same content is the same task.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub task_id: Option<TaskId>,
     /// Times it may be handed out, 1 to [`MAX_ATTEMPTS`](crate::limits::MAX_ATTEMPTS).
+    #[schemars(range(min = 1, max = MAX_ATTEMPTS))]
     pub max_attempts: u32,
     /// Whether it goes before others that wait for the same skill or agent: the highest first, equals in the order of
     /// their acceptance. At most [`MAX_PRIORITY`](crate::limits::MAX_PRIORITY) above or below 0.
@@ -185,11 +191,13 @@ pub struct SubmitTask {
     /// Milliseconds from now until it fails with code `deadline_exceeded`, wherever it is then; 1 to
     /// [`MAX_DEADLINE_MS`](crate::limits::MAX_DEADLINE_MS). A TTL that ends sooner comes first.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = MAX_DEADLINE_MS))]
     pub deadline_ms: Option<u64>,
     /// Names this submission among the caller's own, 1 to
     /// [`MAX_IDEMPOTENCY_KEY_BYTES`](crate::limits::MAX_IDEMPOTENCY_KEY_BYTES) bytes. The same key with the same skill,
     /// target and payload is the same task, for as long as that is kept; with others it is a `conflict`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = MAX_IDEMPOTENCY_KEY_BYTES))]
     pub idempotency_key: Option<String>,
     /// What the asker is there for. Of a submission over REST it is empty: whoever watches a task over REST asks for it.
     #[serde(flatten)]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use seamesh_identity::token::TokenSigner;
 use seamesh_proto::{Now, PeerId, Problem};
 use seamesh_registry_core::{Caller, Op, Reply};
 use tokio::sync::watch;
@@ -23,7 +24,6 @@ use crate::root::Root;
 use crate::session::Sessions;
 use crate::sockets::Sockets;
 use crate::store::{AccessWrite, Reader, Writer};
-use crate::token::TokenSigner;
 
 /// Between two attempts to take out a key whose time is over.
 const KEY_RETRY: Duration = Duration::from_millis(100);
@@ -50,6 +50,8 @@ pub(crate) struct App {
     pub requests: Limiter<PeerId>,
     /// Requests without a credential, by address.
     pub open_requests: Limiter<IpAddr>,
+    /// How often an identity may send a signaling frame.
+    pub frames: Limiter<PeerId>,
     /// How much one caller may ask for.
     pub limits: Limits,
     /// The file of the secret that tokens are signed with.

@@ -36,7 +36,6 @@ mod session;
 mod sockets;
 mod store;
 mod tls;
-mod token;
 
 pub use data_dir::DataDirError;
 pub use ice::{IceSettings, TurnSettings};

@@ -41,6 +41,28 @@ impl Rate {
     }
 }
 
+/// Tries of one holder alone.
+#[derive(Debug)]
+pub(crate) struct Tries {
+    rate: Rate,
+    used: Bucket,
+}
+
+impl Tries {
+    /// All of them.
+    pub(crate) fn new(rate: Rate) -> Self {
+        Self {
+            rate,
+            used: Bucket::default(),
+        }
+    }
+
+    /// Uses one; `false`: there is none.
+    pub(crate) fn take(&mut self, now: Now) -> bool {
+        self.used.take(self.rate, now).is_ok()
+    }
+}
+
 /// Tries that were used, as the time at which the last of them will have come back.
 #[derive(Clone, Copy, Debug, Default)]
 struct Bucket {

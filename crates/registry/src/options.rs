@@ -65,6 +65,10 @@ pub struct Limits {
     pub open_requests_per_second: u64,
     /// Requests of one address at once without a credential.
     pub open_requests_burst: u64,
+    /// Signaling frames per second of one identity in the long run.
+    pub identity_frames_per_second: u64,
+    /// Signaling frames of one identity at once.
+    pub identity_frames_burst: u64,
     /// Connections of one address at once.
     pub connections_per_address: usize,
     /// Between two pings on a signaling socket: keeps NAT bindings and proxies open.
@@ -82,6 +86,11 @@ impl Limits {
         )
     }
 
+    /// The rate of one identity's signaling frames.
+    pub(crate) fn of_frames(&self) -> Rate {
+        Rate::per_second(self.identity_frames_per_second, self.identity_frames_burst)
+    }
+
     /// The rate of one address without a credential.
     pub(crate) fn without_credential(&self) -> Rate {
         Rate::per_second(self.open_requests_per_second, self.open_requests_burst)
@@ -95,6 +104,8 @@ impl Default for Limits {
             identity_requests_burst: limits::IDENTITY_REQUESTS_BURST,
             open_requests_per_second: limits::OPEN_REQUESTS_PER_SECOND,
             open_requests_burst: limits::OPEN_REQUESTS_BURST,
+            identity_frames_per_second: limits::IDENTITY_FRAMES_PER_SECOND,
+            identity_frames_burst: limits::IDENTITY_FRAMES_BURST,
             connections_per_address: limits::CONNECTIONS_PER_ADDRESS,
             ping: Duration::from_secs(15),
             idle: Duration::from_secs(45),

@@ -43,13 +43,13 @@ impl Root {
     }
 
     /// # Errors
-    /// `bad_field` for a certificate that the root key did not sign.
+    /// `identity_invalid` for a certificate that the root key did not sign.
     pub(crate) fn check(&self, certificate: &Certificate) -> Result<(), Problem> {
         if is_signed_by(&self.public, certificate) {
             return Ok(());
         }
         let detail = "certificate: not signed by this mesh's root key";
-        Err(Problem::new(Code::BadField, detail))
+        Err(Problem::new(Code::IdentityInvalid, detail))
     }
 
     /// A new code, which names this root key.

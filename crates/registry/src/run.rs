@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use seamesh_control::{Command, Control};
+use seamesh_identity::token::TokenSigner;
 use seamesh_proto::limits::{LOGIN_FAILURES_OVERALL_PER_MINUTE, LOGIN_FAILURES_PER_MINUTE};
 use seamesh_proto::rest::Role;
 use seamesh_registry_core::{Caller, Config, Core, Input, Op};
@@ -35,7 +36,6 @@ use crate::session::Sessions;
 use crate::sockets::Sockets;
 use crate::store::{Database, OpenError, Writer, keep_sweeping};
 use crate::tls::Tls;
-use crate::token::TokenSigner;
 use crate::{key_file, secret};
 
 /// Milliseconds that open requests and sockets have to end once the registry shuts down.
@@ -76,12 +76,15 @@ pub async fn run(
     let mut serving = tokio::spawn(serve(
         listener,
         Entrance {
-            tls,
+            tls: tls.as_ref().map(Tls::acceptor),
             router,
             addresses: Addresses::new(options.limits.connections_per_address),
         },
         app.stopping.clone(),
     ));
+    if let Some(tls) = tls {
+        tokio::spawn(tls.keep_renewing());
+    }
     tracing::info!(listen = %ready.listen, "the registry serves");
     on_ready(&ready);
 
@@ -243,6 +246,7 @@ fn assemble(
         ),
         requests: Limiter::new(options.limits.of_identity(), None),
         open_requests: Limiter::new(options.limits.without_credential(), None),
+        frames: Limiter::new(options.limits.of_frames(), None),
         limits: options.limits,
         token_file: data.token_file(),
         key_file: options.api_keys.clone(),

@@ -232,6 +232,7 @@ impl Sidecar {
         self.session.agent = Some(hello.agent.clone());
         self.session.dialect = Dialect::Native;
         self.session.is_greeted = true;
+        self.session.is_disowned = false;
         let event = AgentEvent::Welcome(Welcome {
             version: PROTOCOL_VERSION,
             peer_id: self.fx.me.clone(),

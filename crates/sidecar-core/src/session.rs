@@ -29,6 +29,8 @@ pub(crate) struct Session {
     pub(crate) agent: Option<AgentProfile>,
     /// The client said `hello`, and not `goodbye`.
     pub(crate) is_greeted: bool,
+    /// The agent was told that its name is another's.
+    pub(crate) is_disowned: bool,
     /// The client's outbound queue is over its limit.
     pub(crate) is_blocked: bool,
 }

@@ -5,7 +5,7 @@ use seamesh_proto::limits::HEARTBEAT_MS;
 use seamesh_proto::signaling::{
     AgentRegister, ClientSignal, Register, RegistrySignal, SignalFrame, TaskAssign,
 };
-use seamesh_proto::{AgentInfo, PROTOCOL_VERSION, PeerId, Problem};
+use seamesh_proto::{AgentInfo, Code, PROTOCOL_VERSION, PeerId, Problem};
 
 use crate::run::{Incoming, Origin, skill_of};
 use crate::timers::Reason;
@@ -122,8 +122,23 @@ impl Sidecar {
     }
 
     fn on_refused(&mut self, problem: Problem) {
-        if !self.requests.on_refused(&problem, &mut self.fx) {
-            self.fx.note(Note::Refused { problem });
+        if self.requests.on_refused(&problem, &mut self.fx) {
+            return;
+        }
+        self.tell_disowned(&problem);
+        self.fx.note(Note::Refused { problem });
+    }
+
+    /// The name that the agent gave itself belongs to another credential: it is told once, though each heartbeat is
+    /// refused again.
+    fn tell_disowned(&mut self, problem: &Problem) {
+        let agent = self.session.agent.as_ref().map(|a| a.agent_id.as_str());
+        let is_about_it = problem.code == Code::Forbidden
+            && problem.request_id.is_some()
+            && problem.request_id.as_deref() == agent;
+        if is_about_it && !std::mem::replace(&mut self.session.is_disowned, true) {
+            let problem = Problem::new(problem.code, problem.detail.clone());
+            self.fx.event(AgentEvent::Error(problem));
         }
     }
 }

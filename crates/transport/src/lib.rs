@@ -52,9 +52,7 @@
 //! # }
 //! ```
 
-mod candidate;
 mod demux;
-mod description;
 mod dtls;
 mod gathering;
 mod interfaces;
@@ -68,10 +66,11 @@ mod types;
 
 pub use interfaces::{Loopback, host_addresses};
 pub use rtc_transport::RtcTransport;
+pub use seamesh_sdp::{DescriptionKind, Fingerprint, MAX_REMOTE_CANDIDATES};
 pub use socket::{ReceiveBuffer, SOCKET_BUFFER_BYTES, UdpIo};
 pub use types::{
-    CloseReason, Config, Datagram, DeadlineReason, DescriptionKind, Event, Fingerprint,
-    IceCandidate, LinkError, LinkId, Payload, PeerClass, SendError, SetupError, Transmit,
+    CloseReason, Config, Datagram, DeadlineReason, Event, IceCandidate, LinkError, LinkId, Payload,
+    PeerClass, SendError, SetupError, Transmit,
 };
 
 use std::time::{Duration, Instant};
@@ -106,10 +105,6 @@ pub const FEED_BATCH: usize = 16;
 /// Links that one transport holds at the same time, over which `offer` and `accept` fail: a peer that
 /// floods us with offers costs a bounded amount of memory.
 pub const MAX_LINKS: usize = 4096;
-
-/// Remote candidates that a link takes, early ones included, over which `candidate` fails:
-/// an honest peer has one per interface and server, some tens at most.
-pub const MAX_REMOTE_CANDIDATES: usize = 64;
 
 /// A link that is open ends with [`CloseReason::TimedOut`] when its peer has not been heard of for this long.
 /// Consent checks (RFC 7675) go out every second, so several in a row must be lost.

@@ -24,14 +24,14 @@ use rtc::shared::{TaggedBytesMut, TransportContext, TransportProtocol};
 
 use reading::Reading;
 
-use crate::candidate::Candidate;
-use crate::description::{Description, attribute};
 use crate::dtls;
 use crate::stack::Stack;
 use crate::{
     CHANNEL_LABEL, CloseReason, Fingerprint, LinkError, MAX_REMOTE_CANDIDATES, MAX_SEND_BYTES,
     OPEN_LIMIT, Payload, PeerClass,
 };
+use seamesh_sdp::Candidate;
+use seamesh_sdp::{Description, attribute};
 
 /// DTLS datagrams kept while a link cannot take or send them yet: more than the longest flight of a
 /// handshake. They would be lost otherwise, and a lost flight costs 1 s.

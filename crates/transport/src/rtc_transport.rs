@@ -8,9 +8,7 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 
-use crate::candidate::{Candidate, Parsed};
 use crate::demux::Demux;
-use crate::description::{Description, attribute};
 use crate::dtls;
 use crate::gathering::Gathering;
 use crate::link::{Link, Outgoing, Output};
@@ -22,6 +20,8 @@ use crate::{
     IceCandidate, LinkError, LinkId, MAX_LINKS, Payload, PeerClass, SendError, SetupError,
     Transmit, Transport,
 };
+use seamesh_sdp::{Candidate, Parsed};
+use seamesh_sdp::{Description, attribute};
 
 /// Links on the `rtc` crate.
 pub struct RtcTransport {

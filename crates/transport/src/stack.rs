@@ -15,11 +15,11 @@ use rtc::peer_connection::configuration::setting_engine::{
 use rtc::peer_connection::{RTCPeerConnection, RTCPeerConnectionBuilder};
 use rtc::shared::error::Error as StackError;
 
-use crate::candidate::Candidate;
-use crate::description::parse_fingerprint;
 use crate::link::{SCTP_RECEIVE_BUFFER_BYTES, init};
 use crate::stun::TransactionId;
 use crate::{Config, Fingerprint, MAX_RECEIVE_BYTES, OPEN_LIMIT, SetupError};
+use seamesh_sdp::Candidate;
+use seamesh_sdp::parse_fingerprint;
 
 /// Between rounds of ICE checks. The stack's 200 ms would be most of the time that a link takes to open.
 const ICE_CHECK_INTERVAL: Duration = Duration::from_millis(20);

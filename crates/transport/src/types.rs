@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use seamesh_sdp::DescriptionKind;
 
 /// One connection attempt. The caller chooses it and never uses it again, so that a late event or
 /// command of an old attempt cannot touch a redial.
@@ -121,15 +122,6 @@ pub struct Transmit {
     pub segment_size: Option<usize>,
 }
 
-/// Which half of an offer/answer exchange (RFC 3264) a description is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DescriptionKind {
-    /// The dialing side's.
-    Offer,
-    /// The called side's.
-    Answer,
-}
-
 /// What happened on a link.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
@@ -235,21 +227,6 @@ pub enum DeadlineReason {
     LinkLiveness(LinkId),
     /// A STUN request to a server is to be repeated or given up.
     StunQuery,
-}
-
-/// SHA-256 hash of a DTLS certificate (RFC 8122).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint(pub [u8; 32]);
-
-impl fmt::Display for Fingerprint {
-    /// As in SDP: upper-case hexadecimal pairs with colons between.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, byte) in self.0.iter().enumerate() {
-            let colon = if i == 0 { "" } else { ":" };
-            write!(f, "{colon}{byte:02X}")?;
-        }
-        Ok(())
-    }
 }
 
 /// Why a transport could not be made. Our side's fault; trying again does not help.

@@ -1664,6 +1664,22 @@ export const OPEN_REQUESTS_PER_SECOND = 100;
 export const OPEN_REQUESTS_BURST = 5000;
 
 /**
+ * Signaling frames per second that one identity may send in the long run, over all its sockets: twice
+ * what the busiest sidecar sends. Over it a sidecar is told `rate_limited` and its socket is read on
+ * once its time has come: nothing of what it sent is lost.
+ */
+export const IDENTITY_FRAMES_PER_SECOND = 20000;
+
+/** Signaling frames that one identity may send at once, after a rest: two seconds' worth. */
+export const IDENTITY_FRAMES_BURST = 40000;
+
+/**
+ * What is no frame at all, such as a broken line: so much a socket may send in a minute, and one more
+ * closes it with `rate_limited`. No sidecar ever sends any.
+ */
+export const UNREADABLE_FRAMES_PER_MINUTE = 100;
+
+/**
  * Connections that one address may have open: half of all that there are, so that no address takes
  * everybody's.
  */

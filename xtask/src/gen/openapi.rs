@@ -181,6 +181,16 @@ fn components(source: &Source) -> Map<String, Value> {
         .collect()
 }
 
+/// The largest number of an unsigned format of schemars.
+fn largest(format: &Value) -> Option<u64> {
+    match format.as_str()? {
+        "uint16" => Some(u16::MAX.into()),
+        "uint32" => Some(u32::MAX.into()),
+        "uint64" | "uint" => Some(u64::MAX),
+        _ => None,
+    }
+}
+
 /// The schema with its references pointing into the document's components.
 fn relocate(schema: &Value) -> Value {
     match schema {
@@ -194,7 +204,12 @@ fn relocate(schema: &Value) -> Value {
                 };
                 (key.clone(), value)
             };
-            Value::Object(map.iter().map(moved).collect())
+            let mut moved: Map<String, Value> = map.iter().map(moved).collect();
+            // A format is a note to people; what makes a number too large is its maximum.
+            if let Some(most) = moved.get("format").and_then(largest) {
+                moved.entry("maximum").or_insert_with(|| json!(most));
+            }
+            Value::Object(moved)
         }
         Value::Array(items) => Value::Array(items.iter().map(relocate).collect()),
         other => other.clone(),
@@ -250,6 +265,18 @@ mod tests {
         let parameters = &document["paths"]["/api/registry/route"]["get"]["parameters"];
         assert_eq!(parameters[0]["name"], "skill");
         assert_eq!(parameters[0]["required"], true);
+    }
+
+    #[test]
+    fn what_is_too_large_to_be_read_is_over_a_maximum() {
+        let document = document();
+        let members = &document["components"]["schemas"]["SubmitTask"]["properties"];
+        assert_eq!(members["ttl"]["maximum"], seamesh_proto::limits::MAX_TTL_S);
+        assert_eq!(members["not_before_ms"]["maximum"], u64::MAX);
+        let parameters = &document["paths"]["/api/hub/tasks"]["get"]["parameters"];
+        let parameters = parameters.as_array().unwrap();
+        let limit = parameters.iter().find(|p| p["name"] == "limit").unwrap();
+        assert_eq!(limit["schema"]["maximum"], seamesh_proto::limits::MAX_PAGE);
     }
 
     #[test]

@@ -10,7 +10,9 @@ use crate::step::stdout_of;
 /// What each package may depend on (tests may use more).
 const LAYERS: &[(&str, &[&str])] = &[
     ("seamesh-proto", &[]),
-    ("seamesh-transport", &["seamesh-proto"]),
+    ("seamesh-sdp", &[]),
+    ("seamesh-transport", &["seamesh-proto", "seamesh-sdp"]),
+    ("seamesh-manifest", &["seamesh-proto"]),
     ("seamesh-registry-core", &["seamesh-proto"]),
     ("seamesh-sidecar-core", &["seamesh-proto"]),
     ("seamesh-client", &["seamesh-proto"]),
@@ -46,6 +48,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "seamesh-sidecar",
             "seamesh-client",
             "seamesh-identity",
+            "seamesh-manifest",
             "seamesh-agent",
         ],
     ),
@@ -54,6 +57,17 @@ const LAYERS: &[(&str, &[&str])] = &[
         &[
             "seamesh-proto",
             "seamesh-registry-core",
+            "seamesh-sidecar-core",
+        ],
+    ),
+    (
+        "seamesh-fuzzing",
+        &[
+            "seamesh-proto",
+            "seamesh-identity",
+            "seamesh-manifest",
+            "seamesh-registry-core",
+            "seamesh-sdp",
             "seamesh-sidecar-core",
         ],
     ),

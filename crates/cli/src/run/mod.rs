@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use seamesh_client::{ClientError, Credential, Registry};
+use seamesh_manifest::told;
 use seamesh_proto::manifest::HANDED_ENV;
 use seamesh_proto::{AgentId, Code};
 use seamesh_sidecar::RegistryNews;
@@ -23,7 +24,7 @@ pub(crate) use socket::socket_path;
 
 use crate::credentials::private_directory;
 use crate::exit::Refused;
-use crate::manifest::{Manifest, told};
+use crate::manifest::Manifest;
 use crate::project::{Given, ProjectArgs};
 use crate::{children, serving};
 use parts::Parts;

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use seamesh_proto::ledger::Party;
 use seamesh_proto::rest::Role;
-use seamesh_proto::{Code, PeerId, WireError};
+use seamesh_proto::{Code, PeerId};
 use seamesh_registry_core::{Op, Reply};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -114,9 +114,7 @@ impl Call {
     /// # Errors
     /// `bad_encoding`, `bad_json` or `bad_field`.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        let text = std::str::from_utf8(&self.body)
-            .map_err(|e| Failure::new(Code::BadEncoding, format!("the body is not UTF-8: {e}")))?;
-        Ok(serde_json::from_str(text).map_err(|e| WireError::from_json(&e))?)
+        Ok(seamesh_proto::read_json(&self.body)?)
     }
 
     /// The query string.

@@ -162,7 +162,8 @@ fn check_identity(agent_name: &str, identity: &NewcomerIdentity) -> Result<(), F
     }
     let statement = pair_statement(agent_name, digest);
     if !verify(&identity.key, &statement, &identity.signature) {
-        return bad("identity.signature: not by the key it names");
+        let detail = "identity.signature: not by the key it names";
+        return Err(Failure::new(Code::IdentityInvalid, detail));
     }
     Ok(())
 }

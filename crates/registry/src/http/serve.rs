@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
 use super::problem::Failure;
-use crate::tls::Tls;
+use crate::tls::Acceptor;
 
 /// Connections at once. A sidecar holds one, a browser six; the rest wait in the system's queue. Each costs some 20 kB
 /// and a file descriptor.
@@ -48,7 +48,7 @@ const ACCEPT_PAUSE_MS: u64 = 100;
 #[derive(Clone)]
 pub(crate) struct Entrance {
     /// TLS, where it is spoken.
-    pub(crate) tls: Option<Tls>,
+    pub(crate) tls: Option<Acceptor>,
     /// What answers.
     pub(crate) router: Router,
     /// Who has how many connections.
@@ -174,9 +174,10 @@ async fn connection(stream: TcpStream, entrance: Entrance, mut stopping: watch::
         let plain = requests(stream, remote, OverTls(false), router, stopping);
         return at_most(limit, plain).await;
     };
+    let acceptor = tls.borrow().clone();
     let handshake = Duration::from_millis(HANDSHAKE_TIMEOUT_MS);
     let shaken = tokio::select! {
-        shaken = timeout(handshake, tls.acceptor.accept(stream)) => shaken,
+        shaken = timeout(handshake, acceptor.accept(stream)) => shaken,
         () = stopped(&mut stopping) => return,
     };
     match shaken {

@@ -9,16 +9,17 @@ use axum::extract::ws::{CloseCode, CloseFrame, Message, WebSocket, WebSocketUpgr
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use seamesh_proto::ledger::{Channel, Party};
-use seamesh_proto::limits::MAX_SIGNAL_BYTES;
+use seamesh_proto::limits::{MAX_SIGNAL_BYTES, UNREADABLE_FRAMES_PER_MINUTE};
 use seamesh_proto::signaling::{RegistrySignal, SignalFrame};
 use seamesh_proto::{Code, Problem, seam};
 use seamesh_registry_core::{ConnId, Input};
-use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 
 use super::call::{Answer, Call};
 use super::problem::Failure;
 use crate::app::App;
 use crate::auth::Principal;
+use crate::limiter::{Rate, Tries};
 use crate::sockets::{Outbox, Outgoing};
 
 /// Milliseconds the other end has to answer a close frame.
@@ -59,7 +60,7 @@ async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
     let (sink, mut stream) = socket.split();
     let mut writer = tokio::spawn(write(sink, outbox, app.limits.ping));
     let written = tokio::select! {
-        () = read(&app, conn, &mut stream) => false,
+        () = read(&app, &principal, conn, &mut stream) => false,
         _ = &mut writer => true,
     };
     app.sockets.remove(conn);
@@ -78,8 +79,9 @@ async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
 }
 
 /// Feeds the core until the socket ends, falls silent or cannot be read any more.
-async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
+async fn read(app: &App, principal: &Principal, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
     let idle = app.limits.idle;
+    let mut garbage = Tries::new(Rate::per_minute(UNREADABLE_FRAMES_PER_MINUTE));
     loop {
         let message = match timeout(idle, stream.next()).await {
             Ok(Some(Ok(message))) => message,
@@ -89,21 +91,51 @@ async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
             Ok(None) => return,
             Err(_) => return tracing::debug!(conn = conn.0, "a signaling socket fell silent"),
         };
+        let mut is_garbage = false;
         match message {
             Message::Text(text) => {
-                let parse = || frame(conn, text.as_bytes());
+                pace(app, principal, conn).await;
+                let mut parse = || {
+                    let input = frame(conn, text.as_bytes());
+                    is_garbage = matches!(input, Input::BadFrame { .. });
+                    input
+                };
                 for _ in 0..times(text.as_bytes()) {
-                    app.core.frame(text.len(), parse).await;
+                    app.core.frame(text.len(), &mut parse).await;
                 }
             }
             Message::Binary(_) => {
+                pace(app, principal, conn).await;
                 let detail = "send text frames; a binary frame says nothing here";
                 let problem = Problem::new(Code::BadEncoding, detail);
                 app.core.input(bad_frame(conn, problem)).await;
+                is_garbage = true;
             }
             Message::Ping(_) | Message::Pong(_) => {}
             Message::Close(_) => return,
         }
+        if is_garbage && !garbage.take(app.clock.now()) {
+            let detail = format!(
+                "more than {UNREADABLE_FRAMES_PER_MINUTE} frames a minute that cannot be read"
+            );
+            tracing::warn!(peer = %principal.peer_id, "a signaling socket sends garbage; closing it");
+            return refuse_socket(app, conn, Problem::new(Code::RateLimited, detail));
+        }
+    }
+}
+
+/// Waits until the identity may send one more frame. Told once, then the socket is not read until then: what waits in it
+/// slows its sender down.
+async fn pace(app: &App, principal: &Principal, conn: ConnId) {
+    let mut is_told = false;
+    while let Err(seconds) = app.frames.take(principal.peer_id.clone(), app.clock.now()) {
+        if !std::mem::replace(&mut is_told, true) {
+            let detail =
+                format!("too many frames with this credential; read on in {seconds} s or later");
+            let problem = Problem::new(Code::RateLimited, detail);
+            app.core.input(bad_frame(conn, problem)).await;
+        }
+        sleep(Duration::from_secs(seconds)).await;
     }
 }
 
@@ -142,6 +174,12 @@ fn refuse_unreadable(app: &App, conn: ConnId, what: &str) {
         Code::BadEncoding
     };
     let problem = Problem::new(code, format!("the socket cannot be read any more: {what}"));
+    refuse_socket(app, conn, problem);
+}
+
+/// The last thing the other end hears.
+fn refuse_socket(app: &App, conn: ConnId, problem: Problem) {
+    let code = problem.code;
     let frame = SignalFrame::from_registry(&RegistrySignal::Error(problem));
     app.sockets.send(&[conn], &frame.to_text().into());
     app.sockets.close(conn, code);

@@ -7,14 +7,15 @@ use reqwest::Method;
 use reqwest::header::RETRY_AFTER;
 use seamesh_client::{Credential, Trust};
 use seamesh_proto::ledger::Party;
-use seamesh_proto::limits::MAX_SIGNAL_BYTES;
+use seamesh_proto::limits::{MAX_SIGNAL_BYTES, UNREADABLE_FRAMES_PER_MINUTE};
+use seamesh_proto::signaling::RegistrySignal;
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 
-use crate::fixture::{Registry, ok, problem, refused, soon};
+use crate::fixture::{Registry, Socket, ok, problem, refused, soon};
 
 /// Bytes that wait towards one socket at most: the registry's own limit.
 const QUEUE_BYTES: usize = 64 * 1024 * 1024;
@@ -121,6 +122,81 @@ async fn one_connection_too_many_of_an_address_is_told_so_and_a_closed_one_makes
     };
     soon("a place is free again", let_in).await;
     drop(second);
+}
+
+async fn registered(registry: &Registry, peer: &str) -> Socket {
+    let key = registry.key(peer, "agent").await;
+    let mut socket = registry.socket(peer, &key).await;
+    socket.send(register(peer)).await;
+    is_listed(&mut socket).await;
+    socket
+}
+
+fn register(peer: &str) -> Message {
+    let frame = json!({"type": "register", "peer_id": peer, "payload": {"version": 1}});
+    Message::text(frame.to_string())
+}
+
+async fn is_listed(socket: &mut Socket) {
+    let list = |signal| matches!(signal, RegistrySignal::PeerList(_)).then_some(());
+    socket.hear(list).await;
+}
+
+#[tokio::test]
+async fn an_identity_over_its_rate_of_frames_is_told_and_slowed_and_loses_nothing() {
+    let registry = Registry::with(|options| {
+        options.limits.identity_frames_per_second = 1;
+        options.limits.identity_frames_burst = 3;
+    })
+    .await;
+    let (mut loud, mut other) = (
+        registered(&registry, "loud").await,
+        registered(&registry, "other").await,
+    );
+    let begun = Instant::now();
+    for _ in 0..3 {
+        loud.send(register("loud")).await;
+    }
+    // Two are within the burst; the third is told of, and answered all the same.
+    is_listed(&mut loud).await;
+    is_listed(&mut loud).await;
+    assert_eq!(loud.error().await, "rate_limited");
+    other.send(register("other")).await;
+    is_listed(&mut other).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(1),
+        "others are not slowed"
+    );
+    is_listed(&mut loud).await;
+    assert!(
+        begun.elapsed() >= Duration::from_millis(500),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_socket_that_sends_nothing_but_garbage_is_closed_and_others_stay() {
+    let registry = Registry::start().await;
+    let (mut bad, mut other) = (
+        registered(&registry, "bad").await,
+        registered(&registry, "other").await,
+    );
+    for n in 0..=UNREADABLE_FRAMES_PER_MINUTE {
+        let garbage = match n % 2 {
+            0 => Message::text("{"),
+            _ => Message::binary(vec![0xff]),
+        };
+        bad.send(garbage).await;
+    }
+    let mut told = Vec::new();
+    while told.last().is_none_or(|code| code != "rate_limited") {
+        told.push(bad.error().await);
+    }
+    assert!(told.len() >= UNREADABLE_FRAMES_PER_MINUTE, "{told:?}");
+    assert_eq!(u16::from(bad.closed().await.code), 1013, "try again later");
+    other.send(register("other")).await;
+    is_listed(&mut other).await;
 }
 
 async fn sockets(registry: &Registry, name: &str) -> u64 {

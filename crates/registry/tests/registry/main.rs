@@ -18,5 +18,6 @@ mod login;
 mod options;
 mod roles;
 mod signaling;
+mod surface;
 mod tls;
 mod work;

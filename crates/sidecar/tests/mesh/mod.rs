@@ -206,6 +206,12 @@ impl Agent {
         self.write(line.as_bytes());
     }
 
+    /// Says something to a sidecar that may have hung up already.
+    pub fn try_say(&mut self, kind: &str, payload: Value) {
+        let line = json!({"type": kind, "payload": payload}).to_string() + "\n";
+        let _ = self.stream.write_all(line.as_bytes());
+    }
+
     /// Writes a line.
     pub fn write(&mut self, line: &[u8]) {
         self.stream.write_all(line).unwrap();

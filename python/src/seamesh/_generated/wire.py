@@ -1652,6 +1652,18 @@ OPEN_REQUESTS_BURST: Final = 5000
 """Requests that one address may make at once without a credential, after a rest: a fleet of
 thousands behind one address that was started again."""
 
+IDENTITY_FRAMES_PER_SECOND: Final = 20000
+"""Signaling frames per second that one identity may send in the long run, over all its sockets:
+twice what the busiest sidecar sends. Over it a sidecar is told `rate_limited` and its socket is
+read on once its time has come: nothing of what it sent is lost."""
+
+IDENTITY_FRAMES_BURST: Final = 40000
+"""Signaling frames that one identity may send at once, after a rest: two seconds' worth."""
+
+UNREADABLE_FRAMES_PER_MINUTE: Final = 100
+"""What is no frame at all, such as a broken line: so much a socket may send in a minute, and one
+more closes it with `rate_limited`. No sidecar ever sends any."""
+
 CONNECTIONS_PER_ADDRESS: Final = 8192
 """Connections that one address may have open: half of all that there are, so that no address takes
 everybody's."""

@@ -254,31 +254,40 @@ async fn work_that_is_not_finished_in_time_is_handed_back_and_another_agent_does
     Ok(())
 }
 
-#[tokio::test]
-async fn an_agent_that_ignores_the_end_is_ended_on_a_second_signal_and_taken_out_of_the_registry()
--> Checked {
+/// Runs the agent with `hold` under way, tells it to end, and again when it says that it takes its time.
+async fn ends_on_a_second_signal(agent: &str) -> Checked {
     let mesh = Mesh::start().await?;
     let home = home(&mesh, &["python3", "agent.py"])?;
-    let stubborn = AGENT.replace(
-        "add_signal_handler(signal.SIGTERM, stop.set)",
-        "add_signal_handler(signal.SIGTERM, lambda: print('no', flush=True))",
-    );
-    std::fs::write(home.join("agent.py"), stubborn)?;
+    std::fs::write(home.join("agent.py"), agent)?;
     let mut command = command(&mesh, &home, &[])?;
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut process = command.spawn()?;
     let mut told = stderr_lines(&mut process)?;
     let mut ready = BufReader::new(process.stdout.take().context("stdout")?).lines();
     in_time("it is ready", ready.next_line()).await??;
+    holding(&mesh, &home, false).await?;
     let pid = process.id().context("it runs")?.to_string();
     let terminate = || Command::new("kill").arg(&pid).status();
     terminate().await?;
-    line_with(&mut told, "no").await?;
+    line_with(&mut told, "a second signal means now").await?;
     terminate().await?;
     let status = in_time("its end", process.wait()).await??;
     assert_eq!(status.code(), Some(0));
     assert!(is_gone(&mesh).await?, "the registry was told");
     Ok(())
+}
+
+#[tokio::test]
+async fn an_agent_that_works_on_is_ended_by_a_second_signal_and_taken_out_of_the_registry()
+-> Checked {
+    let usual = AGENT.replace("asyncio.run(main())", "agent.run()");
+    ends_on_a_second_signal(&usual).await
+}
+
+#[tokio::test]
+async fn an_agent_that_ignores_every_signal_is_killed_and_taken_out_of_the_registry() -> Checked {
+    let deaf = AGENT.replace("stop.set)", "lambda: None)");
+    ends_on_a_second_signal(&deaf).await
 }
 
 type Told = Lines<BufReader<ChildStderr>>;

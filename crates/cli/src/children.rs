@@ -189,7 +189,7 @@ impl Child {
     }
 
     /// Asks it to end, and kills it when it has not within `grace`; when somebody is in a hurry it is asked again, and has
-    /// [`HURRY_S`]. Whether it ended by itself.
+    /// [`HURRY_S`]. Whether it ended by itself, and well.
     pub(crate) async fn stop(&mut self, grace: Duration, hurry: impl Future<Output = ()>) -> bool {
         self.signal(Signal::TERM);
         let in_time = tokio::select! {
@@ -209,8 +209,8 @@ impl Child {
             let _ = self.process.start_kill();
         }
         // It is over, or killed: this takes no time.
-        let _ = self.ended().await;
-        is_over
+        let ended = self.ended().await;
+        is_over && ended.is_ok_and(|status| status.success())
     }
 
     fn signal(&self, signal: Signal) {

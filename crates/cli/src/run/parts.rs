@@ -1,6 +1,7 @@
 //! The processes of an agent, kept running: docs/adr/0021.
 
 use std::path::Path;
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -17,6 +18,9 @@ use crate::serving;
 
 /// Seconds the agent has to finish or hand back what it does once it is told to end: the 10 of the SDKs, and time to say so.
 pub(super) const DRAIN_S: u64 = 12;
+
+/// Seconds after which somebody who waits for the end is told for what.
+const TELL_S: u64 = 1;
 
 /// The processes, each started with what was started before it.
 #[derive(Default)]
@@ -87,7 +91,7 @@ impl Parts {
     }
 
     /// Ends all of it: the agent first, which finishes or hands back what it does, then those that carry its last words.
-    /// `deregister` is done for an agent that did not end in time, and said no goodbye.
+    /// `deregister` is done for an agent that did not end well and in time, and so said no goodbye.
     pub(super) async fn stop(&mut self, deregister: impl Future<Output = ()>) {
         // A second signal means now.
         let (hurried, hurry) = watch::channel(false);
@@ -105,9 +109,9 @@ impl Parts {
     }
 }
 
-/// Whether it ended by itself.
+/// Whether it ended by itself, and well.
 async fn stop(part: Option<Part>, grace_s: u64, hurry: &watch::Receiver<bool>) -> bool {
-    let Some(mut child) = part.and_then(|part| part.child) else {
+    let Some((name, Some(mut child))) = part.map(|part| (part.name, part.child)) else {
         return true;
     };
     let mut hurry = hurry.clone();
@@ -116,7 +120,16 @@ async fn stop(part: Option<Part>, grace_s: u64, hurry: &watch::Receiver<bool>) -
             std::future::pending().await
         }
     };
-    child.stop(Duration::from_secs(grace_s), hurry).await
+    let mut stopping = pin!(child.stop(Duration::from_secs(grace_s), hurry));
+    match tokio::time::timeout(Duration::from_secs(TELL_S), stopping.as_mut()).await {
+        Ok(ended_well) => ended_well,
+        Err(_) => {
+            serving::warn(&format!(
+                "the {name} has up to {grace_s} s to end what it does; a second signal means now"
+            ));
+            stopping.await
+        }
+    }
 }
 
 async fn keep(part: &mut Option<Part>) -> Result<()> {

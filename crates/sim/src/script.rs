@@ -25,7 +25,7 @@
 //! | `delay KIND A B MS` | the next such frame of A reaches B later |
 //! | `recover` | every fault ends: the network heals, what is down starts, what hangs goes on with its next work |
 //! | `hide KIND…` | kinds the transcript leaves out |
-//! | `linked` | from here every two sidecars that run are linked, or the verdict says which are not |
+//! | `linked` | every two sidecars that run are linked now, and each is connected to the registry, or the verdict says which are not |
 //! | `links`, `runs A`, `task TASK` | shows open links, what A's handler ran, a task as stored |
 //!
 //! What a handler does: `does=work:5,chunks:40,question,ask:x/work:5+fail,fail,hang`.
@@ -339,6 +339,10 @@ impl World {
         let links = self.channels.links();
         let running = self.sidecars.iter().filter(|(_, node)| node.core.is_some());
         let names: Vec<&Name> = running.map(|(name, _)| name).collect();
+        let unreached = names
+            .iter()
+            .filter(|name| self.sidecars[**name].conn.is_none());
+        self.unreached.extend(unreached.map(|name| (*name).clone()));
         for (n, a) in names.iter().enumerate() {
             for b in &names[n + 1..] {
                 if !links.iter().any(|(c, d)| c == *a && d == *b) {

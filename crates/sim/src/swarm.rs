@@ -19,6 +19,10 @@ pub const PROBE_MS: u64 = 30_000;
 /// Virtual milliseconds that a mesh which starts all at once, on a network without faults, may take to be linked.
 pub const LINK_MS: u64 = 1_000;
 
+/// Virtual milliseconds in which a sidecar reaches a registry that went away for a moment: its first delay (50 ms) and
+/// a connection, however often the registry went before.
+pub const REACH_MS: u64 = 150;
+
 /// What every run ends with; the steps before it are drawn.
 pub const TAIL: &str = "# every fault ends";
 
@@ -330,16 +334,42 @@ impl Swarm {
         self.step("recover");
         self.step(format!("run {SETTLE_MS}"));
         self.probe("probe");
-        // Everybody dials everybody at once.
+        for _ in 0..2 {
+            self.step("crash registry");
+            self.step("registry");
+            self.step(format!("run {REACH_MS}"));
+        }
+        self.step("linked");
+        self.start_at_once();
+        self.step(format!("run {LINK_MS}"));
+        self.probe("probe-again");
+    }
+
+    /// Everybody starts at once. Either every two dial each other at once, or offers are overtaken by their candidates:
+    /// not both, since an offer that its sender's answer overtakes is not possible on an ordered socket.
+    fn start_at_once(&mut self) {
         for n in 0..self.agents {
             self.step(format!("crash a{n}"));
         }
         self.step("run 1000");
+        let others = |n| (0..self.agents).filter(move |m| *m != n);
+        let pairs = (0..self.agents).flat_map(|n| others(n).map(move |m| (n, m)));
+        let pairs: Vec<(u64, u64)> = pairs.collect();
+        let is_overtaken = self.draw.is_one_in(2);
+        for (a, b) in pairs.iter().filter(|_| is_overtaken) {
+            let ms = self.draw.one_of(&[10, 30, 300]);
+            self.step(format!("delay offer a{a} a{b} {ms}"));
+        }
         for n in 0..self.agents {
             self.step(format!("restart a{n}"));
         }
-        self.step(format!("run {LINK_MS}"));
-        self.probe("probe-again");
+        if !is_overtaken {
+            // As long as it takes to be connected, and less than it takes to hear of the others.
+            self.step("run 10");
+            for (a, b) in pairs {
+                self.step(format!("connect a{a} a{b}"));
+            }
+        }
     }
 
     /// Work for everybody, directly and through the queue, that has to complete.

@@ -37,6 +37,11 @@ pub enum Wrong {
         /// The other.
         b: String,
     },
+    /// A sidecar that runs is not connected to the registry at the end.
+    Unreached {
+        /// The sidecar.
+        sidecar: String,
+    },
     /// Work that was given to the healed mesh did not complete.
     Stuck {
         /// The request.
@@ -66,6 +71,7 @@ impl Finding {
         match self {
             Self::Broken(violation) => violation.kind(),
             Self::Wrong(Wrong::Unlinked { .. }) => "unlinked",
+            Self::Wrong(Wrong::Unreached { .. }) => "unreached",
             Self::Wrong(Wrong::Stuck { .. }) => "stuck",
             Self::Wrong(Wrong::Misplaced { .. }) => "misplaced",
             Self::Wrong(Wrong::Panicked { .. }) => "panicked",
@@ -74,7 +80,14 @@ impl Finding {
 
     /// Whether only the end of a run can show it: before that there is still time.
     pub(crate) fn needs_the_end(&self) -> bool {
-        let kinds = ["lost", "unanswered", "lost_untold", "unlinked", "stuck"];
+        let kinds = [
+            "lost",
+            "unanswered",
+            "lost_untold",
+            "unlinked",
+            "unreached",
+            "stuck",
+        ];
         kinds.contains(&self.kind())
     }
 }
@@ -191,7 +204,10 @@ fn unlinked(world: &World) -> Vec<Wrong> {
         a: a.to_string(),
         b: b.to_string(),
     });
-    unlinked.collect()
+    let unreached = world.unreached.iter().map(|sidecar| Wrong::Unreached {
+        sidecar: sidecar.to_string(),
+    });
+    unlinked.chain(unreached).collect()
 }
 
 /// Tasks whose result is not that of the attempt which the registry says completed.

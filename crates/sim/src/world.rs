@@ -104,6 +104,8 @@ pub struct World {
     pub(crate) sometimes: Sometimes,
     /// Sidecars that were not linked when they had to be.
     pub(crate) unlinked: Vec<(Name, Name)>,
+    /// Sidecars that were not connected to the registry then.
+    pub(crate) unreached: Vec<Name>,
     /// Messages on links that agents sent.
     pub(crate) sent: u64,
     /// Things that happened.
@@ -137,6 +139,7 @@ impl World {
             history_ttls: BTreeMap::new(),
             sometimes: Sometimes::default(),
             unlinked: Vec::new(),
+            unreached: Vec::new(),
             sent: 0,
             events: 0,
         }

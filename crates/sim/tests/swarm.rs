@@ -53,6 +53,55 @@ fn no_seed_breaks_a_promise_and_together_they_reach_every_state() {
     assert!(missed.is_empty(), "never: {missed:?}\n{}", reached.table());
 }
 
+/// Every fault that a mesh has to bear, as a step; what it does is counted in the states.
+const FAULTS: [(&str, &str); 19] = [
+    ("latency", "> weather latency=100 "),
+    ("jitter", " jitter=400 "),
+    ("loss", " loss=200\n"),
+    ("reorder", "> delay offer a"),
+    ("partition", "> cut a"),
+    ("partition from the registry", " registry\n"),
+    ("asymmetric cut", "> block a"),
+    ("asymmetric cut of the registry", "> block registry a"),
+    ("slow node", " 700\n"),
+    ("node that stands still", "> pause a"),
+    ("registry that stands still", "> pause registry\n"),
+    ("clock skew", " skew="),
+    ("crash", "> crash a"),
+    ("crash of a sidecar alone", " sidecar\n"),
+    ("crash of an agent alone", " agent\n"),
+    ("crash that no socket tells", "> vanish a"),
+    ("crash of the registry", "> crash registry\n"),
+    ("crash with the disk", "> wipe registry\n"),
+    ("restart", "> restart a"),
+];
+
+#[test]
+fn every_fault_is_drawn_by_some_seeds_and_by_none_of_others() {
+    let drawn = |seed| {
+        let scenario = swarm::scenario(seed);
+        let (drawn, _) = scenario.split_once(swarm::TAIL).unwrap();
+        drawn.to_owned()
+    };
+    let scenarios: Vec<String> = (0..SEEDS).map(drawn).collect();
+    for (fault, step) in FAULTS {
+        let with = scenarios.iter().filter(|s| s.contains(step)).count();
+        let bounds = 3..scenarios.len();
+        assert!(bounds.contains(&with), "{fault}: in {with} of {SEEDS}");
+    }
+}
+
+#[test]
+fn a_sidecar_that_is_late_to_reach_the_registry_is_named() {
+    let scenario = "> registry\n> sidecar a skills=x\n> run 50\n> crash registry\n> run 9000\n> registry\n\
+        # every fault ends\n> linked\n";
+    let found = of_scenario(scenario, false).unwrap().findings;
+    let sidecar = "a".to_owned();
+    assert_eq!(found, [Finding::Wrong(Wrong::Unreached { sidecar })]);
+    let patient = scenario.replace("> linked", "> run 2100\n> linked");
+    assert_eq!(of_scenario(&patient, false).unwrap().findings, []);
+}
+
 #[test]
 fn a_finding_is_shortened_to_the_steps_that_it_takes() {
     // Cut for good, and `recover` taken out: the two cannot be linked.

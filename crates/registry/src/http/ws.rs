@@ -38,15 +38,16 @@ pub(super) async fn upgrade(mut call: Call) -> Answer {
         Failure::new(Code::BadField, detail)
     })?;
     let principal = call.principal()?.clone();
+    let program = call.caller();
     let app = call.app;
     Ok(upgrade
         .max_message_size(MAX_READ_BYTES)
         .max_frame_size(MAX_READ_BYTES)
-        .on_upgrade(move |socket| serve(app, principal, socket)))
+        .on_upgrade(move |socket| serve(app, principal, program, socket)))
 }
 
 /// Serves one socket from its opening to its end.
-async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
+async fn serve(app: Arc<App>, principal: Principal, program: Option<Party>, socket: WebSocket) {
     let _serving = app.sockets.serving();
     let (conn, outbox) = app.sockets.insert(principal.peer_id.clone());
     app.metrics.sockets_opened.fetch_add(1, Relaxed);
@@ -59,7 +60,7 @@ async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
     let (sink, mut stream) = socket.split();
     let mut writer = tokio::spawn(write(sink, outbox, app.limits.ping));
     let written = tokio::select! {
-        () = read(&app, conn, &mut stream) => false,
+        () = read(&app, conn, program, &mut stream) => false,
         _ = &mut writer => true,
     };
     app.sockets.remove(conn);
@@ -78,7 +79,12 @@ async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
 }
 
 /// Feeds the core until the socket ends, falls silent or cannot be read any more.
-async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
+async fn read(
+    app: &App,
+    conn: ConnId,
+    program: Option<Party>,
+    stream: &mut SplitStream<WebSocket>,
+) {
     let idle = app.limits.idle;
     loop {
         let message = match timeout(idle, stream.next()).await {
@@ -91,9 +97,22 @@ async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
         };
         match message {
             Message::Text(text) => {
-                let parse = || frame(conn, text.as_bytes());
+                let parse = || {
+                    let input = frame(conn, text.as_bytes());
+                    if let Input::Frame { frame, .. } = &input {
+                        app.metrics.frame(&frame.kind);
+                    }
+                    input
+                };
+                let arrival = arrival(text.as_bytes(), program);
+                if let Some(hold) = arrival.hold {
+                    tokio::time::sleep(hold).await;
+                }
                 for _ in 0..times(text.as_bytes()) {
                     app.core.frame(text.len(), parse).await;
+                }
+                if arrival.is_last {
+                    return tracing::info!(conn = conn.0, "a planted fault ends a socket");
                 }
             }
             Message::Binary(_) => {
@@ -104,6 +123,16 @@ async fn read(app: &App, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
             Message::Ping(_) | Message::Pong(_) => {}
             Message::Close(_) => return,
         }
+    }
+}
+
+/// What a planted fault does to a socket: only to one of a real sidecar, which dials again.
+fn arrival(text: &[u8], program: Option<Party>) -> seam::Arrival {
+    match seam::kind_of(text) {
+        Some(kind) if program == Some(Party::Sidecar) => {
+            seam::arrived(Channel::Signaling, &kind, program, Some(Party::Registry))
+        }
+        _ => seam::Arrival::default(),
     }
 }
 

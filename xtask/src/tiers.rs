@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 use crate::rust_tests::{self, Built, number_before};
 use crate::step::{captured, command};
-use crate::{env, generate, images, tidy};
+use crate::{env, generate, images, seams, tidy};
 
 /// A tier of tests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -29,6 +29,8 @@ pub(crate) enum Tier {
     E2e,
     /// The hub in a real browser.
     Browser,
+    /// The seams that the change touches, each broken on purpose. `cargo xtask seams` breaks them all.
+    Seams,
 }
 
 /// How many checks passed and failed.
@@ -208,6 +210,7 @@ impl Tier {
                 })
             }
             Self::Browser => browser_tier(run),
+            Self::Seams => Ok(own(seams::seams(&seams::Options::quick()))),
         }
     }
 }

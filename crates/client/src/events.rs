@@ -108,6 +108,7 @@ impl Events {
                 reason: "the event stream ended".to_owned(),
             });
         };
+        let mut planted = seam::Arrival::default();
         let mut texts = Vec::new();
         if let Err(error) = reader.feed(&bytes, &mut texts) {
             return Err(bad(error.to_string()));
@@ -116,12 +117,22 @@ impl Events {
             match serde_json::from_str::<EventRecord>(&text) {
                 Ok(event) => {
                     let (kind, registry) = (event.event.kind(), Some(Party::Registry));
-                    let times = seam::heard(Channel::EventStream, kind, registry, Party::Cli);
+                    let me = Party::Cli;
+                    let one = seam::arrived(Channel::EventStream, kind, registry, Some(me));
+                    planted.hold = planted.hold.max(one.hold);
+                    planted.is_last |= one.is_last;
+                    let times = seam::heard(Channel::EventStream, kind, registry, me);
                     self.ready.extend(std::iter::repeat_n(event, times));
                 }
                 // A kind this version does not know: a newer registry may have more to tell.
                 Err(error) => tracing::debug!(%error, "an event was skipped"),
             }
+        }
+        if planted.is_last {
+            self.stream = None;
+        }
+        if let Some(hold) = planted.hold {
+            tokio::time::sleep(hold).await;
         }
         Ok(())
     }

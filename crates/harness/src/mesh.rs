@@ -83,7 +83,9 @@ impl MeshBuilder {
             args.extend(["--test-control".into(), registry_control(&root).into()]);
         }
         let env = self.registry_env;
-        let (process, url, trust) = start_registry(&root, "127.0.0.1:0", &args, &env).await?;
+        let listen = "127.0.0.1:0";
+        let (process, url, trust) =
+            start_registry(&root, listen, &args, &env, Life::First).await?;
         let admin_key =
             std::fs::read_to_string(root.join("registry/admin.key")).context("read admin.key")?;
         let admin = client(&url, &trust, admin_key.trim())?;
@@ -130,6 +132,26 @@ pub struct Sidecar {
     pub process: Process,
     key: String,
     env: Env,
+}
+
+/// Whether a process is started for the first time, or again after it was ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    First,
+    Later,
+}
+
+impl Life {
+    /// What a process does in a later life is recorded apart, when `cargo xtask seams` wants records.
+    fn tell(self, command: &mut Command) -> Result<()> {
+        const RECORDS: &str = "SEAMESH_SEAM_RECORDS";
+        if let Some(folder) = std::env::var_os(RECORDS).filter(|_| self == Self::Later) {
+            let again = Path::new(&folder).join("again");
+            std::fs::create_dir_all(&again)?;
+            command.env(RECORDS, again);
+        }
+        Ok(())
+    }
 }
 
 /// Variables of a process.
@@ -232,7 +254,9 @@ impl Mesh {
 
     async fn sidecar_of(&self, peer_id: &str, key: String, env: Env) -> Result<Sidecar> {
         let socket = self.root.join(format!("{peer_id}.d")).join("s");
-        let process = self.start_sidecar(peer_id, &socket, &key, &env).await?;
+        let process = self
+            .start_sidecar(peer_id, &socket, &key, &env, Life::First)
+            .await?;
         Ok(Sidecar {
             peer_id: peer_id.parse()?,
             socket,
@@ -248,8 +272,10 @@ impl Mesh {
     /// When it does not get ready.
     pub async fn restart_sidecar(&self, sidecar: &mut Sidecar) -> Result<()> {
         let name = sidecar.peer_id.as_str();
-        let started = self.start_sidecar(name, &sidecar.socket, &sidecar.key, &sidecar.env);
-        sidecar.process = started.await?;
+        let (socket, key, env) = (&sidecar.socket, &sidecar.key, &sidecar.env);
+        sidecar.process = self
+            .start_sidecar(name, socket, key, env, Life::Later)
+            .await?;
         Ok(())
     }
 
@@ -259,6 +285,7 @@ impl Mesh {
         socket: &Path,
         key: &str,
         env: &Env,
+        life: Life,
     ) -> Result<Process> {
         let mut command = Command::new(binaries::seamesh()?);
         command
@@ -279,6 +306,7 @@ impl Mesh {
         if let Some(fingerprint) = self.fingerprint() {
             command.env("SEAMESH_REGISTRY_FINGERPRINT", fingerprint);
         }
+        life.tell(&mut command)?;
         Ok(
             Process::start(&format!("sidecar-{name}"), command, &self.logs())
                 .await?
@@ -292,7 +320,8 @@ impl Mesh {
     /// When it does not get ready.
     pub async fn restart_registry(&mut self) -> Result<()> {
         let (_, listen) = self.url.split_once("://").context("the registry's URL")?;
-        let started = start_registry(&self.root, listen, &self.args, &self.env).await?;
+        let started =
+            start_registry(&self.root, listen, &self.args, &self.env, Life::Later).await?;
         (self.registry, self.url, self.trust) = started;
         Ok(())
     }
@@ -378,6 +407,7 @@ async fn start_registry(
     listen: &str,
     args: &[OsString],
     env: &Env,
+    life: Life,
 ) -> Result<(Process, String, Trust)> {
     let mut command = Command::new(binaries::seamesh()?);
     command
@@ -388,6 +418,7 @@ async fn start_registry(
         .arg(root.join("registry"))
         .args(args)
         .envs(env.iter().map(|(name, value)| (*name, value)));
+    life.tell(&mut command)?;
     let (process, ready) = Process::start("registry", command, &root.join("logs")).await?;
     let url = ready["url"]
         .as_str()

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use seamesh_proto::routes::ROUTES;
+use seamesh_proto::signaling::ClientSignal;
 
 /// Upper bounds of the request latency histogram, microseconds: from a memory answer to a slow disk's fsync.
 const LATENCY_BOUNDS_US: [u64; 12] = [
@@ -27,6 +28,8 @@ struct RouteCounters {
 /// The counters of this process.
 pub(crate) struct Metrics {
     routes: Vec<RouteCounters>,
+    /// Signaling frames taken, in the order of [`ClientSignal::KINDS`].
+    frames: Vec<AtomicU64>,
     /// Signaling sockets opened since the start.
     pub sockets_opened: AtomicU64,
     /// Signaling sockets cut for not reading what was sent to them.
@@ -43,6 +46,7 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             routes: ROUTES.iter().map(|_| RouteCounters::default()).collect(),
+            frames: ClientSignal::KINDS.iter().map(|_| AtomicU64::new(0)).collect(),
             sockets_opened: AtomicU64::new(0),
             sockets_overflowed: AtomicU64::new(0),
             frames_refused: AtomicU64::new(0),
@@ -66,9 +70,18 @@ impl Metrics {
         route.total_us.fetch_add(us, Relaxed);
     }
 
+    /// Counts one signaling frame of a sidecar, of a kind that there is.
+    pub(crate) fn frame(&self, kind: &str) {
+        let mut kinds = ClientSignal::KINDS.iter().zip(&self.frames);
+        if let Some((_, count)) = kinds.find(|(known, _)| **known == kind) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
     /// Appends every counter of this process.
     pub(crate) fn write(&self, text: &mut Exposition) {
         self.write_requests(text);
+        self.write_frames(text);
         let counters = [
             (
                 "seamesh_signaling_sockets_opened_total",
@@ -95,6 +108,14 @@ impl Metrics {
         text.gauge("seamesh_waits", "Open wait requests.", waits);
         for (name, help, value) in counters {
             text.counter(name, help, value.load(Relaxed));
+        }
+    }
+
+    fn write_frames(&self, text: &mut Exposition) {
+        const COUNT: &str = "seamesh_signaling_frames_total";
+        text.head(COUNT, "counter", "Signaling frames from sidecars by kind.");
+        for (kind, count) in ClientSignal::KINDS.iter().zip(&self.frames) {
+            text.sample(COUNT, &[("kind", kind)], count.load(Relaxed));
         }
     }
 

@@ -10,13 +10,13 @@ use seamesh_control::{Asked, Command, Control};
 use seamesh_proto::ipc::{AgentCommand, Connect};
 use seamesh_proto::ledger::{Channel, Party};
 use seamesh_proto::limits::MAX_LINE_BYTES;
-use seamesh_proto::{Code, Problem, seam};
+use seamesh_proto::{Code, Now, Problem, seam};
 use seamesh_sidecar_core::{ClientId, Config, Input, LinkId, Output, Sidecar};
 use tokio::net::UnixStream;
 use tokio::time::{Sleep, sleep_until};
 
 use crate::clock::Clock;
-use crate::faults::{Faults, closed};
+use crate::faults::{Faults, arrival, closed};
 use crate::identity::trust;
 use crate::ipc::{Client, Pressure};
 use crate::lines::Line;
@@ -191,9 +191,7 @@ impl Driver {
         let (core, faults, at) = (&mut self.core, &mut self.faults, self.clock.now(now));
         self.network.receive(now, |network| {
             while let Some(input) = network.next_input() {
-                if let Some(input) = faults.pass(input, now) {
-                    core.handle(input, at);
-                }
+                hand_on(input, core, faults, network, now, at);
             }
             network.transmit();
         });
@@ -255,9 +253,8 @@ impl Driver {
             self.flush_clients(now);
             let mut is_quiet = true;
             while let Some(input) = self.network.next_input() {
-                if let Some(input) = self.faults.pass(input, now) {
-                    self.core.handle(input, at);
-                }
+                let (core, faults) = (&mut self.core, &mut self.faults);
+                hand_on(input, core, faults, &mut self.network, now, at);
                 is_quiet = false;
             }
             if is_quiet && self.core.is_idle() {
@@ -527,6 +524,29 @@ impl Driver {
             let _ = client.flush();
         }
         Ok(())
+    }
+}
+
+/// Tells the core what the network brought, now or later; a planted fault ends the link after it.
+fn hand_on(
+    input: Input,
+    core: &mut Sidecar,
+    faults: &mut Faults,
+    network: &mut Network,
+    now: Instant,
+    at: Now,
+) {
+    let planted = arrival(&input);
+    let link = match &input {
+        Input::LinkMessage { link, .. } if planted.is_last => Some(*link),
+        _ => None,
+    };
+    if let Some(input) = faults.pass(input, planted.hold, now) {
+        core.handle(input, at);
+    }
+    if let Some(link) = link {
+        network.close(link, now);
+        core.handle(closed(link), at);
     }
 }
 

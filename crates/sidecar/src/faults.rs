@@ -6,7 +6,8 @@ use std::future::pending;
 use std::time::{Duration, Instant};
 
 use seamesh_control::{Asked, Control};
-use seamesh_proto::PeerId;
+use seamesh_proto::ledger::Channel;
+use seamesh_proto::{PeerId, seam};
 use seamesh_sidecar_core::{CloseReason, Input, LinkId, Output};
 
 /// What is broken now.
@@ -116,9 +117,14 @@ impl Faults {
         };
     }
 
-    /// What the core hears now: the input, unless it is a message that arrives later.
-    pub(crate) fn pass(&mut self, input: Input, now: Instant) -> Option<Input> {
-        if self.delays.is_empty() && self.held.is_empty() {
+    /// What the core hears now: the input, unless it is a message that arrives later; a seam's fault may hold it, too.
+    pub(crate) fn pass(
+        &mut self,
+        input: Input,
+        hold: Option<Duration>,
+        now: Instant,
+    ) -> Option<Input> {
+        if self.delays.is_empty() && self.held.is_empty() && hold.is_none() {
             return Some(input);
         }
         let link = match &input {
@@ -133,7 +139,8 @@ impl Faults {
         let queue = self.held.get(&link);
         // In order, also when the delay has just been taken away.
         let behind = queue.and_then(|queue| queue.back()).map(|(at, _)| *at);
-        let due = delay.map(|delay| now + *delay).max(behind);
+        let delay = delay.copied().max(hold);
+        let due = delay.map(|delay| now + delay).max(behind);
         match due {
             None => Some(input),
             Some(due) => {
@@ -164,6 +171,25 @@ impl Faults {
         self.peers.remove(&link);
         self.held.remove(&link);
     }
+}
+
+/// What `cargo xtask seams` plants for the messages that came over a link with this input.
+pub(crate) fn arrival(input: &Input) -> seam::Arrival {
+    let mut planted = seam::Arrival::default();
+    if let Input::LinkMessage { piece, .. } = input
+        && seam::is_on()
+    {
+        let kinds = piece
+            .bytes()
+            .split(|b| *b == b'\n')
+            .filter_map(seam::kind_of);
+        for kind in kinds {
+            let one = seam::arrived(Channel::Link, &kind, None, None);
+            planted.hold = planted.hold.max(one.hold);
+            planted.is_last |= one.is_last;
+        }
+    }
+    planted
 }
 
 /// What the core is told of a link that must not be.
@@ -207,15 +233,18 @@ mod tests {
         let (peer, now): (PeerId, _) = ("p".parse().unwrap(), Instant::now());
         assert_eq!(faults.prevent(&offer(1)), None);
         faults.delay(peer.clone(), Duration::from_millis(50));
-        assert_eq!(faults.pass(message(1, "a"), now), None);
+        assert_eq!(faults.pass(message(1, "a"), None, now), None);
         faults.delay(peer, Duration::ZERO);
-        assert_eq!(faults.pass(message(1, "b"), now), None);
+        assert_eq!(faults.pass(message(1, "b"), None, now), None);
         assert_eq!(faults.arrived(now), None);
         let due = faults.next_arrival().unwrap();
         assert_eq!(due, now + Duration::from_millis(50));
         assert_eq!(faults.arrived(due), Some(message(1, "a")));
         assert_eq!(faults.arrived(due), Some(message(1, "b")));
-        assert_eq!(faults.pass(message(1, "c"), due), Some(message(1, "c")));
+        assert_eq!(
+            faults.pass(message(1, "c"), None, due),
+            Some(message(1, "c"))
+        );
     }
 
     #[tokio::test]
@@ -235,8 +264,8 @@ mod tests {
         assert_eq!(faults.prevent(&offer(1)), None);
         faults.delay("p".parse().unwrap(), Duration::from_millis(50));
         let now = Instant::now();
-        assert_eq!(faults.pass(message(1, "a"), now), None);
-        assert!(faults.pass(closed(LinkId(1)), now).is_some());
+        assert_eq!(faults.pass(message(1, "a"), None, now), None);
+        assert!(faults.pass(closed(LinkId(1)), None, now).is_some());
         assert_eq!(faults.next_arrival(), None);
     }
 }

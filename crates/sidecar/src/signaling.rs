@@ -197,6 +197,7 @@ async fn relay(
             }
             incoming = receiver.next() => {
                 heard = Instant::now();
+                let mut arrival = seam::Arrival::default();
                 let (event, times) = match incoming? {
                     None => return Ok("the registry closed the signaling socket"),
                     Some(Incoming::Pong(number)) => {
@@ -207,12 +208,12 @@ async fn relay(
                         continue;
                     }
                     Some(Incoming::Frame(frame)) => {
-                        let times = seam::heard(
-                            Channel::Signaling,
-                            &frame.kind,
-                            Some(Party::Registry),
-                            Party::Sidecar,
-                        );
+                        let (registry, me) = (Some(Party::Registry), Party::Sidecar);
+                        arrival = seam::arrived(Channel::Signaling, &frame.kind, registry, Some(me));
+                        if let Some(hold) = arrival.hold {
+                            tokio::time::sleep(hold).await;
+                        }
+                        let times = seam::heard(Channel::Signaling, &frame.kind, registry, me);
                         (Event::Frame(frame), times)
                     }
                     Some(Incoming::Malformed(error)) => (Event::Bad(error.into()), 1),
@@ -221,6 +222,9 @@ async fn relay(
                     if tell.send(event).await.is_err() {
                         return Ok("the sidecar stopped");
                     }
+                }
+                if arrival.is_last {
+                    return Ok("a planted fault ends the signaling socket");
                 }
             }
             () = sleep_until(ping_at) => {

@@ -143,6 +143,16 @@ test("a registry that dies and comes back leaves a page that says so, and heals"
   await expectNoReload(page);
 });
 
+test("a link that goes down is counted no more", async ({ page, mesh }) => {
+  await open(page, mesh, "/mesh");
+  await mesh.join("reader", { echo: (payload) => payload });
+  await mesh.join("editor", { answer: (payload) => payload });
+  await expect(page.getByText("1 link", { exact: true })).toBeVisible();
+  await mesh.stopSidecar("reader");
+  await expect(page.getByText("0 links", { exact: true })).toBeVisible();
+  await expectNoReload(page);
+});
+
 test("what leaves the mesh is seen to leave, and who waits at the door is told", async ({ page, mesh }) => {
   await open(page, mesh, "/mesh");
   await mesh.join("reader", { echo: (payload) => payload });

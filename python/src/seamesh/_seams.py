@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import Counter
 
 import msgspec
 
@@ -17,20 +18,24 @@ _LATE_MESSAGES = 3
 
 _lock = threading.Lock()
 _seen: set[str] = set()
-_delayed = 0
+_delayed: Counter[str] = Counter()
 
 
-def _parse(text: str) -> tuple[str, str, str, str] | None:
-    verb, _, row = text.partition(" ")
-    head, _, parties = row.rpartition("/")
-    producer, _, consumer = parties.partition(">")
-    return (verb, head, producer, consumer) if head and consumer else None
+def _parse(text: str) -> tuple[str, list[tuple[str, str, str]]]:
+    """The verb, and each row: what stands before its ends, its producer, its consumer."""
+    verb, *rows = text.split(" ")
+    faults: list[tuple[str, str, str]] = []
+    for row in rows:
+        head, _, parties = row.rpartition("/")
+        producer, _, consumer = parties.partition(">")
+        faults.append((head, producer, consumer))
+    return verb, faults
 
 
 _records = os.environ.get("SEAMESH_SEAM_RECORDS")
-_fault = _parse(os.environ.get("SEAMESH_SEAM_FAULT", ""))
+_verb, _faults = _parse(os.environ.get("SEAMESH_SEAM_FAULT", ""))
 
-is_on = bool(_records or _fault)
+is_on = bool(_records or _faults)
 """Whether anything is recorded or broken."""
 
 
@@ -61,10 +66,10 @@ def _note(side: str, row: str) -> None:
 
 def _is_of(head: str, producer: str, consumer: str) -> str | None:
     """The fault's verb, when it is of this row; ``*`` is whoever it may be."""
-    if _fault is None or _fault[1] != head:
-        return None
-    fits = producer in ("*", _fault[2]) and consumer in ("*", _fault[3])
-    return _fault[0] if fits else None
+    fits = (
+        head == row and producer in ("*", says) and consumer in ("*", hears) for row, says, hears in _faults
+    )
+    return _verb if any(fits) else None
 
 
 def said(channel: str, kind: str, consumer: str) -> bool:
@@ -80,15 +85,14 @@ def said(channel: str, kind: str, consumer: str) -> bool:
 
 def heard(channel: str, kind: str, producer: str) -> int:
     """This agent is about to act on a message of this kind: how often it shall."""
-    global _delayed
     if not is_on:
         return 1
     head = f"{channel}/{kind}"
     verb = _is_of(head, producer, "python_agent")
     if verb == "deaf":
         return 0
-    if verb == "late" and _delayed < _LATE_MESSAGES:
-        _delayed += 1
+    if verb == "late" and _delayed[head] < _LATE_MESSAGES:
+        _delayed[head] += 1
         time.sleep(_LATE_S)
     _note("acted", f"{head}/{producer}>python_agent")
     return 2 if verb == "twice" else 1

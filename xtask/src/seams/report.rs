@@ -9,7 +9,8 @@ use seamesh_proto::routes::ROUTES;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::trial::Map;
+use super::faults::{HARMFUL, HARMLESS};
+use super::map::Map;
 
 /// Most exceptions the project allows itself.
 const MAX_EXCEPTIONS: usize = 3;
@@ -22,6 +23,8 @@ pub(super) enum Verdict {
     Noticed(String),
     /// This test hung, and no other noticed.
     OnlyByCap(String),
+    /// This test failed, and fails under the same cap without any fault.
+    Unsteady(String),
     /// Every test passed.
     Unnoticed,
     /// No test exercises the row.
@@ -50,6 +53,8 @@ pub(super) struct Report {
     pub(super) exceptions: BTreeMap<String, String>,
     /// What tests saw somebody say or act on though the ledger has no such row.
     pub(super) undeclared: Vec<String>,
+    /// Seconds that the run took, by the clock and of the processor; in the page and the totals.
+    pub(super) seconds: (f64, f64),
 }
 
 impl Line {
@@ -65,9 +70,7 @@ impl Line {
 
     fn is_hole(&self) -> bool {
         let is_broken = |verb: &&str| self.is_safe(verb) == Some(false);
-        !self.is_killed("deaf")
-            || !self.is_killed("mute")
-            || ["twice", "late"].iter().any(is_broken)
+        !HARMFUL.iter().all(|verb| self.is_killed(verb)) || HARMLESS.iter().any(is_broken)
     }
 }
 
@@ -87,6 +90,7 @@ impl Report {
             rows: rows.into_iter().map(line).collect::<Result<_>>()?,
             exceptions,
             undeclared: map.undeclared(&seamesh_proto::ledger::rows()),
+            seconds: (0.0, 0.0),
         })
     }
 
@@ -94,6 +98,20 @@ impl Report {
         if let Some(line) = self.rows.iter_mut().find(|line| line.row.id == row) {
             line.verdicts.insert(verb.to_owned(), verdict);
         }
+    }
+
+    /// By harmful fault: the test that noticed it.
+    pub(super) fn noticed(&self) -> BTreeMap<String, String> {
+        let of = |line: &Line| {
+            let noticed = HARMFUL.map(|verb| match line.verdicts.get(verb) {
+                Some(Verdict::Noticed(test)) => {
+                    Some((format!("{verb} {}", line.row.id), test.clone()))
+                }
+                _ => None,
+            });
+            noticed.into_iter().flatten()
+        };
+        self.rows.iter().flat_map(of).collect()
     }
 
     /// Rows that no test proves, and that are no exceptions.
@@ -106,6 +124,7 @@ impl Report {
     /// The totals.
     pub(super) fn totals(&self) -> Value {
         let count = |is: &dyn Fn(&Line) -> bool| self.rows.iter().filter(|l| is(l)).count();
+        let safe = |verb: &str| count(&|l: &Line| l.is_safe(verb) == Some(true));
         let exceptions = self
             .exceptions
             .iter()
@@ -116,9 +135,15 @@ impl Report {
             "exercised": count(&|l| !l.tests.is_empty()),
             "deaf_killed": count(&|l| l.is_killed("deaf")),
             "mute_killed": count(&|l| l.is_killed("mute")),
-            "duplicate_safe": count(&|l| l.is_safe("twice") == Some(true)),
+            "duplicate_safe": safe("twice"),
+            "delay_safe": safe("late"),
+            "reorder_safe": safe("reorder"),
+            "reconnect_safe": safe("reconnect"),
+            "restart_safe": safe("restart"),
             "exceptions": exceptions.collect::<Vec<_>>(),
             "undeclared": self.undeclared,
+            "seconds": self.seconds.0.round(),
+            "cpu_seconds": self.seconds.1.round(),
             "holes": self.holes().iter().map(|l| &l.row.id).collect::<Vec<_>>(),
         })
     }
@@ -140,8 +165,14 @@ impl Report {
     pub(super) fn text(&self) -> String {
         let width = self.rows.iter().map(|l| l.row.id.len()).max().unwrap_or(0);
         let mut text = format!(
-            "{:<width$}  vectors  tests  deaf     mute     twice  late\n",
-            "row"
+            "{:<width$}  vectors  tests  {:<9}{:<9}{}\n",
+            "row",
+            HARMFUL[0],
+            HARMFUL[1],
+            HARMLESS
+                .map(|verb| format!("{verb:<10}"))
+                .concat()
+                .trim_end()
         );
         let holes: Vec<&str> = self.holes().iter().map(|l| l.row.id.as_str()).collect();
         let is_hole = |l: &&Line| holes.contains(&l.row.id.as_str());
@@ -151,6 +182,7 @@ impl Report {
             let killed = |verb| match line.verdicts.get(verb) {
                 Some(Verdict::Noticed(_)) => "killed",
                 Some(Verdict::OnlyByCap(_)) => "CAP",
+                Some(Verdict::Unsteady(_)) => "UNSTEADY",
                 _ => "SURVIVES",
             };
             let safe = |verb| match line.is_safe(verb) {
@@ -159,13 +191,15 @@ impl Report {
                 None => "-",
             };
             text += &format!(
-                "{:<width$}  {good:>3}/{bad:<3}  {:>5}  {:<8} {:<8} {:<6} {}\n",
+                "{:<width$}  {good:>3}/{bad:<3}  {:>5}  {:<8} {:<8} {}\n",
                 line.row.id,
                 line.tests.len(),
-                killed("deaf"),
-                killed("mute"),
-                safe("twice"),
-                safe("late")
+                killed(HARMFUL[0]),
+                killed(HARMFUL[1]),
+                HARMLESS
+                    .map(|verb| format!("{:<10}", safe(verb)))
+                    .concat()
+                    .trim_end()
             );
         }
         text + &self.totals().to_string()

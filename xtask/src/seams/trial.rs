@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use seamesh_proto::ledger::{Party, Row};
 use serde::Deserialize;
 
+use super::map::{Map, Memory};
 use crate::env;
 use crate::rust_tests::{self, TestBinary};
 use crate::step::{command, stdout_of};
@@ -34,6 +35,9 @@ const SHORTEST_CAP_IN_BROWSER: Duration = Duration::from_secs(4);
 /// Beyond this a test is ended from outside, which proves nothing.
 const KILL: Duration = Duration::from_secs(40);
 
+/// The same for a test without a cap: nothing real takes longer.
+const LONGEST_LIFE: Duration = Duration::from_secs(180);
+
 /// What Playwright says when it ends a test whose time is over.
 const ENDED_BY_PLAYWRIGHT: &str = "Test timeout of ";
 
@@ -42,12 +46,12 @@ const ENDED_BY_PLAYWRIGHT: &str = "Test timeout of ";
 pub(super) struct Case {
     /// `package::test`, as people name it.
     pub(super) name: String,
-    how: How,
+    pub(super) how: How,
 }
 
 /// How a test is run.
 #[derive(Clone, Debug)]
-enum How {
+pub(super) enum How {
     /// By its name in a Rust test binary.
     Rust(TestBinary, String),
     /// By its `file:line` among the hub's tests on a real mesh.
@@ -55,6 +59,10 @@ enum How {
 }
 
 impl Case {
+    pub(super) fn is_in_browser(&self) -> bool {
+        matches!(self.how, How::Browser(_))
+    }
+
     fn longest(&self) -> Duration {
         match self.how {
             How::Rust(..) => LONGEST,
@@ -81,70 +89,6 @@ pub(super) enum End {
     Killed,
 }
 
-/// What the run without faults found.
-#[derive(Debug, Default)]
-pub(super) struct Map {
-    /// Each test with how long it took, fastest first.
-    pub(super) cases: Vec<(Case, Duration)>,
-    /// By test: what was said and acted on.
-    touched: BTreeMap<String, BTreeSet<String>>,
-}
-
-impl Map {
-    /// The tests in which a row was said by its producer and acted on by its consumer: those that have its kind in their
-    /// name first, then the fastest.
-    pub(super) fn of<'a>(&'a self, row: &'a str) -> impl Iterator<Item = &'a (Case, Duration)> {
-        let (said, acted) = (forms("said", row), forms("acted", row));
-        let touching = self.cases.iter().filter(move |(case, _)| {
-            let seen = self.touched.get(&case.name);
-            seen.is_some_and(|seen| {
-                said.iter().any(|s| seen.contains(s)) && acted.iter().any(|a| seen.contains(a))
-            })
-        });
-        let kind = row.split('/').nth(1).unwrap_or_default();
-        let kind = kind.split('.').next().unwrap_or(kind);
-        let (named, others): (Vec<_>, Vec<_>) =
-            touching.partition(|(case, _)| is_named_for(&case.name, kind));
-        named.into_iter().chain(others)
-    }
-
-    /// What was said or acted on though no row of the ledger has it: kinds of the ledger, between others than it says.
-    pub(super) fn undeclared(&self, rows: &[Row]) -> Vec<String> {
-        let declared: BTreeSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-        let heads: BTreeSet<&str> = rows.iter().map(|row| head(&row.id)).collect();
-        let seen = self.touched.values().flatten();
-        let seen = seen.filter_map(|line| Some(line.split_once(' ')?.1));
-        let is_known = |row: &&str| heads.contains(head(row)) && !row.contains('*');
-        let unknown = seen.filter(is_known).filter(|row| !declared.contains(row));
-        let unknown: BTreeSet<String> = unknown.map(str::to_owned).collect();
-        unknown.into_iter().collect()
-    }
-}
-
-/// `channel/kind` of a row.
-fn head(row: &str) -> &str {
-    row.rsplit_once('/').map_or(row, |(head, _)| head)
-}
-
-/// Whether a test's name has the words of a kind in it.
-fn is_named_for(test: &str, kind: &str) -> bool {
-    let name = test.rsplit("::").next().unwrap_or(test);
-    let padded = format!("_{name}_");
-    padded.contains(&format!("_{kind}_"))
-}
-
-/// A row as either side may have recorded it, when it does not know the other.
-fn forms(side: &str, row: &str) -> Vec<String> {
-    let (head, parties) = row.rsplit_once('/').unwrap_or((row, ""));
-    let (producer, consumer) = parties.split_once('>').unwrap_or((parties, ""));
-    let pairs = match side {
-        "said" => [(producer, consumer), (producer, "*")],
-        _ => [(producer, consumer), ("*", consumer)],
-    };
-    let form = |(p, c)| format!("{side} {head}/{p}>{c}");
-    pairs.map(form).to_vec()
-}
-
 /// The tests, built, and where they run.
 pub(super) struct Bench {
     cases: Vec<Case>,
@@ -152,6 +96,8 @@ pub(super) struct Bench {
     folder: PathBuf,
     /// Tests at the same time.
     pub(super) jobs: usize,
+    /// By test: whether it passes without a fault under the cap that it has with one.
+    steady: Mutex<BTreeMap<String, bool>>,
 }
 
 impl Bench {
@@ -182,38 +128,30 @@ impl Bench {
             env: given,
             folder,
             jobs: jobs.max(1),
+            steady: Mutex::default(),
         })
     }
 
-    /// Runs every test once without a fault.
-    pub(super) fn map(&self) -> Result<Map> {
-        let results = self.each(&self.cases, |case| {
-            let records = self
-                .folder
-                .join("records")
-                .join(case.name.replace("::", "-"));
-            std::fs::create_dir_all(&records)?;
-            let start = Instant::now();
-            let (mut end, mut text) =
-                self.run(case, None, &[("SEAMESH_SEAM_RECORDS", &records)], None)?;
-            if end != End::Passed {
-                // A machine under load: once more, alone in its cap.
-                (end, text) = self.run(case, None, &[("SEAMESH_SEAM_RECORDS", &records)], None)?;
-            }
-            if end != End::Passed {
-                bail!("{} fails without any fault:\n{text}", case.name);
-            }
-            let mut seen = read_records(&records)?;
-            if matches!(case.how, How::Browser(_)) {
-                // Rows between other ends have faster tests.
-                seen.retain(|line| line.contains("/hub>") || line.ends_with(">hub"));
-            }
-            Ok((start.elapsed(), seen))
-        });
-        let mut map = Map::default();
-        for (case, result) in self.cases.iter().zip(results) {
+    /// Runs every test once without a fault; with `is_quick` only those of which nothing is remembered.
+    pub(super) fn map(&self, memory: &mut Memory, is_quick: bool) -> Result<Map> {
+        let is_known = |case: &&Case| is_quick && memory.tests.contains_key(&case.name);
+        let new: Vec<&Case> = self.cases.iter().filter(|c| !is_known(c)).collect();
+        let results = self.each(&new, |case| self.explore(case));
+        for (case, result) in new.iter().zip(results) {
             let (took, seen) = result?;
-            map.touched.insert(case.name.clone(), seen);
+            let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+            memory.tests.insert(case.name.clone(), (took, seen));
+        }
+        let mut map = Map {
+            noticed: memory.noticed.clone(),
+            ..Map::default()
+        };
+        for case in &self.cases {
+            let Some((took, seen)) = memory.tests.get(&case.name) else {
+                continue;
+            };
+            map.touched.insert(case.name.clone(), seen.clone());
+            let took = Duration::from_millis(*took);
             if took <= case.longest() {
                 map.cases.push((case.clone(), took));
             }
@@ -222,13 +160,57 @@ impl Bench {
         Ok(map)
     }
 
-    /// One test under a fault.
+    /// How long a test takes without a fault, and what is said and acted on in it.
+    fn explore(&self, case: &Case) -> Result<(Duration, BTreeSet<String>)> {
+        let records = self.folder.join("records");
+        let records = records.join(case.name.replace("::", "-"));
+        std::fs::create_dir_all(&records)?;
+        let recorded = [("SEAMESH_SEAM_RECORDS", &records)];
+        let start = Instant::now();
+        let (mut end, mut text) = self.run(case, None, &recorded, None)?;
+        let mut took = start.elapsed();
+        if end != End::Passed {
+            // A machine under load: once more.
+            let start = Instant::now();
+            (end, text) = self.run(case, None, &recorded, None)?;
+            took = start.elapsed();
+        }
+        if end != End::Passed {
+            bail!("{} fails without any fault:\n{text}", case.name);
+        }
+        let mut seen = read_records(&records)?;
+        if case.is_in_browser() {
+            // Rows between other ends have faster tests.
+            seen.retain(|line| line.contains("/hub>") || line.ends_with(">hub"));
+        }
+        Ok((took, seen))
+    }
+
+    /// One test under a fault that has to be noticed.
     pub(super) fn trial(&self, case: &Case, took: Duration, verb: &str, row: &str) -> Result<End> {
         let fault = format!("{verb} {row}");
-        // What must not matter gets all the time there is.
-        let is_harmless = matches!(verb, "twice" | "late");
-        let cap = (!is_harmless).then(|| case.cap(took));
-        Ok(self.run(case, Some(&fault), &[], cap)?.0)
+        Ok(self.run(case, Some(&fault), &[], Some(case.cap(took)))?.0)
+    }
+
+    /// One test under a fault that must not matter, of some rows: it gets all the time there is.
+    pub(super) fn disturb(&self, case: &Case, verb: &str, rows: &[String]) -> Result<bool> {
+        let fault = format!("{verb} {}", rows.join(" "));
+        Ok(self.run(case, Some(&fault), &[], None)?.0 == End::Passed)
+    }
+
+    /// Whether a test passes under its cap when there is no fault. If not, its failure with one proves nothing.
+    pub(super) fn is_steady(&self, case: &Case, took: Duration) -> Result<bool> {
+        let known = |steady: &Mutex<BTreeMap<String, bool>>| {
+            let steady = steady.lock().unwrap_or_else(PoisonError::into_inner);
+            steady.get(&case.name).copied()
+        };
+        if let Some(steady) = known(&self.steady) {
+            return Ok(steady);
+        }
+        let is_steady = self.run(case, None, &[], Some(case.cap(took)))?.0 == End::Passed;
+        let mut steady = self.steady.lock().unwrap_or_else(PoisonError::into_inner);
+        steady.insert(case.name.clone(), is_steady);
+        Ok(is_steady)
     }
 
     fn run(
@@ -279,7 +261,7 @@ impl Bench {
                     End::Failed
                 };
             }
-            if start.elapsed() > KILL && cap.is_some() {
+            if start.elapsed() > if cap.is_some() { KILL } else { LONGEST_LIFE } {
                 child.kill()?;
                 child.wait()?;
                 break End::Killed;
@@ -388,50 +370,22 @@ fn tempfile_of(folder: &Path) -> Result<PathBuf> {
     Ok(folder.join(format!("run-{}.log", COUNT.fetch_add(1, Relaxed))))
 }
 
+/// What a record begins with that a process made which had been started again.
+pub(super) const AGAIN: &str = "again ";
+
 fn read_records(folder: &Path) -> Result<BTreeSet<String>> {
     let mut seen = BTreeSet::new();
     for entry in std::fs::read_dir(folder)? {
-        let text = std::fs::read_to_string(entry?.path())?;
+        let path = entry?.path();
+        if path.is_dir() {
+            // What processes did that had been killed and were started again.
+            let again = read_records(&path)?;
+            seen.extend(again.iter().map(|line| format!("{AGAIN}{line}")));
+            seen.extend(again);
+            continue;
+        }
+        let text = std::fs::read_to_string(path)?;
         seen.extend(text.lines().map(str::to_owned));
     }
     Ok(seen)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_test_that_names_a_kind_is_tried_first_and_what_nobody_declared_is_told() {
-        let case = |name: &str| Case {
-            name: name.to_owned(),
-            how: How::Browser(String::new()),
-        };
-        let row = "ipc/connect/rust_agent>sidecar";
-        let seen = BTreeSet::from([
-            format!("said {row}"),
-            format!("acted {row}"),
-            "acted ipc/connect/hub>sidecar".to_owned(),
-        ]);
-        let names = ["t::quick", "t::seam_connect_dials"];
-        let map = Map {
-            cases: names.map(|n| (case(n), Duration::ZERO)).into(),
-            touched: names.map(|n| (n.to_owned(), seen.clone())).into(),
-        };
-        let tried: Vec<&str> = map.of(row).map(|(c, _)| c.name.as_str()).collect();
-        assert_eq!(tried, ["t::seam_connect_dials", "t::quick"]);
-        let rows = seamesh_proto::ledger::rows();
-        assert_eq!(map.undeclared(&rows), ["ipc/connect/hub>sidecar"]);
-    }
-
-    #[test]
-    fn a_row_is_found_however_its_ends_recorded_it() {
-        assert_eq!(
-            forms("acted", "link/skill_query/rust_agent>python_agent"),
-            [
-                "acted link/skill_query/rust_agent>python_agent",
-                "acted link/skill_query/*>python_agent"
-            ]
-        );
-    }
 }

@@ -119,6 +119,25 @@ async fn serve(
         Err(failure) => return failure.into_response(),
     };
     let caller = call.caller();
+    let asked = arrival(route, "request", caller);
+    hold(asked).await;
+    let mut response = answer(route, handler, call, caller).await;
+    let told = arrival(route, "answer", caller);
+    hold(told).await;
+    if asked.is_last || told.is_last {
+        let headers = response.headers_mut();
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// Runs a handler on what was let in.
+async fn answer(
+    route: &'static Route,
+    handler: Handler,
+    call: Call,
+    caller: Option<Party>,
+) -> Response {
     if !seams(route, "request", caller) {
         return json(&rest::Ok::default());
     }
@@ -147,6 +166,25 @@ fn seams(route: &Route, what: &str, caller: Option<Party>) -> bool {
         // A caller that is none of the ledger's is not muted in somebody else's place.
         (_, None) => true,
         _ => seam::said(Channel::Rest, &kind, me, caller) > 0,
+    }
+}
+
+/// What a planted fault does to the connection of a request or an answer.
+fn arrival(route: &Route, what: &str, caller: Option<Party>) -> seam::Arrival {
+    let Some(caller) = caller.filter(|_| seam::is_on()) else {
+        return seam::Arrival::default();
+    };
+    let kind = format!("{}.{what}", route.operation);
+    let (caller, me) = (Some(caller), Some(Party::Registry));
+    match what {
+        "request" => seam::arrived(Channel::Rest, &kind, caller, me),
+        _ => seam::arrived(Channel::Rest, &kind, me, caller),
+    }
+}
+
+async fn hold(arrival: seam::Arrival) {
+    if let Some(hold) = arrival.hold {
+        tokio::time::sleep(hold).await;
     }
 }
 

@@ -39,15 +39,16 @@ pub(super) async fn upgrade(mut call: Call) -> Answer {
         Failure::new(Code::BadField, detail)
     })?;
     let principal = call.principal()?.clone();
+    let program = call.caller();
     let app = call.app;
     Ok(upgrade
         .max_message_size(MAX_READ_BYTES)
         .max_frame_size(MAX_READ_BYTES)
-        .on_upgrade(move |socket| serve(app, principal, socket)))
+        .on_upgrade(move |socket| serve(app, principal, program, socket)))
 }
 
 /// Serves one socket from its opening to its end.
-async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
+async fn serve(app: Arc<App>, principal: Principal, program: Option<Party>, socket: WebSocket) {
     let _serving = app.sockets.serving();
     let (conn, outbox) = app.sockets.insert(principal.peer_id.clone());
     app.metrics.sockets_opened.fetch_add(1, Relaxed);
@@ -60,7 +61,7 @@ async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
     let (sink, mut stream) = socket.split();
     let mut writer = tokio::spawn(write(sink, outbox, app.limits.ping));
     let written = tokio::select! {
-        () = read(&app, &principal, conn, &mut stream) => false,
+        () = read(&app, &principal, conn, program, &mut stream) => false,
         _ = &mut writer => true,
     };
     app.sockets.remove(conn);
@@ -79,7 +80,13 @@ async fn serve(app: Arc<App>, principal: Principal, socket: WebSocket) {
 }
 
 /// Feeds the core until the socket ends, falls silent or cannot be read any more.
-async fn read(app: &App, principal: &Principal, conn: ConnId, stream: &mut SplitStream<WebSocket>) {
+async fn read(
+    app: &App,
+    principal: &Principal,
+    conn: ConnId,
+    program: Option<Party>,
+    stream: &mut SplitStream<WebSocket>,
+) {
     let idle = app.limits.idle;
     let mut garbage = Tries::new(Rate::per_minute(UNREADABLE_FRAMES_PER_MINUTE));
     loop {
@@ -98,10 +105,20 @@ async fn read(app: &App, principal: &Principal, conn: ConnId, stream: &mut Split
                 let mut parse = || {
                     let input = frame(conn, text.as_bytes());
                     is_garbage = matches!(input, Input::BadFrame { .. });
+                    if let Input::Frame { frame, .. } = &input {
+                        app.metrics.frame(&frame.kind);
+                    }
                     input
                 };
+                let arrival = arrival(text.as_bytes(), program);
+                if let Some(hold) = arrival.hold {
+                    tokio::time::sleep(hold).await;
+                }
                 for _ in 0..times(text.as_bytes()) {
                     app.core.frame(text.len(), &mut parse).await;
+                }
+                if arrival.is_last {
+                    return tracing::info!(conn = conn.0, "a planted fault ends a socket");
                 }
             }
             Message::Binary(_) => {
@@ -136,6 +153,16 @@ async fn pace(app: &App, principal: &Principal, conn: ConnId) {
             app.core.input(bad_frame(conn, problem)).await;
         }
         sleep(Duration::from_secs(seconds)).await;
+    }
+}
+
+/// What a planted fault does to a socket: only to one of a real sidecar, which dials again.
+fn arrival(text: &[u8], program: Option<Party>) -> seam::Arrival {
+    match seam::kind_of(text) {
+        Some(kind) if program == Some(Party::Sidecar) => {
+            seam::arrived(Channel::Signaling, &kind, program, Some(Party::Registry))
+        }
+        _ => seam::Arrival::default(),
     }
 }
 

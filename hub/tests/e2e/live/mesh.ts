@@ -121,6 +121,11 @@ export class Mesh {
     await this.sidecars.get(name)?.end("SIGKILL");
   }
 
+  /** Ends a sidecar in order: it takes its leave, and closes its links. */
+  async stopSidecar(name: string): Promise<void> {
+    await this.sidecars.get(name)?.end();
+  }
+
   async killRegistry(): Promise<void> {
     await this.registry.end("SIGKILL");
   }

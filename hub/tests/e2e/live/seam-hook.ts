@@ -6,10 +6,10 @@ import { join } from "node:path";
 import { test as base, type Page } from "@playwright/test";
 import { ROUTES } from "../../../src/generated/wire";
 
-/** What one trial plants: a verb and the id of a row. */
+/** What one trial plants: a verb and the ids of rows. */
 interface Fault {
   readonly verb: string;
-  readonly row: string;
+  readonly rows: readonly string[];
 }
 
 interface Hook {
@@ -28,8 +28,8 @@ export const test = base.extend({
 });
 
 function parse(text: string | undefined): Fault | null {
-  const [verb, row] = text?.split(" ") ?? [];
-  return verb && row ? { verb, row } : null;
+  const [verb, ...rows] = text?.split(" ") ?? [];
+  return verb && rows.length > 0 ? { verb, rows } : null;
 }
 
 async function hook(page: Page, records: string | undefined, fault: Fault | null): Promise<void> {
@@ -48,17 +48,23 @@ function install({ routes, fault }: Hook): void {
   /** Milliseconds that `late` holds a message back, and how many of them: as the hook in Rust does. */
   const LATE_MS = 60;
   const LATE_MESSAGES = 3;
-  let delayed = 0;
+  const planted = new Map<string, number>();
+  /** Whether the fault is to be planted for this row once more, of `most` times. */
+  const plants = (row: string, most: number): boolean => {
+    const times = planted.get(row) ?? 0;
+    planted.set(row, times + 1);
+    return times < most;
+  };
   const tell = (line: string) =>
     (window as unknown as { seamesh_seam(line: string): Promise<void> }).seamesh_seam(line);
-  const is = (verb: string, row: string) => fault?.verb === verb && fault.row === row;
+  const is = (verb: string, row: string) => fault?.verb === verb && fault.rows.includes(row);
   const never = (signal: AbortSignal | null | undefined) =>
     new Promise<Response>((_, reject) => {
       signal?.addEventListener("abort", () => reject(signal.reason));
     });
+  // One connection of many: what `late` does to a page is what `reorder` does.
   const late = async (row: string) => {
-    if (!is("late", row) || delayed >= LATE_MESSAGES) return;
-    delayed += 1;
+    if (!(is("late", row) || is("reorder", row)) || !plants(row, LATE_MESSAGES)) return;
     await new Promise((resolve) => setTimeout(resolve, LATE_MS));
   };
 
@@ -91,6 +97,10 @@ function install({ routes, fault }: Hook): void {
           if (kind) void tell(`acted ${row}`);
           out.enqueue(`${part}\n\n`);
           if (kind && is("twice", row)) out.enqueue(`${part}\n\n`);
+          if (kind && is("reconnect", row) && plants(row, 1)) {
+            out.error(new TypeError("a planted fault ends the stream"));
+            return;
+          }
         }
       },
     });

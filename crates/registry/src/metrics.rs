@@ -46,7 +46,10 @@ impl Default for Metrics {
     fn default() -> Self {
         Self {
             routes: ROUTES.iter().map(|_| RouteCounters::default()).collect(),
-            frames: ClientSignal::KINDS.iter().map(|_| AtomicU64::new(0)).collect(),
+            frames: ClientSignal::KINDS
+                .iter()
+                .map(|_| AtomicU64::new(0))
+                .collect(),
             sockets_opened: AtomicU64::new(0),
             sockets_overflowed: AtomicU64::new(0),
             frames_refused: AtomicU64::new(0),

@@ -14,12 +14,12 @@ use tokio::process::{Child, Command};
 use crate::command_line::{run, stderr, stdout};
 
 /// A project whose agent is the Rust example, in a directory of its own.
-struct Machine {
+pub(crate) struct Machine {
     directory: PathBuf,
 }
 
 impl Machine {
-    fn new(mesh: &Mesh, name: &str) -> Result<Self> {
+    pub(crate) fn new(mesh: &Mesh, name: &str) -> Result<Self> {
         let directory = mesh.directory().join(format!("machine-{name}"));
         std::fs::create_dir_all(&directory)?;
         // `seamesh run` starts the sidecar; the agent behind it does not matter here.
@@ -49,7 +49,7 @@ impl Machine {
         Ok(command)
     }
 
-    fn pair(&self, code: &str) -> Result<Child> {
+    pub(crate) fn pair(&self, code: &str) -> Result<Child> {
         let mut command = self.command(&["pair", code, "--json"])?;
         Ok(command
             .stdout(Stdio::piped())
@@ -57,12 +57,12 @@ impl Machine {
             .spawn()?)
     }
 
-    fn data(&self) -> PathBuf {
+    pub(crate) fn data(&self) -> PathBuf {
         self.directory.join(".seamesh")
     }
 
     /// Starts the sidecar as `seamesh run` does, with what pairing left on disk.
-    async fn sidecar(&self, mesh: &Mesh, name: &str) -> Result<Process> {
+    pub(crate) async fn sidecar(&self, mesh: &Mesh, name: &str) -> Result<Process> {
         let stored: Value =
             serde_json::from_slice(&std::fs::read(self.data().join("credentials.json"))?)?;
         let url = mesh.url().trim_end_matches('/');
@@ -81,6 +81,7 @@ impl Machine {
             .arg("--identity")
             .arg(self.data().join("identity.json"))
             .env("SEAMESH_DEVICE_TOKEN", token)
+            .env("SEAMESH_LOG", "trace")
             .env_remove("SEAMESH_API_KEY")
             .env_remove("SEAMESH_ALLOW_UNIDENTIFIED");
         Ok(
@@ -91,7 +92,7 @@ impl Machine {
     }
 }
 
-async fn invite(mesh: &Mesh, more: &[&str]) -> Result<String> {
+pub(crate) async fn invite(mesh: &Mesh, more: &[&str]) -> Result<String> {
     let mut arguments = vec!["invite", "--json"];
     arguments.extend(more);
     let output = run(mesh, &arguments).await?;
@@ -100,7 +101,7 @@ async fn invite(mesh: &Mesh, more: &[&str]) -> Result<String> {
 }
 
 /// The newcomer with this name, once it waits.
-async fn waiting(mesh: &Mesh, name: &str) -> Result<String> {
+pub(crate) async fn waiting(mesh: &Mesh, name: &str) -> Result<String> {
     loop {
         let all: Vec<Value> =
             serde_json::from_str(&stdout(&run(mesh, &["newcomers", "--json"]).await?))?;

@@ -215,3 +215,81 @@ async fn an_agent_over_http_alone_trusts_by_fingerprint_and_by_authority_and_nob
     }
     Ok(())
 }
+
+/// Copies the certificate of one registry, with its key, to where another one reads them.
+fn install(from: &Mesh, to: &std::path::Path) -> Result<()> {
+    for name in ["tls.crt", "tls.key"] {
+        std::fs::copy(from.directory().join("registry").join(name), to.join(name))?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_without_a_restart_and_one_that_is_broken_changes_nothing()
+-> Checked {
+    let made = async || {
+        Mesh::builder()
+            .registry_arg("--tls-self-made")
+            .start()
+            .await
+    };
+    let (first, second) = (made().await?, made().await?);
+    let files = tempfile::tempdir()?;
+    install(&first, files.path())?;
+    let mesh = Mesh::builder()
+        .registry_arg("--tls-cert")
+        .registry_arg(files.path().join("tls.crt"))
+        .registry_arg("--tls-key")
+        .registry_arg(files.path().join("tls.key"))
+        .start()
+        .await?;
+    let mut watch = mesh.watch().await?;
+    let call = async |of: &Mesh| -> Result<bool> {
+        let fingerprint = of.fingerprint().context("a fingerprint")?;
+        let asked = ["agents", "--registry-fingerprint", &fingerprint];
+        Ok(run(&mesh, &asked).await?.status.success())
+    };
+    assert!(call(&first).await? && !call(&second).await?);
+
+    install(&second, files.path())?;
+    mesh.registry.hang_up()?;
+    in_time("the new one is shown", async {
+        while !call(&second).await? {}
+        anyhow::Ok(())
+    })
+    .await??;
+    assert!(!call(&first).await?, "the old one is shown no more");
+
+    std::fs::write(files.path().join("tls.crt"), "no certificate")?;
+    mesh.registry.hang_up()?;
+    in_time("the log says what is wrong", async {
+        // Each look reads the log anew.
+        while !mesh.registry.log().contains("going on with the one before") {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await?;
+    assert!(call(&second).await?, "it goes on");
+    // What was open before both is still served. The tests' own client trusts the first certificate only.
+    let fingerprint = second.fingerprint().context("a fingerprint")?;
+    let agent = [
+        "keys",
+        "create",
+        "p1",
+        "--registry-fingerprint",
+        &fingerprint,
+    ];
+    assert!(run(&mesh, &agent).await?.status.success());
+    let submit = [
+        "call",
+        "nobody",
+        "{}",
+        "--no-wait",
+        "--registry-fingerprint",
+        &fingerprint,
+    ];
+    let submitted = run(&mesh, &submit).await?;
+    assert!(submitted.status.success(), "{}", stderr(&submitted));
+    watch.next().await?;
+    Ok(())
+}

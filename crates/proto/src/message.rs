@@ -46,8 +46,24 @@ impl WireError {
             serde_json::error::Category::Data => Code::BadField,
             _ => Code::BadJson,
         };
-        Self::new(code, error.to_string())
+        Self::new(code, without_content(&error.to_string()))
     }
+}
+
+/// What serde says of a value, without the value: it may be a secret in the wrong place.
+fn without_content(text: &str) -> String {
+    for (before, after) in [
+        (" string \"", "\", expected"),
+        (" variant `", "`, expected"),
+    ] {
+        if let Some((head, rest)) = text.split_once(before)
+            && let Some((_, tail)) = rest.split_once(after)
+        {
+            let what = before.trim_end_matches([' ', '"', '`']);
+            return format!("{head}{what}, expected{tail}");
+        }
+    }
+    text.to_owned()
 }
 
 impl From<WireError> for Problem {
@@ -222,4 +238,25 @@ macro_rules! messages {
 /// Cuts hostile text short before it is quoted in an error.
 pub(crate) fn shorten(text: &str) -> String {
     text.chars().take(64).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_does_not_repeat_what_was_sent() {
+        let said = |text: &str| {
+            let error = read_json::<Vec<crate::rest::Role>>(text.as_bytes()).unwrap_err();
+            error.detail
+        };
+        for text in [r#""hunter2""#, r#"["hunter2"]"#, r#""hunter2\", expected""#] {
+            let detail = said(text);
+            assert!(!detail.contains("hunter2"), "{detail}");
+            assert!(
+                detail.contains("expected") && detail.contains("line 1"),
+                "{detail}"
+            );
+        }
+    }
 }

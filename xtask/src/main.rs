@@ -11,6 +11,8 @@ mod env;
 #[path = "gen/mod.rs"]
 mod generate;
 mod images;
+mod mutants;
+mod planted;
 mod programs;
 mod rust_tests;
 mod seams;
@@ -67,6 +69,9 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<std::ffi::OsString>,
     },
+    /// Changes the rules in proto and both cores in small ways, and demands that a test notices each change or that
+    /// crates/sim/tests/mutants.txt tells why none can. Takes hours; --shard does a part.
+    Mutants(mutants::Options),
     /// Runs a mesh of three agents that answers a question about a folder, with the hub beside it.
     Demo {
         /// What the demo takes: --docs DIR, --ask "…", --once, --json; see `cargo xtask demo -- --help`.
@@ -118,8 +123,9 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { arguments } => programs::bench(&arguments)?,
         Command::Sim {
             planted: true, bug, ..
-        } => sim::planted(bug.as_deref())?,
+        } => planted::planted(bug.as_deref())?,
         Command::Sim { arguments, .. } => sim::sim(&arguments)?,
+        Command::Mutants(options) => mutants::mutants(&options)?,
         Command::Ci { job } => ci::job(&job)?,
         Command::Tidy => tidy::check(&root())?,
         Command::Gen { check: true } => generate::check(&root())?,

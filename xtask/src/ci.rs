@@ -7,7 +7,7 @@ use clap::Subcommand;
 
 use crate::step::{command, run, step};
 use crate::tiers::{Tier, test};
-use crate::{env, images, rust_tests, seams, sim, versions};
+use crate::{env, images, mutants, planted, rust_tests, seams, sim, versions};
 
 /// A job of `.github/workflows`.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
@@ -28,6 +28,11 @@ pub(crate) enum Job {
     Seams,
     /// The simulator: ten thousand seeds, and the bugs that are planted for it.
     Sim,
+    /// A part of the mutants of proto and both cores.
+    Mutants {
+        /// The part: K/N, K from 0.
+        shard: String,
+    },
     /// The workflows themselves: zizmor.
     WorkflowLint,
     /// Fails when shipped source changed since a commit and its package's version did not.
@@ -70,8 +75,9 @@ pub(crate) fn job(job: &Job) -> Result<()> {
         Job::Seams => seams::seams(&seams::Options::whole()),
         Job::Sim => {
             step("ten thousand seeds", || sim::play(&["--seeds", "0..10000"]))?;
-            sim::planted(None)
+            planted::planted(None)
         }
+        Job::Mutants { shard } => mutants::mutants(&mutants::Options::of_shard(shard)),
         Job::WorkflowLint => workflow_lint(&root),
         Job::VersionCheck { base } => versions::changed_without_bump(&root, base),
         Job::TagCheck { tag } => versions::tag_is_version(&root, tag),

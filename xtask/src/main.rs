@@ -12,6 +12,8 @@ mod fuzz;
 #[path = "gen/mod.rs"]
 mod generate;
 mod images;
+mod mutants;
+mod planted;
 mod programs;
 mod rust_tests;
 mod seams;
@@ -76,6 +78,9 @@ enum Command {
         #[arg(long, default_value_t = 10)]
         minutes: u64,
     },
+    /// Changes the rules in proto and both cores in small ways, and demands that a test notices each change or that
+    /// crates/sim/tests/mutants.txt tells why none can. Takes hours; --shard does a part.
+    Mutants(mutants::Options),
     /// Runs a mesh of three agents that answers a question about a folder, with the hub beside it.
     Demo {
         /// What the demo takes: --docs DIR, --ask "…", --once, --json; see `cargo xtask demo -- --help`.
@@ -127,9 +132,10 @@ fn run(command: Command) -> Result<()> {
         Command::Bench { arguments } => programs::bench(&arguments)?,
         Command::Sim {
             planted: true, bug, ..
-        } => sim::planted(bug.as_deref())?,
+        } => planted::planted(bug.as_deref())?,
         Command::Sim { arguments, .. } => sim::sim(&arguments)?,
         Command::Fuzz { target, minutes } => fuzz::fuzz(&target, minutes)?,
+        Command::Mutants(options) => mutants::mutants(&options)?,
         Command::Ci { job } => ci::job(&job)?,
         Command::Tidy => tidy::check(&root())?,
         Command::Gen { check: true } => generate::check(&root())?,

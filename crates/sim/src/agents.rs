@@ -150,6 +150,8 @@ pub(crate) struct Asked {
     pub(crate) waits: bool,
     /// The handler that waits for it.
     pub(crate) parent: Option<Key>,
+    /// When it is over at the latest, in virtual milliseconds, if its agent said how long it waits.
+    pub(crate) until: Option<u64>,
 }
 
 /// What an agent does about a task that it is handed.

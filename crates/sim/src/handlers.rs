@@ -252,6 +252,7 @@ impl World {
 
     /// An agent asks another. Without a sidecar it is told so at once, and nothing was asked.
     pub(crate) fn ask(&mut self, name: &Name, request: Request, parent: Option<Key>) {
+        let at = self.at;
         let Some(node) = self.sidecars.get_mut(name) else {
             return;
         };
@@ -259,7 +260,12 @@ impl World {
             return;
         }
         let waits = request.wait;
-        let asked = Asked { waits, parent };
+        let until = request.timeout_ms.map(|ms| at + ms);
+        let asked = Asked {
+            waits,
+            parent,
+            until,
+        };
         node.agent.open.insert(request.request_id.clone(), asked);
         self.saw_request(name, &request);
         self.say(name, AgentCommand::Request(request));

@@ -163,6 +163,9 @@ impl World {
         self.registry.last_conn += 1;
         let conn = ConnId(self.registry.last_conn);
         self.registry.conns.insert(conn, node.clone());
+        if let Some(node) = self.sidecars.get_mut(&node) {
+            node.dialing = Some(conn);
+        }
         let caller = caller(&node, Role::Agent);
         let ms = self.network.takes(SIGNAL_MS);
         let at = self.network.arrival(Way::Down(conn), self.at, ms);

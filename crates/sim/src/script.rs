@@ -25,7 +25,7 @@
 //! | `delay KIND A B MS` | the next such frame of A reaches B later |
 //! | `recover` | every fault ends: the network heals, what is down starts, what hangs goes on with its next work |
 //! | `hide KIND…` | kinds the transcript leaves out |
-//! | `linked` | every two sidecars that run are linked now, and each is connected to the registry, or the verdict says which are not |
+//! | `linked` | every two sidecars that run are linked now, each is connected to the registry, and no request is open long after its deadline, or the verdict says which are not so |
 //! | `links`, `runs A`, `task TASK` | shows open links, what A's handler ran, a task as stored |
 //!
 //! What a handler does: `does=work:5,chunks:40,question,ask:x/work:5+fail,fail,hang`.
@@ -46,6 +46,10 @@ use crate::history::{Carried, What};
 use crate::network::{Delay, LINK_TIMEOUT_MS, Name, Weather};
 use crate::rest::RestAgent;
 use crate::world::{Event, REGISTRY};
+
+/// Virtual milliseconds after its deadline in which a request ends: its sidecar may have been down when it came, and began
+/// it anew.
+const OVERDUE_MS: u64 = 60_000;
 
 /// A step that cannot be read: its line and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -343,6 +347,16 @@ impl World {
             .iter()
             .filter(|name| self.sidecars[**name].conn.is_none());
         self.unreached.extend(unreached.map(|name| (*name).clone()));
+        for name in &names {
+            for (id, asked) in &self.sidecars[*name].agent.open {
+                if asked
+                    .until
+                    .is_some_and(|until| until + OVERDUE_MS < self.at)
+                {
+                    self.overdue.push(((*name).clone(), id.clone()));
+                }
+            }
+        }
         for (n, a) in names.iter().enumerate() {
             for b in &names[n + 1..] {
                 if !links.iter().any(|(c, d)| c == *a && d == *b) {

@@ -24,6 +24,8 @@ pub(crate) struct SidecarNode {
     /// How often it was started.
     pub(crate) boot: u32,
     pub(crate) conn: Option<ConnId>,
+    /// The connection that it waits for.
+    pub(crate) dialing: Option<ConnId>,
     /// The agent's connection, or its last one.
     pub(crate) client: ClientId,
     /// Milliseconds by which its clock is ahead.
@@ -45,6 +47,7 @@ impl World {
                 core: None,
                 boot: 0,
                 conn: None,
+                dialing: None,
                 client: ClientId(0),
                 skew_ms,
                 agent: ModelAgent::new(skills.unwrap_or_default()),
@@ -119,9 +122,9 @@ impl World {
         };
         node.core = None;
         node.offers.clear();
-        let conn = node.conn.take();
+        let conns = [node.conn.take(), node.dialing.take()];
         let has_agent = node.agent.is_up;
-        if let Some(conn) = conn {
+        for conn in conns.into_iter().flatten() {
             match says_so {
                 true => self.after(SIGNAL_MS, Event::Hangup { conn }),
                 false => self.after(SOCKET_IDLE_MS, Event::Idle { conn }),
@@ -166,9 +169,10 @@ impl World {
         let Some(node) = self.sidecars.get_mut(name).filter(|n| n.core.is_some()) else {
             return;
         };
-        if !is_open {
-            return; // It ended on its way; its end is on its way, too.
+        if !is_open || node.dialing != Some(conn) {
+            return; // It ended on its way; its end is on its way, too. Or a process that is gone dialed.
         }
+        node.dialing = None;
         node.conn = Some(conn);
         if let Ok(peer_id) = name.parse() {
             self.tell_sidecar(name, Input::SignalingUp { peer_id });
@@ -181,10 +185,11 @@ impl World {
             return;
         }
         if let Some(node) = self.sidecars.get_mut(name) {
-            if conn.is_some() && node.conn.is_some() && node.conn != conn {
-                return; // That of an older connection.
+            if conn.is_some() && node.conn != conn && node.dialing != conn {
+                return; // That of an older connection, or of a process that is gone.
             }
             node.conn = None;
+            node.dialing = None;
         }
         let reason = "closed".to_owned();
         self.tell_sidecar(name, Input::SignalingDown { reason });

@@ -42,6 +42,13 @@ pub enum Wrong {
         /// The sidecar.
         sidecar: String,
     },
+    /// A request is open long after its deadline.
+    Overdue {
+        /// Who asked.
+        sidecar: String,
+        /// The request.
+        request: String,
+    },
     /// Work that was given to the healed mesh did not complete.
     Stuck {
         /// The request.
@@ -72,6 +79,7 @@ impl Finding {
             Self::Broken(violation) => violation.kind(),
             Self::Wrong(Wrong::Unlinked { .. }) => "unlinked",
             Self::Wrong(Wrong::Unreached { .. }) => "unreached",
+            Self::Wrong(Wrong::Overdue { .. }) => "overdue",
             Self::Wrong(Wrong::Stuck { .. }) => "stuck",
             Self::Wrong(Wrong::Misplaced { .. }) => "misplaced",
             Self::Wrong(Wrong::Panicked { .. }) => "panicked",
@@ -86,6 +94,7 @@ impl Finding {
             "lost_untold",
             "unlinked",
             "unreached",
+            "overdue",
             "stuck",
         ];
         kinds.contains(&self.kind())
@@ -207,7 +216,14 @@ fn unlinked(world: &World) -> Vec<Wrong> {
     let unreached = world.unreached.iter().map(|sidecar| Wrong::Unreached {
         sidecar: sidecar.to_string(),
     });
-    unlinked.chain(unreached).collect()
+    let overdue = world
+        .overdue
+        .iter()
+        .map(|(sidecar, request)| Wrong::Overdue {
+            sidecar: sidecar.to_string(),
+            request: request.clone(),
+        });
+    unlinked.chain(unreached).chain(overdue).collect()
 }
 
 /// Tasks whose result is not that of the attempt which the registry says completed.

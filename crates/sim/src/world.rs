@@ -106,6 +106,8 @@ pub struct World {
     pub(crate) unlinked: Vec<(Name, Name)>,
     /// Sidecars that were not connected to the registry then.
     pub(crate) unreached: Vec<Name>,
+    /// Requests whose deadline was over then: of whom, and their names.
+    pub(crate) overdue: Vec<(Name, String)>,
     /// Messages on links that agents sent.
     pub(crate) sent: u64,
     /// Things that happened.
@@ -140,6 +142,7 @@ impl World {
             sometimes: Sometimes::default(),
             unlinked: Vec::new(),
             unreached: Vec::new(),
+            overdue: Vec::new(),
             sent: 0,
             events: 0,
         }

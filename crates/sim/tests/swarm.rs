@@ -53,39 +53,40 @@ fn no_seed_breaks_a_promise_and_together_they_reach_every_state() {
     assert!(missed.is_empty(), "never: {missed:?}\n{}", reached.table());
 }
 
-/// Every fault that a mesh has to bear, as a step; what it does is counted in the states.
-const FAULTS: [(&str, &str); 19] = [
-    ("latency", "> weather latency=100 "),
-    ("jitter", " jitter=400 "),
-    ("loss", " loss=200\n"),
-    ("reorder", "> delay offer a"),
-    ("partition", "> cut a"),
-    ("partition from the registry", " registry\n"),
-    ("asymmetric cut", "> block a"),
-    ("asymmetric cut of the registry", "> block registry a"),
-    ("slow node", " 700\n"),
-    ("node that stands still", "> pause a"),
-    ("registry that stands still", "> pause registry\n"),
-    ("clock skew", " skew="),
-    ("crash", "> crash a"),
-    ("crash of a sidecar alone", " sidecar\n"),
-    ("crash of an agent alone", " agent\n"),
-    ("crash that no socket tells", "> vanish a"),
-    ("crash of the registry", "> crash registry\n"),
-    ("crash with the disk", "> wipe registry\n"),
-    ("restart", "> restart a"),
+/// Every fault that a mesh has to bear: how its step begins, and what else is in it.
+const FAULTS: [(&str, &str, &str); 19] = [
+    ("latency", "> weather ", " latency=100"),
+    ("jitter", "> weather ", " jitter=400"),
+    ("loss", "> weather ", " loss=200"),
+    ("reorder", "> delay offer a", " 400"),
+    ("partition", "> cut a", ""),
+    ("partition from the registry", "> cut a", " registry"),
+    ("asymmetric cut", "> block a", ""),
+    ("asymmetric cut of the registry", "> block registry ", "a"),
+    ("slow node", "> slow a", " 700"),
+    ("node that stands still", "> pause a", ""),
+    ("registry that stands still", "> pause registry", ""),
+    ("clock skew", "> sidecar a", " skew="),
+    ("crash", "> crash a", ""),
+    ("crash of a sidecar alone", "> crash a", " sidecar"),
+    ("crash of an agent alone", "> crash a", " agent"),
+    ("crash that no socket tells", "> vanish a", ""),
+    ("crash of the registry", "> crash registry", ""),
+    ("crash with the disk", "> wipe registry", ""),
+    ("restart", "> restart a", ""),
 ];
 
 #[test]
-fn every_fault_is_drawn_by_some_seeds_and_by_none_of_others() {
+fn every_fault_is_drawn_by_some_seeds_and_not_by_others() {
     let drawn = |seed| {
         let scenario = swarm::scenario(seed);
         let (drawn, _) = scenario.split_once(swarm::TAIL).unwrap();
         drawn.to_owned()
     };
     let scenarios: Vec<String> = (0..SEEDS).map(drawn).collect();
-    for (fault, step) in FAULTS {
-        let with = scenarios.iter().filter(|s| s.contains(step)).count();
+    for (fault, begins, has) in FAULTS {
+        let is_it = |step: &str| step.starts_with(begins) && step.contains(has);
+        let with = scenarios.iter().filter(|s| s.lines().any(is_it)).count();
         let bounds = 3..scenarios.len();
         assert!(bounds.contains(&with), "{fault}: in {with} of {SEEDS}");
     }

@@ -9,6 +9,7 @@ import { TasksPage } from "./features/tasks/TasksPage";
 import {
   agentSearch,
   agentsSearch,
+  auditSearch,
   chatSearch,
   eventsSearch,
   meshSearch,
@@ -64,6 +65,12 @@ const pages = root.addChildren([
     path: "/events",
     validateSearch: eventsSearch,
     component: lazyRouteComponent(() => import("./features/events/EventsPage"), "EventsPage"),
+  }),
+  createRoute({
+    ...parent,
+    path: "/audit",
+    validateSearch: auditSearch,
+    component: lazyRouteComponent(() => import("./features/events/AuditPage"), "AuditPage"),
   }),
   createRoute({
     ...parent,

@@ -36,7 +36,7 @@ messages! {
         "task_changed" => TaskChanged(Box<Task>),
         /// A result or a failure came under a lease that is over, and was refused.
         "stale_result" => StaleResult(StaleResult),
-        /// A link opened, as one of its ends reported.
+        /// A link opened, as one of its ends reported, or what is known of an open link changed: the last one counts.
         "link_up" => LinkUp(LinkChange),
         /// A link went down: neither end reports it any more.
         "link_down" => LinkDown(LinkChange),
@@ -83,4 +83,7 @@ pub struct LinkChange {
     pub from_peer: PeerId,
     /// The other.
     pub to_peer: PeerId,
+    /// Both ends checked each other's identity, and say so. Absent: no. In `link_down` always absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub identified: bool,
 }

@@ -22,8 +22,8 @@ use crate::timers::Timer;
 #[derive(Debug, Default)]
 pub(crate) struct LinkBook {
     reported: BTreeMap<PeerId, BTreeMap<PeerId, bool>>,
-    /// Links that were told to be up, each with its ends in order.
-    up: BTreeSet<(PeerId, PeerId)>,
+    /// Links that were told to be up, each with its ends in order, and whether it was told to be identified.
+    up: BTreeMap<(PeerId, PeerId), bool>,
 }
 
 impl LinkBook {
@@ -43,27 +43,33 @@ impl LinkBook {
         self.reported.get(from).and_then(|set| set.get(to)) == Some(&true)
     }
 
-    /// Works out one link anew. `Some(change)`: it went up (`true`) or down.
+    /// Works out one link anew. `Some(change)`: it went up or is known differently (`true`), or went down.
     fn settle(&mut self, a: &PeerId, b: &PeerId) -> Option<(LinkChange, bool)> {
         let is_up = self.says(a, b) || self.says(b, a);
+        let identified = is_up && self.vouches(a, b) && self.vouches(b, a);
         let (from, to) = if a <= b { (a, b) } else { (b, a) };
         let pair = (from.clone(), to.clone());
-        let changed = match is_up {
-            true => self.up.insert(pair),
+        let told = match is_up {
+            true => self.up.insert(pair, identified),
             false => self.up.remove(&pair),
+        };
+        let changed = match told {
+            Some(before) => !is_up || before != identified,
+            None => is_up,
         };
         let change = LinkChange {
             from_peer: from.clone(),
             to_peer: to.clone(),
+            identified,
         };
         changed.then_some((change, is_up))
     }
 
     pub(crate) fn edges(&self) -> Vec<MeshEdge> {
-        let edge = |(from, to): &(PeerId, PeerId)| MeshEdge {
+        let edge = |((from, to), identified): (&(PeerId, PeerId), &bool)| MeshEdge {
             from_peer: from.clone(),
             to_peer: to.clone(),
-            identified: self.vouches(from, to) && self.vouches(to, from),
+            identified: *identified,
         };
         self.up.iter().map(edge).collect()
     }
@@ -71,7 +77,7 @@ impl LinkBook {
     /// The other ends of a peer's links.
     fn linked(&self) -> BTreeMap<&PeerId, Vec<PeerId>> {
         let mut ends: BTreeMap<&PeerId, Vec<PeerId>> = BTreeMap::new();
-        for (a, b) in &self.up {
+        for (a, b) in self.up.keys() {
             ends.entry(a).or_default().push(b.clone());
             ends.entry(b).or_default().push(a.clone());
         }

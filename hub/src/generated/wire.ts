@@ -472,7 +472,10 @@ export interface MeshEventStaleResult {
   payload: StaleResult;
 }
 
-/** A link opened, as one of its ends reported. */
+/**
+ * A link opened, as one of its ends reported, or what is known of an open link changed: the last one
+ * counts.
+ */
 export interface MeshEventLinkUp {
   type: "link_up";
   payload: LinkChange;
@@ -616,6 +619,8 @@ export interface LinkChange {
   from_peer: string;
   /** The other. */
   to_peer: string;
+  /** Both ends checked each other's identity, and say so. Absent: no. In `link_down` always absent. */
+  identified?: boolean;
 }
 
 /** A newcomer. The device token is never listed. */

@@ -3,6 +3,8 @@
 import {
   type Answer,
   type ApproveAnswer,
+  type AuditPage,
+  type AuditQuery,
   type ChunkPage,
   type ChunksQuery,
   type Code,
@@ -31,6 +33,7 @@ import { parseJson } from "./check";
 import {
   type Reader,
   readApproveAnswer,
+  readAuditPage,
   readChunkPage,
   readHealth,
   readHubState,
@@ -108,6 +111,8 @@ export interface Api {
   createKey(body: KeyBody): Promise<KeyAnswer>;
   revokeKey(id: string): Promise<void>;
   removeAgent(id: string): Promise<void>;
+  /** One page of the audit. */
+  audit(query: AuditQuery, signal?: AbortSignal): Promise<AuditPage>;
   health(signal?: AbortSignal): Promise<HealthAnswer>;
   iceConfig(signal?: AbortSignal): Promise<IceConfig>;
   /** In the Prometheus text format. */
@@ -162,6 +167,12 @@ export function createApi(fetch: Fetch): Api {
     createKey: (body) => read(ROUTES.create_key.path, readKeyAnswer, post(body)),
     revokeKey: (id) => done(at(ROUTES.revoke_key.path, id), "DELETE"),
     removeAgent: (id) => done(at(ROUTES.remove_agent.path, id), "DELETE"),
+    audit: ({ newest, ...query }, signal) =>
+      read(
+        `${ROUTES.list_audit.path}${queryOf({ ...query, newest: newest ? "true" : undefined })}`,
+        readAuditPage,
+        until(signal),
+      ),
     health: (signal) => read(ROUTES.health.path, readHealth, until(signal)),
     iceConfig: (signal) => read(ROUTES.ice_config.path, readIceConfig, until(signal)),
     metrics: async (signal) => (await call(ROUTES.metrics.path, until(signal))).text(),

@@ -16,6 +16,8 @@ export interface MeshNode {
   readonly sidecar: boolean;
   /** Labels of the nodes it is linked with, sorted. */
   readonly linkedWith: readonly string[];
+  /** Of its links those whose ends checked each other's identity. */
+  readonly identified: number;
 }
 
 export interface MeshLink {
@@ -24,6 +26,8 @@ export interface MeshLink {
   readonly to: string;
   /** `direct`: an open link. `queue`: no link, but work went between the two through the queue. */
   readonly way: "direct" | "queue";
+  /** Both ends checked each other's identity; a way through the queue has no ends to check. */
+  readonly identified: boolean;
   /** Tasks that went this way, of those looked at. */
   readonly tasks: number;
 }
@@ -37,14 +41,23 @@ export function meshGraph(mesh: Pick<MeshState, "agents" | "links">): MeshGraph 
   const links = [...mesh.links.values()]
     .map(
       (link) =>
-        ({ key: linkKey(link), from: link.from_peer, to: link.to_peer, way: "direct", tasks: 0 }) as const,
+        ({
+          key: linkKey(link),
+          from: link.from_peer,
+          to: link.to_peer,
+          way: "direct",
+          identified: link.identified ?? false,
+          tasks: 0,
+        }) as const,
     )
     .sort((a, b) => (a.key < b.key ? -1 : 1));
   const bare = [...byName(mesh.agents.values()).map(agentNode), ...strangers(mesh, links)];
   const labels = new Map(bare.map((node) => [node.id, node.label]));
   const linked = neighbours(links);
+  const checked = neighbours(links.filter((link) => link.identified));
   const nodes = bare.map((node) => ({
     ...node,
+    identified: checked.get(node.id)?.size ?? 0,
     linkedWith: [...(linked.get(node.id) ?? [])].map((id) => labels.get(id) ?? id).sort(),
   }));
   return { nodes, links };
@@ -69,11 +82,11 @@ export function withTraffic(graph: MeshGraph, tasks: readonly Task[]): MeshGraph
   const open = new Set(links.map((link) => link.key));
   const queued = [...counts]
     .filter(([key]) => !open.has(key))
-    .map(([key, way]) => ({ key, ...way, way: "queue" }) as const);
+    .map(([key, way]) => ({ key, ...way, way: "queue", identified: false }) as const);
   return { nodes: graph.nodes, links: [...links, ...queued] };
 }
 
-type BareNode = Omit<MeshNode, "linkedWith">;
+type BareNode = Omit<MeshNode, "linkedWith" | "identified">;
 
 function agentNode({ record }: AgentEntry): BareNode {
   return {

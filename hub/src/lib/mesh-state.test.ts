@@ -110,6 +110,15 @@ describe("links", () => {
     expect(up.links.size).toBe(1);
   });
 
+  test("a link that came to be identified is told again, and is one link", () => {
+    const told = after(
+      start,
+      { type: "link_up", payload: LINK },
+      { type: "link_up", payload: { ...LINK, identified: true } },
+    );
+    expect([...told.links.values()].map((link) => link.identified)).toEqual([true]);
+  });
+
   test("a link that went down is gone", () => {
     const down = after(start, { type: "link_up", payload: LINK }, { type: "link_down", payload: LINK });
     expect(down.links.size).toBe(0);

@@ -10,10 +10,55 @@ export interface SeamRow {
   readonly refused: number;
   /** Answers with status 5xx. */
   readonly failed: number;
+  /** Requests whose time was taken, and the sum of their times, milliseconds. */
+  readonly answered: number;
+  readonly totalMs: number;
   /** Mean time from request to answer, milliseconds; `null` when nothing was asked. */
   readonly meanMs: number | null;
   /** Upper bound within which 95 of 100 answers came, milliseconds; `null` when unknown or above the last bound. */
   readonly p95Ms: number | null;
+}
+
+/** What went over a route between two readings. */
+export interface SeamRate {
+  /** Requests a second. */
+  readonly perSecond: number;
+  /** Answers with status 4xx and 5xx among them, 0 to 1; `null` when nothing was asked. */
+  readonly badShare: number | null;
+  /** Mean time from request to answer, milliseconds; `null` when nothing was asked. */
+  readonly meanMs: number | null;
+}
+
+/** One reading of the metrics. */
+export interface Reading {
+  readonly rows: readonly SeamRow[];
+  /** When it was read, milliseconds of any clock that is the same for both. */
+  readonly atMs: number;
+}
+
+/** Rates by operation. A counter that went down means that the registry was started again: then there are none yet. */
+export function ratesBetween(before: Reading, now: Reading): ReadonlyMap<string, SeamRate> {
+  const seconds = (now.atMs - before.atMs) / 1000;
+  const old = new Map(before.rows.map((row) => [row.operation, row]));
+  const restarted = before.rows.some(
+    (row) => (now.rows.find((one) => one.operation === row.operation)?.requests ?? 0) < row.requests,
+  );
+  if (seconds <= 0 || restarted) return new Map();
+  return new Map(
+    now.rows.map((row) => {
+      const was = old.get(row.operation);
+      const requests = row.requests - (was?.requests ?? 0);
+      const bad = row.refused + row.failed - (was ? was.refused + was.failed : 0);
+      const tookMs = row.totalMs - (was?.totalMs ?? 0);
+      const answered = row.answered - (was?.answered ?? 0);
+      const rate = {
+        perSecond: requests / seconds,
+        badShare: requests > 0 ? bad / requests : null,
+        meanMs: answered > 0 ? tookMs / answered : null,
+      };
+      return [row.operation, rate] as const;
+    }),
+  );
 }
 
 interface Sample {
@@ -56,6 +101,8 @@ function rowOf(operation: string, route: string, all: readonly Sample[]): SeamRo
     requests: sum("seamesh_http_requests_total"),
     refused: sum("seamesh_http_requests_total", (s) => s.labels.status === "4xx"),
     failed: sum("seamesh_http_requests_total", (s) => s.labels.status === "5xx"),
+    answered: count,
+    totalMs: seconds * 1000,
     meanMs: count > 0 ? (seconds / count) * 1000 : null,
     p95Ms: boundOf(own, count, 0.95),
   };

@@ -3,7 +3,7 @@ import { again } from "./again";
 import { MAX_TURNS, saidIn, turnsOf, withTurn } from "./chat";
 import { filterEvents, joined, told } from "./events";
 import { inTurn } from "./in-turn";
-import { metric, seamRows } from "./metrics";
+import { metric, ratesBetween, seamRows } from "./metrics";
 import { may } from "./roles";
 import { NOW_MS, record, task } from "./samples";
 import { quantile, statsOf } from "./stats";
@@ -30,12 +30,33 @@ describe("metrics", () => {
         requests: 100,
         refused: 3,
         failed: 1,
+        answered: 100,
+        totalMs: 200,
         meanMs: 2,
         p95Ms: 10,
       },
     ]);
     expect(metric(METRICS, "seamesh_waits")).toBe(4);
     expect(metric(METRICS, "gone")).toBeNull();
+  });
+
+  test("of two readings tell what went on between them", () => {
+    const before = { rows: seamRows(METRICS), atMs: 1_000 };
+    const grown = METRICS.replace('status="2xx"} 96', 'status="2xx"} 104')
+      .replace('status="5xx"} 1', 'status="5xx"} 3')
+      .replace('_sum{operation="get_task"} 0.2', '_sum{operation="get_task"} 0.25')
+      .replace('_count{operation="get_task"} 100', '_count{operation="get_task"} 110');
+    const rate = ratesBetween(before, { rows: seamRows(grown), atMs: 6_000 }).get("get_task");
+    expect(rate).toMatchObject({ perSecond: 2, badShare: 0.2 });
+    expect(rate?.meanMs).toBeCloseTo(5);
+    const still = ratesBetween(before, { rows: before.rows, atMs: 6_000 }).get("get_task");
+    expect(still).toEqual({ perSecond: 0, badShare: null, meanMs: null });
+  });
+
+  test("of a registry that was started again tell no rates", () => {
+    const fresh = METRICS.replace('status="2xx"} 96', 'status="2xx"} 2');
+    const [before, now] = [METRICS, fresh].map((text, i) => ({ rows: seamRows(text), atMs: i * 5_000 }));
+    expect(before && now && ratesBetween(before, now).size).toBe(0);
   });
 });
 

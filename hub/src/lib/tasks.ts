@@ -31,6 +31,10 @@ export interface TaskFilter {
   readonly skill?: string | undefined;
   /** Text within id, skill, agents or error; letters of either case. */
   readonly q?: string | undefined;
+  /** Asked for at this moment or later, Unix milliseconds in digits. */
+  readonly since?: string | undefined;
+  /** Asked for before this moment, the same. */
+  readonly until?: string | undefined;
 }
 
 export type StateCounts = Record<TaskState, number>;
@@ -63,12 +67,15 @@ export function involves(task: Task, agent: string): boolean {
 export function filterTasks(tasks: readonly Task[], filter: TaskFilter): readonly Task[] {
   const { state, agent, skill } = filter;
   const q = filter.q?.trim().toLowerCase();
-  if (!state && !agent && !skill && !q) return tasks;
+  const [since, until] = [filter.since, filter.until].map((ms) => (ms ? Number(ms) / 1000 : null));
+  if (!state && !agent && !skill && !q && since === null && until === null) return tasks;
   return tasks.filter(
     (task) =>
       (!state || task.state === state) &&
       (!agent || involves(task, agent)) &&
       (!skill || task.skill === skill) &&
+      (since == null || task.created_at >= since) &&
+      (until == null || task.created_at < until) &&
       (!q || mentions(task, q)),
   );
 }

@@ -28,6 +28,22 @@ export function duration(ms: number): string {
   return `${Math.floor(ms / HOUR)} h ${Math.floor((ms % HOUR) / MINUTE)} min`;
 }
 
+/** A moment as `<input type="datetime-local">` writes it, in the browser's own place; empty when there is none. */
+export function localInput(ms: string | undefined): string {
+  if (!ms) return "";
+  const at = new Date(Number(ms));
+  if (Number.isNaN(at.getTime())) return "";
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = `${String(at.getFullYear()).padStart(4, "0")}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day}T${two(at.getHours())}:${two(at.getMinutes())}`;
+}
+
+/** The moment such a field says, Unix milliseconds in digits; `undefined` when it says none from 1970 on. */
+export function fromLocalInput(text: string): string | undefined {
+  const ms = Date.parse(text);
+  return Number.isFinite(ms) && ms >= 0 ? String(ms) : undefined;
+}
+
 /** A moment as a person reads it, in the browser's own place and language. */
 export function moment(ms: number): string {
   return Number.isFinite(ms)

@@ -26,6 +26,12 @@ function text(raw: Raw, key: string): string | undefined {
   return typeof value === "string" && value !== "" ? value : undefined;
 }
 
+/** A whole number that JavaScript can hold, as text. */
+function digits(raw: Raw, key: string): string | undefined {
+  const value = text(raw, key);
+  return value !== undefined && /^\d{1,15}$/.test(value) ? value : undefined;
+}
+
 function one<T extends string>(raw: Raw, key: string, of: readonly T[]): T | undefined {
   return of.find((name) => name === raw[key]);
 }
@@ -35,6 +41,10 @@ export interface TasksSearch {
   readonly agent?: string | undefined;
   readonly skill?: string | undefined;
   readonly q?: string | undefined;
+  /** Asked for at this moment or later, Unix milliseconds in digits. */
+  readonly since?: string | undefined;
+  /** Asked for before this moment, the same. */
+  readonly until?: string | undefined;
 }
 
 export function tasksSearch(raw: Raw): TasksSearch {
@@ -43,6 +53,8 @@ export function tasksSearch(raw: Raw): TasksSearch {
     agent: text(raw, "agent"),
     skill: text(raw, "skill"),
     q: text(raw, "q"),
+    since: digits(raw, "since"),
+    until: digits(raw, "until"),
   };
 }
 
@@ -83,6 +95,16 @@ export interface MeshSearch {
 
 export function meshSearch(raw: Raw): MeshSearch {
   return { view: one(raw, "view", ["table"] as const), agent: text(raw, "agent") };
+}
+
+export interface AuditSearch {
+  /** A decision's name, as the registry gives it. */
+  readonly action?: string | undefined;
+  readonly q?: string | undefined;
+}
+
+export function auditSearch(raw: Raw): AuditSearch {
+  return { action: text(raw, "action"), q: text(raw, "q") };
 }
 
 export interface EventsSearch {

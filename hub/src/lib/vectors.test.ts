@@ -9,6 +9,7 @@ import {
   type Reader,
   readAgentRecord,
   readApproveAnswer,
+  readAuditPage,
   readChunkPage,
   readEventRecord,
   readHealth,
@@ -45,6 +46,7 @@ interface VectorFile {
 const REST: Readonly<Record<string, Reader<unknown>>> = {
   AgentRecord: readAgentRecord,
   ApproveAnswer: readApproveAnswer,
+  AuditPage: readAuditPage,
   ChunkPage: readChunkPage,
   HealthAnswer: readHealth,
   HubState: readHubState,

@@ -7,6 +7,8 @@ import {
   type AgentRef,
   type ApproveAnswer,
   type ArtifactPart,
+  type AuditPage,
+  type AuditRecord,
   type Capabilities,
   type Chunk,
   type ChunkPage,
@@ -161,6 +163,8 @@ const task = object<Task>({
 
 const edge = object<MeshEdge>({ from_peer: id, to_peer: id, identified: orAbsent(yesOrNo) });
 
+const linkChange = object<LinkChange>({ from_peer: id, to_peer: id, identified: orAbsent(yesOrNo) });
+
 const newcomer = object<OnboardingEntry>({
   id: text,
   agent_name: text,
@@ -177,8 +181,8 @@ const payloads: { readonly [K in MeshEvent["type"]]: Check } = {
   agent_health: object<AgentHealth>({ agent_id: id, health }),
   task_changed: task,
   stale_result: object<StaleResult>({ task_id: id, lease: count(), peer_id: id }),
-  link_up: object<LinkChange>({ from_peer: id, to_peer: id }),
-  link_down: object<LinkChange>({ from_peer: id, to_peer: id }),
+  link_up: linkChange,
+  link_down: linkChange,
   pairing_changed: newcomer,
 };
 
@@ -246,6 +250,21 @@ const healthAnswer = object<HealthAnswer>({ status: text, version: text });
 const iceServer = object<IceServer>({ urls: listOf(text), username: orNull(text), credential: orNull(text) });
 const iceConfig = object<IceConfig>({ iceServers: listOf(iceServer) });
 
+const auditRecord = object<AuditRecord>({
+  n: count(),
+  at_ms: count(),
+  action: text,
+  by: text,
+  role: orNull(role),
+  credential: text,
+  from: text,
+  about: text,
+  detail: text,
+  prev: text,
+  hash: text,
+});
+const auditPage = object<AuditPage>({ records: listOf(auditRecord), next_after: orNull(count()) });
+
 const problem = object<Problem>({
   code,
   detail: text,
@@ -285,6 +304,7 @@ export const readInviteAnswer: Reader<InviteAnswer> = reader(inviteAnswer);
 export const readKeys: Reader<KeyRecord[]> = reader(listOf(keyRecord));
 export const readKeyAnswer: Reader<KeyAnswer> = reader(keyAnswer);
 export const readHealth: Reader<HealthAnswer> = reader(healthAnswer);
+export const readAuditPage: Reader<AuditPage> = reader(auditPage);
 export const readIceConfig: Reader<IceConfig> = reader(iceConfig);
 
 /** The event in one `data:` of the stream. */

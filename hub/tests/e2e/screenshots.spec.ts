@@ -63,6 +63,7 @@ const SCENES: Readonly<Record<string, Scene>> = {
       await page.locator("[data-event]").first().waitFor();
     },
   },
+  audit: { at: "/audit" },
   seams: { at: "/seams" },
   settings: { at: "/settings" },
   palette: {

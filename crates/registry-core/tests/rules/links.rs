@@ -45,6 +45,37 @@ fn a_link_is_one_edge_though_both_ends_report_it() {
 }
 
 #[test]
+fn a_watcher_learns_that_a_link_came_to_be_identified_and_that_it_is_no_more() {
+    let mut world = World::new();
+    let (a, b) = (world.agent("a", &[]), world.agent("b", &[]));
+    let say = |world: &mut World, conn, peer: &str, other: &str, identified: bool| {
+        let links = json!([{ "peer_id": other, "identified": identified }]);
+        let payload = json!({ "links": links });
+        world.raw(
+            conn,
+            json!({"type": "links", "peer_id": peer, "payload": payload}),
+        );
+    };
+    say(&mut world, a, "p-a", "p-b", true);
+    say(&mut world, b, "p-b", "p-a", true);
+    say(&mut world, b, "p-b", "p-a", true);
+    say(&mut world, a, "p-a", "p-b", false);
+    let told: Vec<_> = world
+        .store
+        .events_after(0)
+        .into_iter()
+        .filter_map(|e| match e.event {
+            MeshEvent::LinkUp(link) => Some(link.identified),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [false, true, false]);
+    report(&mut world, a, "p-a", &[]);
+    report(&mut world, b, "p-b", &[]);
+    assert_eq!(seen(&world).last().map(String::as_str), Some("-p-a-p-b"));
+}
+
+#[test]
 fn a_link_is_down_when_neither_end_reports_it() {
     let mut world = World::new();
     let (a, b) = (world.agent("a", &[]), world.agent("b", &[]));

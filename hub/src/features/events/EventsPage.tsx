@@ -1,7 +1,7 @@
-import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { getRouteApi, Link, useNavigate } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import type { EventRecord } from "../../generated/wire";
-import { useHub, useMesh } from "../../hub";
+import { useHub, useMay, useMesh } from "../../hub";
 import { EVENT_KINDS, filterEvents, joined, told } from "../../lib/events";
 import { readPast } from "../../lib/past";
 import { moment } from "../../lib/time";
@@ -33,6 +33,7 @@ export function EventsPage() {
   const [held, setHeld] = useState(false);
   const rows = useHeld(fitting, held, keyOf);
   const [open, setOpen] = useState<EventRecord | null>(null);
+  const admits = useMay("admit");
   return (
     <Page
       full
@@ -40,6 +41,11 @@ export function EventsPage() {
       note={fitting.length.toLocaleString()}
       tools={
         <>
+          {admits && (
+            <Link to="/audit" className="link">
+              Audit
+            </Link>
+          )}
           {past.more && (
             <button type="button" className="button" onClick={past.load} disabled={past.loading}>
               {past.loading ? "Loading…" : "Load earlier"}

@@ -43,6 +43,12 @@ const COLUMNS: readonly Column<MeshNode>[] = [
     className: "col-load number",
     cell: (node) => (node.sidecar ? node.linkedWith.length : "–"),
   },
+  {
+    key: "identified",
+    head: "Identified",
+    className: "col-load number wide",
+    cell: (node) => (node.linkedWith.length > 0 ? `${node.identified} of ${node.linkedWith.length}` : "–"),
+  },
   { key: "links", head: "Linked with", className: "col-links", cell: (node) => <Neighbours node={node} /> },
 ];
 

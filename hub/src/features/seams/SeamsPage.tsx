@@ -1,8 +1,8 @@
-import { useQuery } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useMemo } from "react";
 import { useHub, useMesh } from "../../hub";
 import { EVENT_KINDS } from "../../lib/events";
-import { metric, type SeamRow, seamRows } from "../../lib/metrics";
+import { metric, type Reading, ratesBetween, type SeamRate, type SeamRow, seamRows } from "../../lib/metrics";
 import { duration } from "../../lib/time";
 import { Page } from "../../ui/Page";
 import { Empty, Panel } from "../../ui/Panel";
@@ -17,15 +17,38 @@ const COUNTERS = [
   ["seamesh_waits", "waits open"],
 ] as const;
 
+/** Between two readings, milliseconds. */
+const READ_EVERY_MS = 5_000;
+
+interface Metrics {
+  readonly text: string;
+  readonly rows: readonly SeamRow[];
+  /** The reading before this one. */
+  readonly before: Reading | null;
+}
+
 /** What crosses the registry's seams: each row of the ledger's REST channel, and of the event stream. */
 export function SeamsPage() {
   const { api } = useHub();
-  const { data, error, isFetching, refetch } = useQuery({
+  const queries = useQueryClient();
+  // Metrics are read, not told: no event says that a counter went on. Only while the page is looked at.
+  const { data, dataUpdatedAt, error, isFetching, refetch } = useQuery({
     queryKey: ["metrics"],
-    queryFn: ({ signal }) => api.metrics(signal),
+    queryFn: async ({ signal }): Promise<Metrics> => {
+      const last = queries.getQueryState<Metrics>(["metrics"]);
+      const before = last?.data ? { rows: last.data.rows, atMs: last.dataUpdatedAt } : null;
+      const text = await api.metrics(signal);
+      return { text, rows: seamRows(text), before };
+    },
     staleTime: 0,
+    refetchInterval: READ_EVERY_MS,
   });
-  const rows = useMemo(() => (data === undefined ? [] : seamRows(data)), [data]);
+  const rows = data?.rows ?? [];
+  const rates = useMemo(
+    () => (data?.before ? ratesBetween(data.before, { rows: data.rows, atMs: dataUpdatedAt }) : new Map()),
+    [data, dataUpdatedAt],
+  );
+  const spanMs = data?.before ? dataUpdatedAt - data.before.atMs : null;
   return (
     <Page
       title="Seams"
@@ -37,11 +60,11 @@ export function SeamsPage() {
       }
     >
       {error && <p className="notice notice--bad">{error.message}</p>}
-      {data !== undefined && <Counters text={data} />}
+      {data !== undefined && <Counters text={data.text} />}
       <div className="seams">
         <Panel id="rest" title="REST" count={`${rows.length} routes in use`}>
           {rows.length > 0 ? (
-            <Rest rows={rows} />
+            <Rest rows={rows} rates={rates} spanMs={spanMs} />
           ) : (
             <Empty title={data === undefined ? "Reading…" : "Nothing was asked yet"} />
           )}
@@ -69,7 +92,16 @@ function Counters({ text }: { text: string }) {
   );
 }
 
-function Rest({ rows }: { rows: readonly SeamRow[] }) {
+interface RestProps {
+  readonly rows: readonly SeamRow[];
+  readonly rates: ReadonlyMap<string, SeamRate>;
+  /** What the rates are over; `null` before the second reading. */
+  readonly spanMs: number | null;
+}
+
+function Rest({ rows, rates, spanMs }: RestProps) {
+  const over = spanMs === null ? "after the next reading" : `over the last ${duration(spanMs)}`;
+  const rate = (row: SeamRow) => rates.get(row.operation);
   const ms = (value: number | null) => (value === null ? "–" : duration(value));
   return (
     <div className="scroll-x">
@@ -77,6 +109,15 @@ function Rest({ rows }: { rows: readonly SeamRow[] }) {
         <thead>
           <tr>
             <th scope="col">Route</th>
+            <th scope="col" className="number" title={over}>
+              Now
+            </th>
+            <th scope="col" className="number" title={over}>
+              Errors now
+            </th>
+            <th scope="col" className="number" title={over}>
+              Mean now
+            </th>
             <th scope="col" className="number">
               Requests
             </th>
@@ -100,6 +141,11 @@ function Rest({ rows }: { rows: readonly SeamRow[] }) {
               <td className="mono" title={row.operation}>
                 {row.route}
               </td>
+              <td className="number" data-now>
+                {perSecond(rate(row))}
+              </td>
+              <td className="number">{share(rate(row))}</td>
+              <td className="number">{ms(rate(row)?.meanMs ?? null)}</td>
               <td className="number">{row.requests.toLocaleString()}</td>
               <td className="number">{row.refused.toLocaleString()}</td>
               <td className={row.failed > 0 ? "number bad" : "number"}>{row.failed.toLocaleString()}</td>
@@ -111,6 +157,14 @@ function Rest({ rows }: { rows: readonly SeamRow[] }) {
       </table>
     </div>
   );
+}
+
+function perSecond(rate: SeamRate | undefined): string {
+  return rate ? `${rate.perSecond.toLocaleString(undefined, { maximumFractionDigits: 1 })}/s` : "–";
+}
+
+function share(rate: SeamRate | undefined): string {
+  return rate?.badShare == null ? "–" : `${(rate.badShare * 100).toFixed(rate.badShare < 0.1 ? 1 : 0)} %`;
 }
 
 /** The kinds of the event stream, counted as they reach this page. */

@@ -27,6 +27,7 @@ export function SettingsPage() {
         <div>
           {admits && <Keys />}
           {admits && <Invites />}
+          {admits && <Password />}
           {!admits && (
             <Panel id="keys" title="Keys and invites">
               <p className="panel__text quiet">An admin makes keys and invites, and decides who is in.</p>
@@ -37,6 +38,7 @@ export function SettingsPage() {
           <Session />
           <Registry />
           <Limits />
+          <Options />
         </div>
       </div>
     </Page>
@@ -178,6 +180,80 @@ function Invites() {
           note={`It is good once, for ${age(invite.data.expires_in * 1000)}.`}
         />
       )}
+    </Panel>
+  );
+}
+
+/** The administrator's password. */
+function Password() {
+  const { api } = useHub();
+  const [password, setPassword] = useState("");
+  const bytes = new TextEncoder().encode(password).length;
+  const isGood = bytes >= wire.MIN_PASSWORD_BYTES && bytes <= wire.MAX_PASSWORD_BYTES;
+  const change = useMutation({
+    mutationFn: () => api.setPassword({ password }),
+    onSuccess: () => setPassword(""),
+  });
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    if (isGood) change.mutate();
+  };
+  return (
+    <Panel id="password" title="Administrator's password">
+      <form className="inline-form" onSubmit={submit} aria-label="Change the password">
+        <div className="field">
+          <label htmlFor="password-new">New password</label>
+          <input
+            id="password-new"
+            className="input"
+            type="password"
+            autoComplete="new-password"
+            value={password}
+            onChange={(event) => setPassword(event.target.value)}
+          />
+        </div>
+        <button type="submit" className="button" disabled={change.isPending || !isGood}>
+          Change it
+        </button>
+      </form>
+      {change.error && (
+        <p role="alert" className="notice notice--bad">
+          {change.error.message}
+        </p>
+      )}
+      <p className="panel__text quiet" role="status">
+        {change.isSuccess
+          ? "It is changed."
+          : `At least ${wire.MIN_PASSWORD_BYTES} characters. Sessions that were opened with the old one end.`}
+      </p>
+    </Panel>
+  );
+}
+
+/** What the registry is told when it is started, and how. */
+const OPTIONS = [
+  ["How long ended tasks are kept", "--keep-ended", "SEAMESH_KEEP_ENDED"],
+  ["STUN servers told to sidecars", "--stun", "SEAMESH_STUN"],
+  ["TURN server told to sidecars", "--turn-url", "SEAMESH_TURN_URL"],
+  ["Keys kept in a file", "--api-keys", "SEAMESH_API_KEYS"],
+  ["Certificate", "--tls-cert", "SEAMESH_TLS_CERT"],
+  ["Collector of traces", "--otlp", "SEAMESH_OTLP"],
+] as const;
+
+function Options() {
+  return (
+    <Panel id="options" title="Set at the registry's start">
+      <Facts>
+        {OPTIONS.map(([what, option, variable]) => (
+          <Fact key={option} name={what}>
+            <code>{option}</code> or <code>{variable}</code>
+          </Fact>
+        ))}
+      </Facts>
+      <p className="panel__text quiet">
+        Options of <code>seamesh registry</code>: a change takes a restart. Limits are the mesh's own, the
+        same for every registry.
+      </p>
     </Panel>
   );
 }

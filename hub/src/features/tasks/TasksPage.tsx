@@ -3,6 +3,7 @@ import { useCallback, useMemo, useState } from "react";
 import type { Task } from "../../generated/wire";
 import { useMay, useMesh } from "../../hub";
 import { countByState, filterTasks, STATE_LABELS, TASK_STATES } from "../../lib/tasks";
+import { fromLocalInput, localInput } from "../../lib/time";
 import type { TasksSearch } from "../../lib/url";
 import { DataTable } from "../../ui/DataTable";
 import { Choices, Filter } from "../../ui/Filter";
@@ -69,6 +70,7 @@ export function TasksPage() {
           current={search.state}
           choose={(state) => set({ state })}
         />
+        <Span search={search} set={set} />
         <Given search={search} set={set} />
       </div>
       {works && marked.size > 0 && (
@@ -105,6 +107,21 @@ function Count({ shown, more, fresh }: { shown: number; more: boolean; fresh: nu
       {fresh > 0 && <span className="fresh">{fresh.toLocaleString()} new, held back while you look</span>}
     </>
   );
+}
+
+/** When the tasks were asked for. */
+function Span({ search, set }: { search: TasksSearch; set: (change: Partial<TasksSearch>) => void }) {
+  return (["since", "until"] as const).map((key) => (
+    <label key={key} className="moment-field">
+      {key}
+      <input
+        type="datetime-local"
+        className="input"
+        value={localInput(search[key])}
+        onChange={(event) => set({ [key]: fromLocalInput(event.target.value) })}
+      />
+    </label>
+  ));
 }
 
 /** Filters that came by a link, each with its way out. */

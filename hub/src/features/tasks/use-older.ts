@@ -3,6 +3,7 @@ import { MAX_PAGE } from "../../generated/wire";
 import { useHub } from "../../hub";
 import { MAX_TASKS_KEPT } from "../../lib/mesh-state";
 import type { TasksSearch } from "../../lib/url";
+import { useSettled } from "../../ui/use-settled";
 
 export interface Older {
   /** Loads the next page further back, if there is one and none is under way. */
@@ -19,9 +20,10 @@ interface Reached {
 }
 
 /** Tasks from before the snapshot, page by page, as the registry's own filters give them. */
-export function useOlder({ state, agent, skill }: TasksSearch): Older {
+export function useOlder({ state, agent, skill, q, since, until }: TasksSearch): Older {
   const { api, live } = useHub();
-  const key = JSON.stringify([state, agent, skill]);
+  const text = useSettled(q?.trim() || undefined);
+  const key = JSON.stringify([state, agent, skill, text, since, until]);
   const [reached, setReached] = useState<Reached>({ key, cursor: undefined });
   const [loading, setLoading] = useState(false);
   const [failure, setFailure] = useState<string | null>(null);
@@ -32,7 +34,8 @@ export function useOlder({ state, agent, skill }: TasksSearch): Older {
     if (busy.current || cursor === null || full) return;
     busy.current = true;
     setLoading(true);
-    const query = { state, agent, skill, limit: MAX_PAGE, cursor };
+    const [since_ms, until_ms] = [since, until].map((ms) => (ms === undefined ? undefined : Number(ms)));
+    const query = { state, agent, skill, text, since_ms, until_ms, limit: MAX_PAGE, cursor };
     const given = Object.fromEntries(Object.entries(query).filter(([, value]) => value !== undefined));
     api
       .tasks(given)
@@ -48,7 +51,7 @@ export function useOlder({ state, agent, skill }: TasksSearch): Older {
         busy.current = false;
         setLoading(false);
       });
-  }, [api, live, state, agent, skill, cursor, key]);
+  }, [api, live, state, agent, skill, text, since, until, cursor, key]);
   // Each filter is asked of the registry once: what fits may lie further back than what the page knows.
   const asked = useRef("");
   useEffect(() => {

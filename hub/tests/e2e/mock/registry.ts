@@ -1,6 +1,7 @@
 // A registry for the states a live mesh does not stay in: a small HTTP server that serves the built page and speaks the
 // real shapes of REST and event stream. The test decides what happened and when the stream is cut.
 
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -8,6 +9,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import type {
   AgentRecord,
+  AuditRecord,
   Code,
   EventRecord,
   HubState,
@@ -79,6 +81,24 @@ export interface Contents {
   readonly links?: readonly MeshEdge[];
 }
 
+/** Some decisions, each sealed to the one before as the registry seals them. */
+function decisions(): AuditRecord[] {
+  const told: readonly (readonly [string, string, string, string])[] = [
+    ["key_made", "admin", "k2", "for peer-librarian, agent"],
+    ["login_refused", "", "", "a wrong password"],
+    ["newcomer_approved", "admin", "n0", "peer-reader"],
+    ["login", "admin", "", "by link"],
+  ];
+  let prev = "0".repeat(64);
+  return told.map(([action, by, about, detail], i) => {
+    const who = by ? { role: "admin" as const, credential: "k1" } : { credential: "" };
+    const bare = { n: i + 1, at_ms: 1_763_800_000_000 + i * 60_000, action, by, ...who };
+    const sealed = { ...bare, from: "127.0.0.1", about, detail, prev };
+    prev = createHash("sha256").update(JSON.stringify(sealed)).digest("hex");
+    return { ...sealed, hash: prev };
+  });
+}
+
 export class MockRegistry {
   readonly apiKey = "key-of-the-test";
   readonly loginCode = "code-of-the-test";
@@ -100,6 +120,10 @@ export class MockRegistry {
     { key_id: "k1", peer_id: "admin", role: "admin", created_ms: 1_763_800_000_000 },
     { key_id: "k2", peer_id: "peer-librarian", role: "agent", created_ms: 1_763_800_600_000 },
   ];
+  /** What `/metrics` answers. */
+  metrics = METRICS;
+  /** What was decided, oldest first. */
+  audit: AuditRecord[] = decisions();
   private submitted = 0;
 
   private readonly tasks = new Map<string, Task>();
@@ -227,7 +251,7 @@ export class MockRegistry {
     const url = new URL(request.url ?? "/", this.url);
     response.setHeader("content-security-policy", PAGE_POLICY);
     if (url.pathname === "/healthz") return json(response, { status: "ok", version: "0.1.0" });
-    if (url.pathname === "/metrics") return text(response, METRICS);
+    if (url.pathname === "/metrics") return text(response, this.metrics);
     if (!url.pathname.startsWith("/api/")) return this.file(url.pathname, response);
     if (this.refusing) return void request.socket.destroy();
     const route = `${request.method} ${url.pathname}`;
@@ -248,6 +272,7 @@ export class MockRegistry {
     if (request.method !== "GET") return this.deed(route, await body(request), response);
     if (url.pathname === "/api/hub/tasks") return this.list(url.searchParams, response);
     if (url.pathname === "/api/pairing/all") return json(response, this.newcomers);
+    if (url.pathname === "/api/audit") return json(response, { records: [...this.audit].reverse() });
     if (url.pathname === "/api/keys") return json(response, this.keys);
     if (url.pathname === "/api/config")
       return json(response, { iceServers: [{ urls: ["stun:stun.example:3478"] }] });
@@ -323,6 +348,13 @@ export class MockRegistry {
     const fits = (task: Task) =>
       (!query.has("state") || task.state === query.get("state")) &&
       (!query.has("skill") || task.skill === query.get("skill")) &&
+      (!query.has("since_ms") || task.created_at * 1000 >= Number(query.get("since_ms"))) &&
+      (!query.has("until_ms") || task.created_at * 1000 < Number(query.get("until_ms"))) &&
+      (!query.has("text") ||
+        [task.id, task.skill, task.error]
+          .join(" ")
+          .toLowerCase()
+          .includes((query.get("text") ?? "").toLowerCase())) &&
       (!query.has("root") || (task.root_id ?? task.id) === query.get("root")) &&
       (!query.has("agent") ||
         [task.source_agent_id, task.assigned_agent_id, task.target_agent_id].includes(

@@ -22,6 +22,7 @@ const VIEWS = [
   "/inbox",
   "/chat?agent=editor",
   "/events",
+  "/audit",
   "/seams",
   "/settings",
 ];

@@ -17,6 +17,22 @@ test("the filters are in the address and survive a reload", async ({ visit }) =>
   await expect(rows).toHaveCount(12);
 });
 
+test("a text and a span are asked of the registry too, and stand in the address", async ({ visit }) => {
+  const old = ended("t-long-ago", "failed", { error: "the disk was full" }, 3 * 86_400);
+  const { page } = await visit({ ...demoMesh(), older: [old] }, "/tasks");
+  const from = Date.now() - 4 * 86_400_000;
+  await page.goto(new URL(`/tasks?q=disk&since=${from}`, page.url()).href);
+  await expect(row(page, "t-long-ago")).toBeVisible();
+  await expect(page.locator("tr[data-task]")).toHaveCount(1);
+  await expect(page.getByLabel("since")).not.toHaveValue("");
+  await page.getByLabel("until").fill("2001-01-01T00:00");
+  await expect(page).toHaveURL(/until=\d+/);
+  await expect(page.getByText("No task fits this filter")).toBeVisible();
+  await page.getByLabel("until").fill("");
+  await expect(page).not.toHaveURL(/until/);
+  await expect(row(page, "t-long-ago")).toBeVisible();
+});
+
 test("a view is saved under a name and found again", async ({ visit }) => {
   const { page } = await visit(demoMesh(), "/tasks?state=failed");
   await page.getByRole("button", { name: "Save this view" }).click();

@@ -1,6 +1,7 @@
 // What each view does for a person, and what a role may not.
 
-import { agent, demoMesh, skills } from "../mock/records";
+import { readFileSync } from "node:fs";
+import { agent, demoMesh, link, skills } from "../mock/records";
 import { expect, section, test } from "./page";
 
 test("a skill is tried by a form made of its schema, and its outcome is shown as it comes", async ({
@@ -66,10 +67,81 @@ test("events from before are loaded, filtered and exported", async ({ visit }) =
   expect((await download).suggestedFilename()).toBe("seamesh-events.jsonl");
 });
 
+test("the audit says that its chain is whole, is filtered by address and exported oldest first", async ({
+  visit,
+}) => {
+  const { page } = await visit(demoMesh(), "/events");
+  await page.getByRole("link", { name: "Audit" }).click();
+  await expect(page.locator("tr[data-audit]")).toHaveCount(4);
+  await expect(page.getByText("The chain is whole, from the first record on")).toBeVisible();
+  await page.getByLabel("decision").selectOption("login_refused");
+  await expect(page).toHaveURL(/audit\?action=login_refused/);
+  await expect(page.locator("tr[data-audit]")).toHaveCount(1);
+  await page.reload();
+  await expect(page.locator("tr[data-audit]")).toContainText(["somebody unknown"]);
+  await page.getByLabel("decision").selectOption("");
+  const download = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Export" }).click();
+  const lines = readFileSync(await (await download).path(), "utf8")
+    .trim()
+    .split("\n");
+  expect(lines.map((line) => JSON.parse(line).n)).toEqual([1, 2, 3, 4]);
+});
+
+test("a record of the audit that was changed is named", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh());
+  registry.audit = registry.audit.map((one) => (one.n === 2 ? { ...one, detail: "nothing at all" } : one));
+  await page.goto(`${registry.url}/audit`);
+  await expect(page.getByRole("alert")).toHaveText(
+    "Broken: record 2 was changed: its hash is not that of its content",
+  );
+});
+
+test("the audit is refused to an operator, who is told so", async ({ visit }) => {
+  const { page } = await visit(demoMesh(), "/audit", { peer_id: "olga", role: "operator" });
+  await expect(page.getByText("An admin reads the audit")).toBeVisible();
+  await page.goto(new URL("/events", page.url()).href);
+  await expect(page.getByRole("heading", { level: 1, name: "Events" })).toBeVisible();
+  await expect(page.getByRole("link", { name: "Audit" })).toHaveCount(0);
+});
+
+test("the password is changed in the settings, and options name what sets them", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/settings");
+  const form = page.getByRole("form", { name: "Change the password" });
+  await form.getByLabel("New password").fill("short");
+  await expect(form.getByRole("button")).toBeDisabled();
+  await form.getByLabel("New password").fill("correct horse battery staple");
+  await form.getByRole("button", { name: "Change it" }).click();
+  await expect(page.getByText("It is changed.")).toBeVisible();
+  expect(registry.deeds.at(-1)?.body).toEqual({ password: "correct horse battery staple" });
+  await expect(section(page, "Set at the registry's start")).toContainText("--keep-ended");
+});
+
+test("a link that comes to be identified is shown so at once", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/mesh?view=table");
+  const row = page.locator('[data-node="peer-librarian"]');
+  await expect(row).toContainText("0 of 2");
+  registry.happen({ type: "link_up", payload: { ...link("editor", "librarian"), identified: true } });
+  await expect(row).toContainText("1 of 2");
+});
+
 test("seams show each route in use with its refusals and its times", async ({ visit }) => {
   const { page } = await visit(demoMesh(), "/seams");
-  const row = page.getByRole("row", { name: /POST \/api\/hub\/tasks 4,243 31/ });
+  const row = page.getByRole("row", { name: /POST \/api\/hub\/tasks .* 4,243 31/ });
   await expect(row).toContainText("5.0 ms");
+});
+
+test("seams show what goes on now, from one reading to the next", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/seams");
+  const cells = page.getByRole("row", { name: /POST \/api\/hub\/tasks/ }).getByRole("cell");
+  await expect(cells.nth(1)).toHaveText("–");
+  registry.metrics = registry.metrics.replace(
+    'operation="submit_task",status="5xx"} 0',
+    'operation="submit_task",status="5xx"} 400',
+  );
+  await page.getByRole("button", { name: "Read again" }).click();
+  await expect(cells.nth(1)).toHaveText(/^[\d,.]*[1-9][\d,.]*\/s$/);
+  await expect(cells.nth(2)).toHaveText("100 %");
 });
 
 test("a key is made, shown once, and revoked", async ({ visit }) => {

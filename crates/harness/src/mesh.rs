@@ -84,8 +84,7 @@ impl MeshBuilder {
         }
         let env = self.registry_env;
         let listen = "127.0.0.1:0";
-        let (process, url, trust) =
-            start_registry(&root, listen, &args, &env, Life::First).await?;
+        let (process, url, trust) = start_registry(&root, listen, &args, &env, Life::First).await?;
         let admin_key =
             std::fs::read_to_string(root.join("registry/admin.key")).context("read admin.key")?;
         let admin = client(&url, &trust, admin_key.trim())?;

@@ -96,7 +96,11 @@ impl Core {
             true => Ok(earlier.id.clone()),
             false => Err(conflict(spec, earlier)),
         };
+        let known = answer.as_ref().ok().cloned();
         self.answer_submit(origin, answer);
+        if let (Origin::Frame(conn, _), Some(id)) = (origin, known) {
+            self.repeat_news(*conn, &id);
+        }
         true
     }
 

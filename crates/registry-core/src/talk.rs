@@ -203,6 +203,33 @@ impl Core {
         }
     }
 
+    /// The submitter's sidecar has another socket than before, and may have missed news: the open question is told
+    /// again, and the holder is asked for the chunks that nobody took.
+    pub(crate) fn repeat_news(&mut self, conn: ConnId, id: &TaskId) {
+        let Some(task) = self.tasks.get(id).map(|l| &l.task) else {
+            return;
+        };
+        if self.relay.native_route(&task.spec.submitter) != Some(conn) {
+            return;
+        }
+        let streams = task.spec.listens.stream;
+        if let Some(question) = task.talk.question.clone() {
+            let news = News {
+                question: Some(question),
+                ..News::default()
+            };
+            self.pass_news_on(id, news, Haste::AfterCommit);
+        }
+        if streams {
+            let again = TaskInput {
+                taken: Some(0),
+                again: true,
+                ..TaskInput::default()
+            };
+            self.tell_any_holder(id, again, Haste::Urgent);
+        }
+    }
+
     pub(crate) fn tell_any_holder(&mut self, id: &TaskId, input: TaskInput, haste: Haste) {
         let lease = self.tasks.get(id).and_then(|l| l.task.lease.clone());
         if let Some(lease) = lease

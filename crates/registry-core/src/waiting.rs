@@ -12,7 +12,8 @@ use crate::tasks::unknown_task;
 use crate::timers::Timer;
 
 impl Core {
-    /// `task_watch`: `task_done` follows for each task, at once for those that ended.
+    /// `task_watch`: `task_done` follows for each task, at once for those that ended, and before it what the submitter's
+    /// sidecar may have missed.
     pub(crate) fn push_watch(&mut self, conn: ConnId, ids: Vec<TaskId>) {
         let Some(socket) = self.relay.get_mut(conn) else {
             return;
@@ -24,13 +25,17 @@ impl Core {
             );
             return self.refuse(conn, "task_watch", Problem::new(Code::TooLarge, detail));
         }
-        let mut ended = Vec::new();
+        let (mut watched, mut ended) = (Vec::new(), Vec::new());
         for id in ids {
             if self.tasks.watch(&id, conn) {
-                socket.watches.insert(id);
+                socket.watches.insert(id.clone());
+                watched.push(id);
             } else {
                 ended.push(id);
             }
+        }
+        for id in watched {
+            self.repeat_news(conn, &id);
         }
         if !ended.is_empty() {
             self.look_up(ended, Ask::Watch(conn));

@@ -59,7 +59,7 @@ pub(crate) struct Requests {
     bytes: usize,
     loads: BTreeMap<AgentId, Load>,
     choices: u64,
-    /// Queued tasks to cancel once the registry is back.
+    /// Queued tasks to cancel, until the registry has said how they ended.
     cancels: BTreeSet<TaskId>,
 }
 
@@ -290,7 +290,7 @@ impl Requests {
 
     /// The registry is there: everything it has to know is said again. It recognises what it knows by the task id.
     pub(crate) fn on_signaling_up(&mut self, peers: &mut Peers, fx: &mut Effects) {
-        for task_id in std::mem::take(&mut self.cancels) {
+        for task_id in self.cancels.iter().cloned() {
             fx.signal(None, &ClientSignal::TaskCancel(TaskCancel { task_id }));
         }
         let mut task_ids = Vec::new();
@@ -326,10 +326,12 @@ impl Requests {
 
     /// The registry refused a request. `false`: it is not one of ours.
     pub(crate) fn on_refused(&mut self, problem: &Problem, fx: &mut Effects) -> bool {
-        let named = problem
-            .request_id
-            .as_deref()
-            .and_then(|id| self.open.get(id));
+        let id = problem.request_id.as_deref();
+        if let Some(id) = id {
+            // It cannot be canceled, and need not be told again.
+            self.cancels.remove(id);
+        }
+        let named = id.and_then(|id| self.open.get(id));
         let Some(task_id) = named.map(|o| o.task_id.clone()) else {
             return false;
         };
@@ -342,6 +344,7 @@ impl Requests {
 
     /// A queued task ended.
     pub(crate) fn on_done(&mut self, done: TaskDone, fx: &mut Effects) {
+        self.cancels.remove(&done.task_id);
         let ends = |o: &Open| o.waits && !matches!(o.stage, Stage::Direct(_));
         if self.open.get(&done.task_id).is_some_and(ends)
             && let Some(open) = self.remove(&done.task_id, fx)
@@ -474,11 +477,12 @@ impl Requests {
 
     fn cancel_queued(&mut self, task_id: &TaskId, fx: &mut Effects) {
         let task_id = task_id.clone();
+        // Over the limit it is said once, and else the task's own TTL ends it.
+        if self.cancels.len() < MAX_OPEN_REQUESTS {
+            self.cancels.insert(task_id.clone());
+        }
         if fx.is_up {
             fx.signal(None, &ClientSignal::TaskCancel(TaskCancel { task_id }));
-        } else if self.cancels.len() < MAX_OPEN_REQUESTS {
-            // Over the limit the task's own TTL ends it.
-            self.cancels.insert(task_id);
         }
     }
 }

@@ -337,7 +337,6 @@ impl Heard {
         });
         let taken = listens.stream.then(|| TaskInput {
             taken: Some(self.taken),
-            again: true,
             ..TaskInput::default()
         });
         answer.into_iter().chain(taken).collect()

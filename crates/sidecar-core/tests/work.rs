@@ -282,6 +282,31 @@ fn a_canceled_queued_request_is_canceled_at_the_registry_even_when_that_was_away
 }
 
 #[test]
+fn a_cancel_that_a_dying_socket_swallowed_is_said_again_until_the_end_of_the_task_is_told() {
+    let mut world = pair();
+    request(&mut world, r#","via":"queue""#);
+    let task_id = submits(&mut world).remove(0).task.task_id.unwrap();
+    world.say_line("a", r#"{"type":"cancel","payload":{"request_id":"r1"}}"#);
+    let mut cancels_after_reconnect = || {
+        world.signals("a");
+        world.disconnect_signaling("a");
+        world.run(3_000);
+        let cancels = |s: &ClientSignal| matches!(s, ClientSignal::TaskCancel(_));
+        let count = world.signals("a").iter().filter(|s| cancels(s)).count();
+        let done = RegistrySignal::TaskDone(TaskDone {
+            task_id: task_id.clone(),
+            outcome: Outcome::canceled("canceled by its submitter"),
+            agent_id: String::new(),
+            path: Path::Queue,
+        });
+        world.tell("a", &done);
+        count
+    };
+    assert_eq!(cancels_after_reconnect(), 1);
+    assert_eq!(cancels_after_reconnect(), 0, "it has ended");
+}
+
+#[test]
 fn a_skill_the_agent_lacks_is_refused_without_asking_it() {
     let mut world = pair();
     let line = r#"{"type":"request","payload":{"request_id":"r1","skill":"fly","to":"bob"}}"#;

@@ -122,6 +122,31 @@ fn chunks_go_to_the_asker_and_what_it_takes_to_the_holder() {
 }
 
 #[test]
+fn an_asker_that_lost_only_its_socket_is_told_again_what_it_missed() {
+    let watch = json!({"type": "task_watch", "peer_id": "p-asker", "payload": {"task_ids": ["t"]}});
+    let task = SubmitTask {
+        listens: both(),
+        ..work("t", "work")
+    };
+    let submit = json!({"type": "task_submit", "peer_id": "p-asker",
+        "payload": {"request_id": "r", "task": task}});
+    for said in [watch, submit] {
+        let mut talk = talk(both());
+        talk.world.close(talk.asker);
+        talk.tell(news(json!({"chunk": {"index": 0, "data": 1}})));
+        talk.tell(question(1));
+        talk.asker = talk.world.sidecar(&peer("asker"));
+        talk.heard();
+        talk.told();
+        talk.world.raw(talk.asker, said);
+        assert_eq!(talk.heard(), [question(1)]);
+        let told = talk.told();
+        assert_eq!((told.len(), told[0].0), (1, talk.assign.lease));
+        assert!(told[0].1.again, "the holder kept the chunk");
+    }
+}
+
+#[test]
 fn an_asker_hears_only_what_it_listens_to_and_a_task_shows_its_progress() {
     let mut talk = talk(Listens::default());
     talk.tell(news(json!({"chunk": {"index": 0, "data": 1}})));

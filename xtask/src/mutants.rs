@@ -304,7 +304,7 @@ mod tests {
         let listed = "crates/proto/src/ids.rs: replace < with <= in is_valid";
         assert_eq!(name_of(&one), listed);
         let explained = BTreeMap::from([(listed.to_owned(), 1)]);
-        assert!(unexplained(&[one.clone()], &explained).is_empty());
+        assert!(unexplained(std::slice::from_ref(&one), &explained).is_empty());
         assert_eq!(unexplained(&[one, other.clone()], &explained), [other]);
     }
 

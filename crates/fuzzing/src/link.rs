@@ -110,7 +110,7 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         let half = message.len() / 2;
         let (head, tail) = message.split_at(half);
         let whole = [b"1", &message[..]].concat();
-        let stream = [b"0", head, b"\00", tail, b"\n"].concat();
+        let stream = [b"0", head, b"\x000", tail, b"\n"].concat();
         [whole, stream]
     });
     seeds.collect()

@@ -1,5 +1,22 @@
 use super::*;
 
+/// An address that has to say its scheme, as the registry's has.
+#[derive(Debug)]
+struct Address(String);
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.contains("://") {
+            true => Ok(Self(text.to_owned())),
+            false => Err(format!("write http://{text}")),
+        }
+    }
+}
+
+type Manifest = super::Manifest<Address>;
+
 struct Here(tempfile::TempDir);
 
 impl Here {
@@ -36,7 +53,7 @@ fn every_key_is_read() {
         .parse(text, "# Greeter\n\nGreets people,\nall of them.\n\nMore.")
         .unwrap();
     assert_eq!(manifest.name.as_str(), "greeter");
-    assert_eq!(manifest.registry.to_string(), "https://mesh.example");
+    assert_eq!(manifest.registry.0, "https://mesh.example/");
     assert_eq!(manifest.api_key.as_deref(), Some("k"));
     assert_eq!(manifest.socket.as_deref(), Some(Path::new("/run/s")));
     assert_eq!(manifest.data_dir, here.0.path().join("d"));
@@ -65,7 +82,7 @@ fn everything_may_be_absent_and_skills_may_be_a_list() {
     assert_eq!(manifest.handed.builtin, ["delegate"]);
     assert_eq!(manifest.handed.description, "Greets people, all of them.");
     assert_eq!(manifest.name.as_str(), "unnamed-agent");
-    assert_eq!(manifest.registry.to_string(), "http://localhost:8080");
+    assert_eq!(manifest.registry.0, "http://localhost:8080");
     assert_eq!(manifest.api_key, None, "there is no default key");
 }
 

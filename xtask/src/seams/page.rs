@@ -101,7 +101,7 @@ fn totals(page: &mut String, report: &Report) {
         ("restart_safe", "seen over a restart", rows),
     ] {
         let (is, of) = (number(key), of as u64);
-        let share = if of == 0 { 0 } else { is * 100 / of };
+        let share = (is * 100).checked_div(of).unwrap_or(0);
         let class = if is == of { "full" } else { "part" };
         let _ = write!(
             page,

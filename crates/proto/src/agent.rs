@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::{AgentId, PeerId};
+use crate::limits::{MAX_CALLERS, MAX_SKILL_BYTES, MAX_SKILLS};
 use crate::problem::{Code, Problem};
 
 /// How fresh an agent's heartbeat is.
@@ -23,7 +24,8 @@ pub enum Health {
 /// One skill that an agent offers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SkillInfo {
-    /// The name others ask for.
+    /// The name others ask for: 1 to [`MAX_SKILL_BYTES`] bytes.
+    #[schemars(length(min = 1, max = MAX_SKILL_BYTES))]
     pub name: String,
     /// What it does, for people and models.
     #[serde(default)]
@@ -31,9 +33,10 @@ pub struct SkillInfo {
     /// JSON Schema of its arguments (an object); `{}` or absent when it takes anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_schema: Option<Value>,
-    /// The agents that may call it, at most [`MAX_CALLERS`](crate::limits::MAX_CALLERS); absent: everybody, empty: no
+    /// The agents that may call it, at most [`MAX_CALLERS`]; absent: everybody, empty: no
     /// agent. People with the role operator or above may always.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_CALLERS))]
     pub callers: Option<Vec<AgentId>>,
 }
 
@@ -70,8 +73,9 @@ pub struct AgentProfile {
     /// What it is for.
     #[serde(default)]
     pub description: String,
-    /// Its skills, at most [`MAX_SKILLS`](crate::limits::MAX_SKILLS).
+    /// Its skills, at most [`MAX_SKILLS`].
     #[serde(default)]
+    #[schemars(length(max = MAX_SKILLS))]
     pub skills: Vec<SkillInfo>,
     /// The machine it runs on.
     #[serde(default)]
@@ -94,7 +98,8 @@ pub struct AgentProfile {
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Capabilities {
-    /// Names of its skills.
+    /// Names of its skills, at most [`MAX_SKILLS`], each of 1 to [`MAX_SKILL_BYTES`] bytes.
+    #[schemars(length(max = MAX_SKILLS), inner(length(min = 1, max = MAX_SKILL_BYTES)))]
     pub skills: Vec<String>,
     /// Names of its MCP servers.
     pub mcp_servers: Vec<String>,
@@ -134,6 +139,7 @@ pub struct AgentInfo {
     pub description: String,
     /// Its skills with their schemas. When it is empty, `capabilities.skills` names them.
     #[serde(default)]
+    #[schemars(length(max = MAX_SKILLS))]
     pub skills: Vec<SkillInfo>,
     /// Version of the agent or its SDK.
     #[serde(default)]

@@ -4,7 +4,7 @@
 
 /** One skill that an agent offers. */
 export interface SkillInfo {
-  /** The name others ask for. */
+  /** The name others ask for: 1 to `MAX_SKILL_BYTES` bytes. */
   name: string;
   /** What it does, for people and models. */
   description: string;
@@ -226,7 +226,7 @@ export interface AgentRecord {
 
 /** What existing clients call an agent's capabilities. */
 export interface Capabilities {
-  /** Names of its skills. */
+  /** Names of its skills, at most `MAX_SKILLS`, each of 1 to `MAX_SKILL_BYTES` bytes. */
   skills: string[];
   /** Names of its MCP servers. */
   mcp_servers: string[];

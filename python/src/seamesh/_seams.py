@@ -66,9 +66,7 @@ def _note(side: str, row: str) -> None:
 
 def _is_of(head: str, producer: str, consumer: str) -> str | None:
     """The fault's verb, when it is of this row; ``*`` is whoever it may be."""
-    fits = (
-        head == row and producer in ("*", says) and consumer in ("*", hears) for row, says, hears in _faults
-    )
+    fits = (head == row and producer in ("*", says) and consumer in ("*", hears) for row, says, hears in _faults)
     return _verb if any(fits) else None
 
 

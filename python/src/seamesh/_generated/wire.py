@@ -93,7 +93,7 @@ def _decode(
 class SkillInfo(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One skill that an agent offers."""
     name: str
-    """The name others ask for."""
+    """The name others ask for: 1 to `MAX_SKILL_BYTES` bytes."""
     description: str = msgspec.field(default_factory=str)
     """What it does, for people and models."""
     input_schema: Any = None
@@ -728,7 +728,7 @@ class Response(msgspec.Struct, kw_only=True, omit_defaults=True):
 class Capabilities(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What existing clients call an agent's capabilities."""
     skills: list[str] = msgspec.field(default_factory=_empty_list)
-    """Names of its skills."""
+    """Names of its skills, at most `MAX_SKILLS`, each of 1 to `MAX_SKILL_BYTES` bytes."""
     mcp_servers: list[str] = msgspec.field(default_factory=_empty_list)
     """Names of its MCP servers."""
     goals_count: UInt32 = msgspec.field(default_factory=lambda: 0)

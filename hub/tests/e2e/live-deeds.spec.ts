@@ -114,7 +114,7 @@ test("a key is made, is good, and is good for nothing once revoked", async ({ pa
 
 test("the registry says its version, its ICE servers and its counters", async ({ page, mesh }) => {
   await open(page, mesh, "/settings");
-  const registry = page.getByRole("region", { name: "Registry" });
+  const registry = page.getByRole("region", { name: "Registry", exact: true });
   await expect(registry).toContainText(/Version\s*\d+\.\d+\.\d+/);
   await expect(registry).toContainText(STUN);
   await go(page, "Seams");

@@ -22,6 +22,9 @@ use crate::registry::{Registry, refusal};
 /// Seconds from the first packet to the open WebSocket.
 const OPEN_TIMEOUT_S: u64 = 10;
 
+/// What the socket reads and writes at once, in bytes; larger frames grow the buffers.
+const BUFFER_BYTES: usize = 16 * 1024;
+
 type Stream = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// An open signaling WebSocket. [`split`](Self::split) it to read and write at the same time.
@@ -79,7 +82,9 @@ impl SignalSocket {
         }
         let config = WebSocketConfig::default()
             .max_message_size(Some(MAX_SIGNAL_BYTES))
-            .max_frame_size(Some(MAX_SIGNAL_BYTES));
+            .max_frame_size(Some(MAX_SIGNAL_BYTES))
+            .read_buffer_size(BUFFER_BYTES)
+            .write_buffer_size(BUFFER_BYTES);
         let connector = match url.is_tls() {
             true => Connector::Rustls(registry.tls()),
             false => Connector::Plain,

@@ -337,6 +337,11 @@ pub(crate) fn unknown_agent(id: &AgentId) -> Problem {
     Problem::new(Code::AgentUnknown, format!("no agent {id} is registered"))
 }
 
+pub(crate) fn elsewhere(id: &AgentId) -> Problem {
+    let detail = format!("agent {id} has gone on to another sidecar of the same credential");
+    Problem::new(Code::Conflict, detail)
+}
+
 fn not_yours(id: &AgentId) -> Problem {
     Problem::new(
         Code::Forbidden,

@@ -14,7 +14,7 @@ use seamesh_proto::signaling::{AgentUp, Heartbeat, LeaseRef, RegistrySignal};
 use seamesh_proto::task::TaskState;
 use seamesh_proto::{AgentId, Now, Problem, Task, TaskId};
 
-use crate::agents::unknown_agent;
+use crate::agents::{elsewhere, unknown_agent};
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId};
 use crate::leases::{Handout, Lapsed};
@@ -120,16 +120,16 @@ impl Core {
         let Some(id) = &beat.agent_id else {
             return;
         };
-        let attached = match self.owned_agent(caller, id) {
-            Ok(agent) => agent.conn == Some(conn),
-            Err(problem) => {
-                return self.refuse(conn, "agent_register", problem.for_request(id.as_str()));
-            }
-        };
-        if !attached {
+        let problem = match self.owned_agent(caller, id) {
+            Ok(agent) if agent.conn == Some(conn) => None,
+            // It has gone on to another sidecar of the same credential; that this one registers again would take it back.
+            Ok(agent) if agent.conn.is_some() => Some(elsewhere(id)),
             // Not heard of over this socket: it has to register first.
-            let problem = unknown_agent(id).for_request(id.as_str());
-            return self.refuse(conn, "agent_register", problem);
+            Ok(_) => Some(unknown_agent(id)),
+            Err(problem) => Some(problem),
+        };
+        if let Some(problem) = problem {
+            return self.refuse(conn, "agent_register", problem.for_request(id.as_str()));
         }
         self.beat(id);
         for lease in &beat.leases {

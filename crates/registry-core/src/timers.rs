@@ -1,13 +1,13 @@
 //! Everything that happens by itself at some time.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 
 use seamesh_proto::{AgentId, Now, PeerId, TaskId};
 
 use crate::io::{Reason, RequestId};
 
 /// What a timer is for. There is at most one timer for each.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// A task's TTL or its deadline ends.
     Expire(TaskId),
@@ -51,7 +51,8 @@ impl Timer {
 /// The timers, by what they are for and by time.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    at: BTreeMap<Timer, Now>,
+    // Only looked up, never walked: its order decides nothing.
+    at: HashMap<Timer, Now>,
     due: BTreeSet<(Now, Timer)>,
 }
 

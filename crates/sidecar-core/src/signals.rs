@@ -125,20 +125,27 @@ impl Sidecar {
         if self.requests.on_refused(&problem, &mut self.fx) {
             return;
         }
-        self.tell_disowned(&problem);
+        let agent = self.session.agent.as_ref().map(|a| a.agent_id.as_str());
+        if problem.request_id.is_some() && problem.request_id.as_deref() == agent {
+            self.on_agent_refused(&problem);
+        }
         self.fx.note(Note::Refused { problem });
     }
 
-    /// The name that the agent gave itself belongs to another credential: it is told once, though each heartbeat is
-    /// refused again.
-    fn tell_disowned(&mut self, problem: &Problem) {
-        let agent = self.session.agent.as_ref().map(|a| a.agent_id.as_str());
-        let is_about_it = problem.code == Code::Forbidden
-            && problem.request_id.is_some()
-            && problem.request_id.as_deref() == agent;
-        if is_about_it && !std::mem::replace(&mut self.session.is_disowned, true) {
-            let problem = Problem::new(problem.code, problem.detail.clone());
-            self.fx.event(AgentEvent::Error(problem));
+    /// A heartbeat named our agent, and the registry would have none of it.
+    fn on_agent_refused(&mut self, problem: &Problem) {
+        match problem.code {
+            // Somebody removed it while it was here: it says again what it is.
+            Code::AgentUnknown => self.register_agent(),
+            // Its name belongs to another credential, or another sidecar has it: it is told once, though each heartbeat
+            // is refused again.
+            Code::Forbidden | Code::Conflict => {
+                if !std::mem::replace(&mut self.session.is_disowned, true) {
+                    let problem = Problem::new(problem.code, problem.detail.clone());
+                    self.fx.event(AgentEvent::Error(problem));
+                }
+            }
+            _ => {}
         }
     }
 }

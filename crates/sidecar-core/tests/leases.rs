@@ -5,10 +5,10 @@
 use seamesh_proto::ipc::AgentEvent;
 use seamesh_proto::limits::HEARTBEAT_MS;
 use seamesh_proto::signaling::{ClientSignal, LeaseRef, RegistrySignal, TaskAck, TaskRevoke};
-use seamesh_proto::{Code, Path, TaskState};
+use seamesh_proto::{Code, Path, Problem, TaskState};
 use seamesh_sidecar_core::limits::AGENT_RETURN_MS;
 
-use crate::world::pair::{DONE, assign, pair, request, respond, settled, submits, tasks};
+use crate::world::pair::{DONE, assign, clear, pair, request, respond, settled, submits, tasks};
 
 mod world;
 
@@ -196,4 +196,36 @@ fn work_without_a_skill_is_a_prompt_on_both_paths() {
         .collect();
     let prompt = || "agent_prompt".to_owned();
     assert_eq!(skills, [(Path::Queue, prompt()), (Path::Direct, prompt())]);
+}
+
+fn refused_heartbeat(code: Code) -> RegistrySignal {
+    RegistrySignal::Error(Problem::new(code, "the heartbeat is refused").for_request("bob"))
+}
+
+#[test]
+fn an_agent_that_was_removed_while_it_was_here_registers_again_with_the_leases_it_holds() {
+    let mut world = pair();
+    world.tell("b", &assign("t-1", 1, 7));
+    clear(&mut world);
+    world.tell("b", &refused_heartbeat(Code::AgentUnknown));
+    let registered = world.signals("b").into_iter().find_map(|s| match s {
+        ClientSignal::AgentRegister(register) => Some(register),
+        _ => None,
+    });
+    let registered = registered.expect("a registration");
+    assert_eq!(registered.agent.agent_id.as_str(), "bob");
+    assert_eq!(registered.leases[0].lease, 7);
+}
+
+#[test]
+fn an_agent_that_another_sidecar_has_is_told_once_and_does_not_take_its_place_back() {
+    let mut world = pair();
+    clear(&mut world);
+    for _ in 0..2 {
+        world.tell("b", &refused_heartbeat(Code::Conflict));
+    }
+    let is_registration = |s: &ClientSignal| matches!(s, ClientSignal::AgentRegister(_));
+    assert!(!world.signals("b").iter().any(is_registration));
+    let told = world.events("b");
+    assert!(matches!(&told[..], [AgentEvent::Error(problem)] if problem.code == Code::Conflict));
 }

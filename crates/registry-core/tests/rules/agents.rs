@@ -142,6 +142,36 @@ fn a_beat_of_an_agent_that_never_registered_here_asks_it_to() {
 }
 
 #[test]
+fn a_beat_of_a_sidecar_that_lost_its_agent_to_another_of_its_own_is_told_so_and_takes_nothing_back()
+{
+    let mut world = World::new();
+    let old = world.agent("a", &["s"]);
+    let new = world.sidecar("p-a");
+    world.register(new, "a", &["s"], &[]);
+    world.heard(old);
+    let beat = json!({"type": "heartbeat", "peer_id": "p-a", "payload": {"agent_id": "a"}});
+    world.raw(old, beat);
+    assert_eq!(world.errors(old)[0].code, Code::Conflict);
+    world.submit(work("t", "s"));
+    assert_eq!(world.assigned(new).len(), 1);
+}
+
+#[test]
+fn a_beat_of_an_agent_that_was_removed_asks_it_to_register_and_it_is_back() {
+    let mut world = World::new();
+    let a = world.agent("a", &["s"]);
+    let id = "a".parse().unwrap();
+    world.ask(agent_role("p-a"), Op::RemoveAgent(id)).unwrap();
+    world.heard(a);
+    let beat = json!({"type": "heartbeat", "peer_id": "p-a", "payload": {"agent_id": "a"}});
+    world.raw(a, beat);
+    assert_eq!(world.errors(a)[0].code, Code::AgentUnknown);
+    world.register(a, "a", &["s"], &[]);
+    world.submit(work("t", "s"));
+    assert_eq!(world.assigned(a).len(), 1);
+}
+
+#[test]
 fn an_agent_without_a_sidecar_names_none_and_one_with_a_guess_gets_its_own() {
     let mut world = World::new();
     for (agent, guess, told) in [("a", "", ""), ("b", "b-sidecar", "p-b")] {

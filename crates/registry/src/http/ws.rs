@@ -29,6 +29,11 @@ const CLOSE_GRACE_MS: u64 = 1_000;
 /// the socket stays; over it nothing more can be read from the stream and the socket is closed.
 const MAX_READ_BYTES: usize = 4 * MAX_SIGNAL_BYTES;
 
+/// What a socket reads and writes at once, in bytes. Each socket keeps a buffer of this size for as long as it lives, an
+/// idle one too: larger messages grow it.
+const READ_BUFFER_BYTES: usize = 8 * 1024;
+const WRITE_BUFFER_BYTES: usize = 16 * 1024;
+
 /// Frames handed to the socket before it is flushed.
 const MAX_UNFLUSHED: usize = 64;
 
@@ -44,6 +49,8 @@ pub(super) async fn upgrade(mut call: Call) -> Answer {
     Ok(upgrade
         .max_message_size(MAX_READ_BYTES)
         .max_frame_size(MAX_READ_BYTES)
+        .read_buffer_size(READ_BUFFER_BYTES)
+        .write_buffer_size(WRITE_BUFFER_BYTES)
         .on_upgrade(move |socket| serve(app, principal, program, socket)))
 }
 

@@ -160,7 +160,9 @@ fn decode(part: &str) -> Result<Vec<u8>, TokenError> {
 }
 
 fn decode_json<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, TokenError> {
-    serde_json::from_slice(&decode(part)?).map_err(|_| TokenError::Malformed)
+    // A parser that skips a member does not look whether it is text (RFC 8259, section 8.1).
+    let text = String::from_utf8(decode(part)?).map_err(|_| TokenError::Malformed)?;
+    serde_json::from_str(&text).map_err(|_| TokenError::Malformed)
 }
 
 #[cfg(test)]
@@ -177,6 +179,18 @@ mod tests {
         let good = signer.issue(&peer(), Role::Admin, "k", NOW);
         let body = good.split('.').nth(1).unwrap().to_owned();
         format!("{}.{body}", URL_SAFE_NO_PAD.encode(header))
+    }
+
+    #[test]
+    fn a_header_that_is_no_text_is_refused_though_its_signature_is_good() {
+        let signer = TokenSigner::new(b"secret");
+        let good = signer.issue(&peer(), Role::Agent, "k", NOW);
+        let body = good.split('.').nth(1).unwrap();
+        let header = URL_SAFE_NO_PAD.encode(b"{\"alg\":\"HS256\",\"typ\":\"\xff\"}");
+        let signed = format!("{header}.{body}");
+        let tag = hmac::sign(&signer.keys().now, signed.as_bytes());
+        let token = format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref()));
+        assert_eq!(signer.verify(&token, NOW), Err(TokenError::Malformed));
     }
 
     #[test]

@@ -18,6 +18,8 @@ import type {
   MeshEvent,
   OnboardingEntry,
   SessionAnswer,
+  SessionRecord,
+  Settings,
   SubmitTask,
   Task,
 } from "../../../src/generated/wire";
@@ -81,6 +83,37 @@ export interface Contents {
   readonly links?: readonly MeshEdge[];
 }
 
+const SETTINGS: Settings = {
+  tls: "self_made",
+  root: "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+  root_is_here: true,
+  has_key_file: false,
+  takes_url_token: false,
+  tells_traces: true,
+  keep_ended_s: 30 * 24 * 3600,
+  keep_events: 100_000,
+  max_sessions: 10_000,
+  max_keys: 10_000,
+  connections_per_address: 8_192,
+  requests: { per_second: 2_000, burst: 20_000 },
+  open_requests: { per_second: 100, burst: 5_000 },
+  frames: { per_second: 20_000, burst: 40_000 },
+  socket_idle_ms: 45_000,
+};
+
+function loggedIn(): SessionRecord[] {
+  const told: readonly (readonly [string, SessionRecord["role"], string, number])[] = [
+    ["admin", "admin", "password", 12],
+    ["kim", "operator", "key-8c1f02aa9b3e", 95],
+    ["admin", "admin", "first-login", 340],
+  ];
+  return told.map(([peer_id, role, credential, minutes], i) => {
+    const began_ms = Date.now() - minutes * 60_000;
+    const one = { session_id: `session-${i}`, peer_id, role, credential, began_ms };
+    return { ...one, expires_ms: began_ms + 12 * 3_600_000, ...(i === 0 ? { is_own: true } : {}) };
+  });
+}
+
 /** Some decisions, each sealed to the one before as the registry seals them. */
 function decisions(): AuditRecord[] {
   const told: readonly (readonly [string, string, string, string])[] = [
@@ -120,6 +153,10 @@ export class MockRegistry {
     { key_id: "k1", peer_id: "admin", role: "admin", created_ms: 1_763_800_000_000 },
     { key_id: "k2", peer_id: "peer-librarian", role: "agent", created_ms: 1_763_800_600_000 },
   ];
+  /** Who is logged in. */
+  sessions: SessionRecord[] = loggedIn();
+  /** How it says that it was started. */
+  settings: Settings = SETTINGS;
   /** What `/metrics` answers. */
   metrics = METRICS;
   /** What was decided, oldest first. */
@@ -274,6 +311,8 @@ export class MockRegistry {
     if (url.pathname === "/api/pairing/all") return json(response, this.newcomers);
     if (url.pathname === "/api/audit") return json(response, { records: [...this.audit].reverse() });
     if (url.pathname === "/api/keys") return json(response, this.keys);
+    if (url.pathname === "/api/sessions") return json(response, this.sessions);
+    if (url.pathname === "/api/hub/settings") return json(response, this.settings);
     if (url.pathname === "/api/config")
       return json(response, { iceServers: [{ urls: ["stun:stun.example:3478"] }] });
     if (url.pathname.endsWith("/chunks")) {
@@ -297,6 +336,8 @@ export class MockRegistry {
       this.keys.push({ key_id: "k3", peer_id, role, created_ms: Date.now() });
       return json(response, { key_id: "k3", api_key: "secret-of-the-test", peer_id, role });
     }
+    if (route.startsWith("DELETE /api/sessions/"))
+      this.sessions = this.sessions.filter((one) => !route.endsWith(`/${one.session_id}`));
     if (route.endsWith("/cancel")) this.change(id, { state: "canceled", error: "canceled by admin" });
     if (route.endsWith("/input")) this.change(id, { state: "assigned" }, "question");
     if (route.startsWith("POST /api/pairing/")) return this.decide(id, route.endsWith("/approve"), response);

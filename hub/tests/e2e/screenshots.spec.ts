@@ -15,6 +15,7 @@ interface Scene {
   readonly act?: (page: Page, registry: MockRegistry) => Promise<void>;
 }
 
+const SAMPLE = fileURLToPath(new URL("../coverage.jsonl", import.meta.url));
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } } as const;
 const SCENES: Readonly<Record<string, Scene>> = {
   overview: { at: "/", act: somethingHappens },
@@ -65,6 +66,20 @@ const SCENES: Readonly<Record<string, Scene>> = {
   },
   audit: { at: "/audit" },
   seams: { at: "/seams" },
+  "seams-tests": {
+    at: "/seams?tab=tests",
+    act: async (page) => {
+      await page.getByLabel("Open a file").setInputFiles(SAMPLE);
+      await page.locator("tr[data-row]").first().waitFor();
+    },
+  },
+  decision: {
+    at: "/audit",
+    act: async (page) => {
+      await page.locator("tr[data-audit]").first().click();
+      await page.getByRole("dialog").waitFor();
+    },
+  },
   settings: { at: "/settings" },
   palette: {
     at: "/",

@@ -2,7 +2,7 @@
 // real shapes of REST and event stream. The test decides what happened and when the stream is cut.
 
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
@@ -61,7 +61,7 @@ seamesh_http_request_seconds_count{operation="${operation}"} ${ok}
   )
   .join("")
   .concat(
-    "seamesh_signaling_sockets 6\nseamesh_signaling_sockets_overflowed_total 0\nseamesh_signaling_frames_refused_total 2\nseamesh_store_failures_total 0\nseamesh_waits 1\n",
+    'seamesh_signaling_frames_total{kind="heartbeat"} 2180\nseamesh_signaling_frames_total{kind="candidate"} 64\nseamesh_signaling_frames_total{kind="offer"} 10\nseamesh_signaling_frames_total{kind="goodbye"} 0\nseamesh_signaling_sockets 6\nseamesh_signaling_sockets_overflowed_total 0\nseamesh_signaling_frames_refused_total 2\nseamesh_store_failures_total 0\nseamesh_waits 1\n',
   );
 const COOKIE = "seamesh_session=s1";
 
@@ -289,7 +289,8 @@ export class MockRegistry {
     response.setHeader("content-security-policy", PAGE_POLICY);
     if (url.pathname === "/healthz") return json(response, { status: "ok", version: "0.1.0" });
     if (url.pathname === "/metrics") return text(response, this.metrics);
-    if (!url.pathname.startsWith("/api/")) return this.file(url.pathname, response);
+    if (!url.pathname.startsWith("/api/"))
+      return this.file(url.pathname, response, (request.headers["accept-encoding"] ?? "").includes("br"));
     if (this.refusing) return void request.socket.destroy();
     const route = `${request.method} ${url.pathname}`;
     if (route === "POST /api/session") return this.login(await body(request), response);
@@ -453,13 +454,19 @@ export class MockRegistry {
     else refuse(response, 404, "task_unknown", "No such task.");
   }
 
-  private file(path: string, response: ServerResponse): void {
+  /** As the registry does it: brotli for whoever takes it. */
+  private file(path: string, response: ServerResponse, takesBrotli: boolean): void {
     // A name with a dot is a file; anything else is a place within the page.
     const isPlace = !(path.split("/").at(-1) ?? "").includes(".");
     const name = isPlace ? "index.html" : normalize(path).replace(/^[./\\]+/, "");
     try {
-      const bytes = readFileSync(join(DIST, name));
-      response.writeHead(200, { "content-type": TYPES[extname(name)] ?? "application/octet-stream" });
+      const packed = `${name}.br`;
+      const brotli = takesBrotli && existsSync(join(DIST, packed));
+      const bytes = readFileSync(join(DIST, brotli ? packed : name));
+      response.writeHead(200, {
+        "content-type": TYPES[extname(name)] ?? "application/octet-stream",
+        ...(brotli ? { "content-encoding": "br" } : {}),
+      });
       response.end(bytes);
     } catch {
       refuse(response, 404, "not_found", "No such file.");

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Page, test } from "@playwright/test";
 import UPNG from "upng-js";
+import { measurement } from "./mock/measurement";
 import { demoMesh, largeMesh } from "./mock/records";
 import { type Contents, MockRegistry } from "./mock/registry";
 
@@ -15,7 +16,6 @@ interface Scene {
   readonly act?: (page: Page, registry: MockRegistry) => Promise<void>;
 }
 
-const SAMPLE = fileURLToPath(new URL("../coverage.jsonl", import.meta.url));
 const SIZES = { wide: { width: 1440, height: 900 }, narrow: { width: 390, height: 844 } } as const;
 const SCENES: Readonly<Record<string, Scene>> = {
   overview: { at: "/", act: somethingHappens },
@@ -69,7 +69,11 @@ const SCENES: Readonly<Record<string, Scene>> = {
   "seams-tests": {
     at: "/seams?tab=tests",
     act: async (page) => {
-      await page.getByLabel("Open a file").setInputFiles(SAMPLE);
+      await page.getByLabel("Open a file").setInputFiles({
+        name: "seams.jsonl",
+        mimeType: "application/json",
+        buffer: Buffer.from(measurement()),
+      });
       await page.locator("tr[data-row]").first().waitFor();
     },
   },

@@ -67,7 +67,7 @@ function Audit() {
           <Link to="/events" className="link">
             Events
           </Link>
-          <CopyAs cli={COMMANDS.auditExport} about="exporting the audit" />
+          <CopyAs cli={COMMANDS.auditExport} about="reading the audit" />
           <button
             type="button"
             className="button"

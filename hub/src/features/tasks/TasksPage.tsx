@@ -2,7 +2,8 @@ import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useCallback, useMemo, useState } from "react";
 import type { Task } from "../../generated/wire";
 import { useMay, useMesh } from "../../hub";
-import { countByState, filterTasks, STATE_LABELS, TASK_STATES } from "../../lib/tasks";
+import { taskLister } from "../../lib/task-list";
+import { filterTasks, STATE_LABELS, TASK_STATES } from "../../lib/tasks";
 import { fromLocalInput, localInput } from "../../lib/time";
 import type { TasksSearch } from "../../lib/url";
 import { DataTable } from "../../ui/DataTable";
@@ -14,6 +15,7 @@ import { BulkBar } from "./BulkBar";
 import { TASK_COLUMNS } from "./columns";
 import { SavedViews } from "./SavedViews";
 import { useOlder } from "./use-older";
+import { useSpoken } from "./use-spoken";
 
 const route = getRouteApi("/tasks");
 const idOf = (task: Task) => task.id;
@@ -28,11 +30,12 @@ export function TasksPage() {
     [navigate],
   );
   const older = useOlder(search);
-  const others = useMemo(
-    () => filterTasks(mesh.newest, { ...search, state: undefined }),
-    [mesh.newest, search],
+  const [list] = useState(taskLister);
+  const { rows: others, counts } = useMemo(
+    () => list(mesh.newest, { ...search, state: undefined }),
+    [list, mesh.newest, search],
   );
-  const counts = others === mesh.newest ? mesh.counts : countByState(others);
+  useSpoken(mesh.newest);
   const shown = useMemo(() => filterTasks(others, { state: search.state }), [others, search.state]);
   const [held, setHeld] = useState(false);
   const rows = useHeld(shown, held, idOf);

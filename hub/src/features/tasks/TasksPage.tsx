@@ -1,5 +1,5 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useDeferredValue, useMemo, useState } from "react";
 import type { Task } from "../../generated/wire";
 import { useMay, useMesh } from "../../hub";
 import { taskLister } from "../../lib/task-list";
@@ -21,8 +21,9 @@ const route = getRouteApi("/tasks");
 const idOf = (task: Task) => task.id;
 
 export function TasksPage() {
-  const mesh = useMesh();
-  const search = route.useSearch();
+  // Fifty thousand rows may come a moment after what is typed and scrolled, never in its way.
+  const mesh = useDeferredValue(useMesh());
+  const search = useDeferredValue(route.useSearch());
   const navigate = useNavigate();
   const set = useCallback(
     (change: Partial<TasksSearch>, replace = false) =>

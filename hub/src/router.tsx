@@ -14,6 +14,7 @@ import {
   eventsSearch,
   meshSearch,
   parseQuery,
+  seamsSearch,
   taskSearch,
   tasksSearch,
   writeQuery,
@@ -75,6 +76,7 @@ const pages = root.addChildren([
   createRoute({
     ...parent,
     path: "/seams",
+    validateSearch: seamsSearch,
     component: lazyRouteComponent(() => import("./features/seams/SeamsPage"), "SeamsPage"),
   }),
   createRoute({

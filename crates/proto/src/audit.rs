@@ -20,8 +20,8 @@ pub struct AuditRecord {
     pub n: u64,
     /// When it was decided, Unix milliseconds.
     pub at_ms: u64,
-    /// What was decided: `login`, `login_refused`, `logout`, `login_link_made`, `password_set`, `key_made`,
-    /// `key_rotated`, `key_revoked`, `key_ended`, `key_file_read`, `signing_key_rotated`, `invite_made`,
+    /// What was decided: `login`, `login_refused`, `logout`, `session_ended`, `login_link_made`, `password_set`,
+    /// `key_made`, `key_rotated`, `key_revoked`, `key_ended`, `key_file_read`, `signing_key_rotated`, `invite_made`,
     /// `invite_redeemed`, `invite_refused`, `newcomer_approved`, `newcomer_rejected`, `newcomer_revoked`,
     /// `identity_signed`, `agent_removed`. More may come.
     pub action: String,

@@ -385,6 +385,86 @@ pub struct SessionAnswer {
     pub password_missing: bool,
 }
 
+/// One dashboard session, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SessionRecord {
+    /// Names the session.
+    pub session_id: String,
+    /// Whom it names.
+    pub peer_id: PeerId,
+    /// What it may do.
+    pub role: Role,
+    /// The credential it came from: a key's id, `password`, or `first-login`. Revoking that ends the session too.
+    pub credential: String,
+    /// When it began, Unix milliseconds.
+    pub began_ms: u64,
+    /// When it ends by itself, Unix milliseconds.
+    pub expires_ms: u64,
+    /// It is the one that asks. Absent: no.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_own: bool,
+}
+
+/// How a registry's connections are made safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TlsKind {
+    /// Not by itself: plain HTTP.
+    Off,
+    /// With a certificate from files.
+    Files,
+    /// With a certificate that the registry made for itself.
+    SelfMade,
+}
+
+/// Answer of `GET /api/hub/settings`: how this registry was started, without its secrets, and how much it takes of one
+/// caller. What is the same for every registry stands in [`limits`](crate::limits).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Settings {
+    /// How its connections are made safe.
+    pub tls: TlsKind,
+    /// The public half of the mesh's root key.
+    pub root: PublicKey,
+    /// Whether the root key is in this registry's data directory. If not, newcomers are let in by whoever has it.
+    pub root_is_here: bool,
+    /// Whether keys are read from a file, beside those made with the API.
+    pub has_key_file: bool,
+    /// Whether `/ws?token=` is taken.
+    pub takes_url_token: bool,
+    /// Whether a collector is told of every task that ends.
+    pub tells_traces: bool,
+    /// Seconds that a task is kept after its end.
+    pub keep_ended_s: u64,
+    /// Events kept for watchers that come back.
+    pub keep_events: u64,
+    /// Largest size of the database file, bytes. Absent: as large as the disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_database_bytes: Option<u64>,
+    /// Dashboard sessions at once.
+    pub max_sessions: usize,
+    /// API keys at once.
+    pub max_keys: usize,
+    /// Connections of one address at once.
+    pub connections_per_address: usize,
+    /// Requests of one agent or viewer.
+    pub requests: Allowance,
+    /// Requests of one address without a credential.
+    pub open_requests: Allowance,
+    /// Signaling frames of one agent.
+    pub frames: Allowance,
+    /// Milliseconds after which a signaling socket without a word is dead.
+    pub socket_idle_ms: u64,
+}
+
+/// How much of something one caller may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Allowance {
+    /// Each second, in the long run.
+    pub per_second: u64,
+    /// At once.
+    pub burst: u64,
+}
+
 /// Answer of `POST /api/session/link`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LoginLink {

@@ -148,6 +148,8 @@ routes! {
         "The agents and the real links between them."
     GET "/api/hub/state" hub_state [WATCH] from [Hub], , answer rest::HubState;
         "What a dashboard shows, and the event number it is true at."
+    GET "/api/hub/settings" settings [WATCH] from [Hub], , answer rest::Settings;
+        "How this registry was started, without its secrets, and how much it takes of one caller."
     GET "/api/events" events [WATCH] from [Hub, Cli] query rest::EventsQuery, , ;
         "The numbered event stream, as server-sent events; resumable."
 
@@ -162,7 +164,12 @@ routes! {
     POST "/api/session/password" set_password [ADMIN] from [Hub, Cli], body rest::PasswordBody, answer rest::Ok;
         "Sets the administrator's password; sessions that came from the old one end."
 
-    GET "/api/audit" list_audit [ADMIN] from [Cli] query audit::AuditQuery, , answer audit::AuditPage;
+    GET "/api/sessions" list_sessions [ADMIN] from [Hub], , answer Vec<rest::SessionRecord>;
+        "The dashboard sessions, without their secrets; newest first."
+    DELETE "/api/sessions/{session_id}" end_session [ADMIN] from [Hub], , answer rest::Ok;
+        "Ends a dashboard session and the streams that it opened."
+
+    GET "/api/audit" list_audit [ADMIN] from [Hub, Cli] query audit::AuditQuery, , answer audit::AuditPage;
         "Who decided what, as a chain of hashes; paged."
 
     POST "/api/keys" create_key [ADMIN] from [Hub, Cli], body rest::KeyBody, answer rest::KeyAnswer;

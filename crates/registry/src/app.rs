@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use seamesh_identity::token::TokenSigner;
+use seamesh_proto::rest::Settings;
 use seamesh_proto::{Now, PeerId, Problem};
 use seamesh_registry_core::{Caller, Op, Reply};
 use tokio::sync::watch;
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::options::Limits;
 use crate::password::PasswordGate;
 use crate::root::Root;
+use crate::secret::SecretHash;
 use crate::session::Sessions;
 use crate::sockets::Sockets;
 use crate::store::{AccessWrite, Reader, Writer};
@@ -54,6 +56,8 @@ pub(crate) struct App {
     pub frames: Limiter<PeerId>,
     /// How much one caller may ask for.
     pub limits: Limits,
+    /// What is told of how it was started.
+    pub settings: Settings,
     /// The file of the secret that tokens are signed with.
     pub token_file: PathBuf,
     /// The key file, where there is one.
@@ -175,6 +179,12 @@ impl App {
     /// Ends what a revoked credential opened besides signaling sockets: sessions, login codes, event streams.
     pub(crate) fn credential_revoked(&self, credential: &str) {
         self.sessions.remove_credential(credential);
+        self.revoked.send_modify(|count| *count += 1);
+    }
+
+    /// Ends a session that the store no longer has, and the event streams that it opened.
+    pub(crate) fn session_over(&self, hash: &SecretHash) {
+        self.sessions.remove(hash);
         self.revoked.send_modify(|count| *count += 1);
     }
 

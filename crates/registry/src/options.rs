@@ -6,15 +6,19 @@ use std::time::Duration;
 
 use seamesh_proto::identity::PublicKey;
 use seamesh_proto::limits;
+use seamesh_proto::rest::{Allowance, Settings, TlsKind};
 use serde::Serialize;
 
 use crate::data_dir::DataDirError;
 use crate::http::router::TableMismatch;
 use crate::ice::IceSettings;
 use crate::key_file::KeyFileError;
+use crate::keyring::MAX_KEYS;
 use crate::limiter::Rate;
 use crate::otlp::{OtlpError, OtlpSettings};
-use crate::store::OpenError;
+use crate::root::Root;
+use crate::session::MAX_SESSIONS;
+use crate::store::{EVENTS_KEPT, OpenError};
 use crate::tls::{TlsError, TlsSettings};
 
 /// Days that a task is kept after its end when nobody says otherwise: a month of work can be looked up.
@@ -114,6 +118,40 @@ impl Default for Limits {
 }
 
 impl Options {
+    /// What everybody who watches may know of them.
+    pub(crate) fn told(&self, root: &Root) -> Settings {
+        let limits = &self.limits;
+        let allowance = |per_second, burst| Allowance { per_second, burst };
+        Settings {
+            tls: match &self.tls {
+                None => TlsKind::Off,
+                Some(TlsSettings::Files { .. }) => TlsKind::Files,
+                Some(TlsSettings::SelfMade) => TlsKind::SelfMade,
+            },
+            root: root.public(),
+            root_is_here: root.is_here(),
+            has_key_file: self.api_keys.is_some(),
+            takes_url_token: self.compat_url_token,
+            tells_traces: self.otlp.is_some(),
+            keep_ended_s: self.keep_ended.as_secs(),
+            keep_events: EVENTS_KEPT,
+            max_database_bytes: self.max_database_bytes,
+            max_sessions: MAX_SESSIONS,
+            max_keys: MAX_KEYS,
+            connections_per_address: limits.connections_per_address,
+            requests: allowance(
+                limits.identity_requests_per_second,
+                limits.identity_requests_burst,
+            ),
+            open_requests: allowance(limits.open_requests_per_second, limits.open_requests_burst),
+            frames: allowance(
+                limits.identity_frames_per_second,
+                limits.identity_frames_burst,
+            ),
+            socket_idle_ms: u64::try_from(limits.idle.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
     /// An age in days.
     pub fn days(days: u64) -> Duration {
         Duration::from_secs(days.saturating_mul(DAY_S))

@@ -233,6 +233,7 @@ fn assemble(
         tokio::spawn(exporter.run(stopping.clone()));
     }
     let app = App {
+        settings: options.told(&root),
         clock,
         signer,
         root,

@@ -10,7 +10,7 @@ use seamesh_proto::limits::{LOGIN_LINK_TTL_S, SESSION_TTL_S};
 use seamesh_proto::rest::Role;
 use seamesh_proto::{Now, PeerId};
 
-use crate::secret::SecretHash;
+use crate::secret::{self, SecretHash};
 
 /// Name of the session cookie.
 pub(crate) const SESSION_COOKIE: &str = "seamesh_session";
@@ -52,6 +52,16 @@ impl Session {
             expires: now.plus(SESSION_TTL_S * 1000),
         }
     }
+
+    /// What names it in lists: 48 bits of the secret's hash, useless for guessing it.
+    pub(crate) fn id(&self) -> String {
+        format!("session-{}", secret::short_name(&self.hash))
+    }
+
+    /// When it began.
+    pub(crate) fn began(&self) -> Now {
+        Now(self.expires.0.saturating_sub(SESSION_TTL_S * 1000))
+    }
 }
 
 #[derive(Default)]
@@ -83,6 +93,13 @@ impl Sessions {
         let tables = self.lock();
         let session = tables.sessions.get(hash)?;
         (session.expires > now).then(|| session.clone())
+    }
+
+    /// Every live session, in no order.
+    pub(crate) fn live(&self, now: Now) -> Vec<Session> {
+        let tables = self.lock();
+        let live = tables.sessions.values().filter(|s| s.expires > now);
+        live.cloned().collect()
     }
 
     /// Whether one more session may begin. Forgets expired ones first.

@@ -910,6 +910,65 @@ export interface HubState {
   newcomers: OnboardingEntry[];
 }
 
+/**
+ * Answer of `GET /api/hub/settings`: how this registry was started, without its secrets, and how much
+ * it takes of one caller. What is the same for every registry stands in `limits`.
+ */
+export interface Settings {
+  /** How its connections are made safe. */
+  tls: TlsKind;
+  /** The public half of the mesh's root key. */
+  root: string;
+  /**
+   * Whether the root key is in this registry's data directory. If not, newcomers are let in by whoever
+   * has it.
+   */
+  root_is_here: boolean;
+  /** Whether keys are read from a file, beside those made with the API. */
+  has_key_file: boolean;
+  /** Whether `/ws?token=` is taken. */
+  takes_url_token: boolean;
+  /** Whether a collector is told of every task that ends. */
+  tells_traces: boolean;
+  /** Seconds that a task is kept after its end. */
+  keep_ended_s: number;
+  /** Events kept for watchers that come back. */
+  keep_events: number;
+  /** Largest size of the database file, bytes. Absent: as large as the disk. */
+  max_database_bytes?: number;
+  /** Dashboard sessions at once. */
+  max_sessions: number;
+  /** API keys at once. */
+  max_keys: number;
+  /** Connections of one address at once. */
+  connections_per_address: number;
+  /** Requests of one agent or viewer. */
+  requests: Allowance;
+  /** Requests of one address without a credential. */
+  open_requests: Allowance;
+  /** Signaling frames of one agent. */
+  frames: Allowance;
+  /** Milliseconds after which a signaling socket without a word is dead. */
+  socket_idle_ms: number;
+}
+
+/**
+ * How a registry's connections are made safe. `off`: Not by itself: plain HTTP. `files`: With a
+ * certificate from files. `self_made`: With a certificate that the registry made for itself.
+ */
+export type TlsKind =
+  | "off"
+  | "files"
+  | "self_made";
+
+/** How much of something one caller may do. */
+export interface Allowance {
+  /** Each second, in the long run. */
+  per_second: number;
+  /** At once. */
+  burst: number;
+}
+
 /** Query of `GET /api/events`. */
 export interface EventsQuery {
   /** Number of the last event seen; the stream begins after it. Absent: from now on. */
@@ -955,6 +1014,27 @@ export interface PasswordBody {
   password: string;
 }
 
+/** One dashboard session, without its secret. */
+export interface SessionRecord {
+  /** Names the session. */
+  session_id: string;
+  /** Whom it names. */
+  peer_id: string;
+  /** What it may do. */
+  role: Role;
+  /**
+   * The credential it came from: a key's id, `password`, or `first-login`. Revoking that ends the
+   * session too.
+   */
+  credential: string;
+  /** When it began, Unix milliseconds. */
+  began_ms: number;
+  /** When it ends by itself, Unix milliseconds. */
+  expires_ms: number;
+  /** It is the one that asks. Absent: no. */
+  is_own?: boolean;
+}
+
 /** Query of `GET /api/audit`. */
 export interface AuditQuery {
   /** Only records numbered above this one: `next_after` of the page before. */
@@ -980,10 +1060,10 @@ export interface AuditRecord {
   /** When it was decided, Unix milliseconds. */
   at_ms: number;
   /**
-   * What was decided: `login`, `login_refused`, `logout`, `login_link_made`, `password_set`, `key_made`,
-   * `key_rotated`, `key_revoked`, `key_ended`, `key_file_read`, `signing_key_rotated`, `invite_made`,
-   * `invite_redeemed`, `invite_refused`, `newcomer_approved`, `newcomer_rejected`, `newcomer_revoked`,
-   * `identity_signed`, `agent_removed`. More may come.
+   * What was decided: `login`, `login_refused`, `logout`, `session_ended`, `login_link_made`,
+   * `password_set`, `key_made`, `key_rotated`, `key_revoked`, `key_ended`, `key_file_read`,
+   * `signing_key_rotated`, `invite_made`, `invite_redeemed`, `invite_refused`, `newcomer_approved`,
+   * `newcomer_rejected`, `newcomer_revoked`, `identity_signed`, `agent_removed`. More may come.
    */
   action: string;
   /** Peer id of who decided; `registry` for the registry itself, empty for somebody without a credential. */
@@ -1219,6 +1299,8 @@ export interface Operations {
   topology: { query: undefined; body: undefined; answer: Topology };
   /** What a dashboard shows, and the event number it is true at. */
   hub_state: { query: undefined; body: undefined; answer: HubState };
+  /** How this registry was started, without its secrets, and how much it takes of one caller. */
+  settings: { query: undefined; body: undefined; answer: Settings };
   /** The numbered event stream, as server-sent events; resumable. */
   events: { query: EventsQuery; body: undefined; answer: undefined };
   /** Logs the dashboard in with a one-time code or an API key; sets the session cookie. */
@@ -1231,6 +1313,10 @@ export interface Operations {
   login_link: { query: undefined; body: undefined; answer: LoginLink };
   /** Sets the administrator's password; sessions that came from the old one end. */
   set_password: { query: undefined; body: PasswordBody; answer: Ok };
+  /** The dashboard sessions, without their secrets; newest first. */
+  list_sessions: { query: undefined; body: undefined; answer: SessionRecord[] };
+  /** Ends a dashboard session and the streams that it opened. */
+  end_session: { query: undefined; body: undefined; answer: Ok };
   /** Who decided what, as a chain of hashes; paged. */
   list_audit: { query: AuditQuery; body: undefined; answer: AuditPage };
   /** Makes an API key; its secret is shown this once. */
@@ -1295,12 +1381,15 @@ export const ROUTES = {
   task_history: { method: "GET", path: "/api/hub/tasks/{task_id}/history" },
   topology: { method: "GET", path: "/api/hub/network/topology" },
   hub_state: { method: "GET", path: "/api/hub/state" },
+  settings: { method: "GET", path: "/api/hub/settings" },
   events: { method: "GET", path: "/api/events" },
   login: { method: "POST", path: "/api/session" },
   session: { method: "GET", path: "/api/session" },
   logout: { method: "DELETE", path: "/api/session" },
   login_link: { method: "POST", path: "/api/session/link" },
   set_password: { method: "POST", path: "/api/session/password" },
+  list_sessions: { method: "GET", path: "/api/sessions" },
+  end_session: { method: "DELETE", path: "/api/sessions/{session_id}" },
   list_audit: { method: "GET", path: "/api/audit" },
   create_key: { method: "POST", path: "/api/keys" },
   list_keys: { method: "GET", path: "/api/keys" },

@@ -22,6 +22,8 @@ import {
   ROUTES,
   type SessionAnswer,
   type SessionBody,
+  type SessionRecord,
+  type Settings,
   type SubmitAnswer,
   type SubmitTask,
   type Task,
@@ -45,6 +47,8 @@ import {
   readOk,
   readProblem,
   readSession,
+  readSessions,
+  readSettings,
   readSubmitAnswer,
   readTask,
   readTaskHistory,
@@ -91,6 +95,11 @@ export interface Api {
   login(body: SessionBody): Promise<SessionAnswer>;
   logout(): Promise<void>;
   setPassword(body: PasswordBody): Promise<void>;
+  /** Every dashboard session, newest first. */
+  sessions(signal?: AbortSignal): Promise<SessionRecord[]>;
+  endSession(id: string): Promise<void>;
+  /** How the registry was started, and how much it takes of one caller. */
+  settings(signal?: AbortSignal): Promise<Settings>;
   snapshot(signal?: AbortSignal): Promise<Snapshot>;
   task(id: string, signal?: AbortSignal): Promise<Task>;
   /** One page of a task's history, after event `after`. */
@@ -137,6 +146,9 @@ export function createApi(fetch: Fetch): Api {
     session: (signal) => read("/api/session", readSession, until(signal)),
     login: (body) => read("/api/session", readSession, post(body)),
     logout: () => done("/api/session", "DELETE"),
+    sessions: (signal) => read(ROUTES.list_sessions.path, readSessions, until(signal)),
+    endSession: (id) => done(at(ROUTES.end_session.path, id), "DELETE"),
+    settings: (signal) => read(ROUTES.settings.path, readSettings, until(signal)),
     setPassword: (body) => done(ROUTES.set_password.path, "POST", body),
     snapshot: async (signal) => {
       const response = await call("/api/hub/state", until(signal));

@@ -29,9 +29,17 @@ export interface SeamRate {
   readonly meanMs: number | null;
 }
 
+/** One kind of the ledger's signaling channel, from sidecars. */
+export interface FrameRow {
+  readonly kind: string;
+  /** Frames that were taken. */
+  readonly frames: number;
+}
+
 /** One reading of the metrics. */
 export interface Reading {
   readonly rows: readonly SeamRow[];
+  readonly frames: readonly FrameRow[];
   /** When it was read, milliseconds of any clock that is the same for both. */
   readonly atMs: number;
 }
@@ -59,6 +67,24 @@ export function ratesBetween(before: Reading, now: Reading): ReadonlyMap<string,
       return [row.operation, rate] as const;
     }),
   );
+}
+
+/** Frames a second by kind, between two readings; none when the registry was started again between them. */
+export function frameRates(before: Reading, now: Reading): ReadonlyMap<string, number> {
+  const seconds = (now.atMs - before.atMs) / 1000;
+  const counted = (of: Reading, kind: string) => of.frames.find((row) => row.kind === kind)?.frames ?? 0;
+  if (seconds <= 0 || before.frames.some((row) => counted(now, row.kind) < row.frames)) return new Map();
+  return new Map(
+    now.frames.map(({ kind, frames }) => [kind, (frames - counted(before, kind)) / seconds] as const),
+  );
+}
+
+/** The kinds that were taken, most first. */
+export function frameRows(text: string): FrameRow[] {
+  return samplesOf(text)
+    .filter(({ name, value }) => name === "seamesh_signaling_frames_total" && value > 0)
+    .map(({ labels, value }) => ({ kind: labels.kind ?? "", frames: value }))
+    .sort((a, b) => b.frames - a.frames || (a.kind < b.kind ? -1 : 1));
 }
 
 interface Sample {

@@ -3,7 +3,7 @@ import { again } from "./again";
 import { MAX_TURNS, saidIn, turnsOf, withTurn } from "./chat";
 import { filterEvents, joined, told } from "./events";
 import { inTurn } from "./in-turn";
-import { metric, ratesBetween, seamRows } from "./metrics";
+import { frameRates, frameRows, metric, ratesBetween, seamRows } from "./metrics";
 import { may } from "./roles";
 import { NOW_MS, record, task } from "./samples";
 import { quantile, statsOf } from "./stats";
@@ -41,22 +41,46 @@ describe("metrics", () => {
   });
 
   test("of two readings tell what went on between them", () => {
-    const before = { rows: seamRows(METRICS), atMs: 1_000 };
+    const before = { rows: seamRows(METRICS), frames: [], atMs: 1_000 };
     const grown = METRICS.replace('status="2xx"} 96', 'status="2xx"} 104')
       .replace('status="5xx"} 1', 'status="5xx"} 3')
       .replace('_sum{operation="get_task"} 0.2', '_sum{operation="get_task"} 0.25')
       .replace('_count{operation="get_task"} 100', '_count{operation="get_task"} 110');
-    const rate = ratesBetween(before, { rows: seamRows(grown), atMs: 6_000 }).get("get_task");
+    const rate = ratesBetween(before, { rows: seamRows(grown), frames: [], atMs: 6_000 }).get("get_task");
     expect(rate).toMatchObject({ perSecond: 2, badShare: 0.2 });
     expect(rate?.meanMs).toBeCloseTo(5);
-    const still = ratesBetween(before, { rows: before.rows, atMs: 6_000 }).get("get_task");
+    const still = ratesBetween(before, { ...before, atMs: 6_000 }).get("get_task");
     expect(still).toEqual({ perSecond: 0, badShare: null, meanMs: null });
   });
 
   test("of a registry that was started again tell no rates", () => {
     const fresh = METRICS.replace('status="2xx"} 96', 'status="2xx"} 2');
-    const [before, now] = [METRICS, fresh].map((text, i) => ({ rows: seamRows(text), atMs: i * 5_000 }));
+    const [before, now] = [METRICS, fresh].map((text, i) => ({
+      rows: seamRows(text),
+      frames: [],
+      atMs: i * 5_000,
+    }));
     expect(before && now && ratesBetween(before, now).size).toBe(0);
+  });
+
+  test("tell the frames of sidecars by kind, and how many come now", () => {
+    const text = (offers: number) =>
+      `seamesh_signaling_frames_total{kind="offer"} ${offers}
+seamesh_signaling_frames_total{kind="heartbeat"} 40
+seamesh_signaling_frames_total{kind="goodbye"} 0
+`;
+    expect(frameRows(text(2))).toEqual([
+      { kind: "heartbeat", frames: 40 },
+      { kind: "offer", frames: 2 },
+    ]);
+    const at = (offers: number, atMs: number) => ({ rows: [], frames: frameRows(text(offers)), atMs });
+    expect([...frameRates(at(2, 0), at(12, 5_000))]).toEqual([
+      ["heartbeat", 0],
+      ["offer", 2],
+    ]);
+    // A kind that was not there before began at nothing; one that went back means a new start.
+    expect(frameRates(at(0, 0), at(5, 5_000)).get("offer")).toBe(1);
+    expect(frameRates(at(12, 0), at(2, 5_000)).size).toBe(0);
   });
 });
 

@@ -1,6 +1,16 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, test } from "vitest";
-import { answerAsCli, callAsCli, callAsPython, pythonValue, shellWord, taskAsCli } from "./snippets";
+import {
+  answerAsCli,
+  callAsCli,
+  callAsPython,
+  createKeyAsCli,
+  decideAsCli,
+  eachTaskAsCli,
+  pythonValue,
+  shellWord,
+  taskAsCli,
+} from "./snippets";
 
 const HOSTILE = [
   "it's",
@@ -35,6 +45,27 @@ describe("a command to copy", () => {
         JSON.stringify({ text }),
       ]);
     }
+  });
+
+  test("names whom it is about after its options, whatever the name begins with", () => {
+    expect(words(createKeyAsCli("-x y", "viewer"))).toEqual([
+      "seamesh",
+      "keys",
+      "create",
+      "--role",
+      "viewer",
+      "--",
+      "-x y",
+    ]);
+    expect(words(decideAsCli("approve", "-n"))).toEqual(["seamesh", "approve", "--", "-n"]);
+  });
+
+  test("for several tasks runs once for each", () => {
+    const line = eachTaskAsCli("cancel", HOSTILE);
+    const script = `seamesh() { printf '%s\\0' "$@"; }; ${line}`;
+    const said = execFileSync("/bin/sh", ["-c", script], { encoding: "utf8" }).split("\0").slice(0, -1);
+    expect(said).toEqual(HOSTILE.flatMap((id) => ["tasks", "cancel", "--", id]));
+    expect(eachTaskAsCli("retry", ["t-1"])).toBe("seamesh tasks retry t-1");
   });
 
   test("is as short as it can be", () => {

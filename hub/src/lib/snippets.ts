@@ -1,5 +1,7 @@
 // The same action as a command line or as Python. Pure. What goes into a shell is quoted, whatever it holds.
 
+import type { Role } from "../generated/wire";
+
 const PLAIN = /^[A-Za-z0-9._\-:@+~=/]+$/;
 
 /** One shell word (POSIX): everything within single quotes is itself. */
@@ -30,7 +32,41 @@ export function callAsPython({ skill, to, payload }: Call): string {
 }
 
 export function taskAsCli(deed: "show" | "cancel", id: string): string {
-  return `seamesh tasks ${deed} ${shellWord(id)}`;
+  return `seamesh tasks ${deed} ${argument(id)}`;
+}
+
+/** The same for each of several tasks. */
+export function eachTaskAsCli(deed: "cancel" | "retry", ids: readonly string[]): string {
+  if (ids.length === 1) return `seamesh tasks ${deed} ${argument(ids[0] ?? "")}`;
+  return `for id in ${ids.map(shellWord).join(" ")}; do seamesh tasks ${deed} -- "$id"; done`;
+}
+
+/** Commands that need to be told nothing. */
+export const COMMANDS = {
+  auditExport: "seamesh audit export",
+  auditVerify: "seamesh audit verify",
+  invite: "seamesh invite",
+  keys: "seamesh keys list",
+  newcomers: "seamesh newcomers",
+  password: "seamesh registry password",
+} as const;
+
+export function createKeyAsCli(peer: string, role: Role): string {
+  return `seamesh keys create --role ${role} ${argument(peer)}`;
+}
+
+export function revokeKeyAsCli(keyId: string): string {
+  return `seamesh keys revoke ${argument(keyId)}`;
+}
+
+/** A decision about a newcomer. */
+export function decideAsCli(deed: "approve" | "reject" | "revoke", id: string): string {
+  return `seamesh ${deed} ${argument(id)}`;
+}
+
+/** A word of the user's in the place of an argument: one that begins with a dash is no option after `--`. */
+function argument(text: string): string {
+  return text.startsWith("-") ? `-- ${shellWord(text)}` : shellWord(text);
 }
 
 export function answerAsCli(id: string, value: unknown): string {

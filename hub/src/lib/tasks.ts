@@ -83,14 +83,23 @@ export function filterTasks(tasks: readonly Task[], filter: TaskFilter): readonl
 /** What a task is searched by, made once for each: a state that is told again is another task here. */
 const spoken = new WeakMap<Task, string>();
 
+/** Makes ready what these tasks are searched by, so that the first letter typed does not have to. */
+export function speak(tasks: readonly Task[]): void {
+  for (const task of tasks) textOf(task);
+}
+
 function mentions(task: Task, q: string): boolean {
+  return textOf(task).includes(q);
+}
+
+function textOf(task: Task): string {
   let text = spoken.get(task);
   if (text === undefined) {
     const parts = [task.id, task.skill, task.source_agent_id, receiver(task), task.error];
     text = parts.join("\n").toLowerCase();
     spoken.set(task, text);
   }
-  return text.includes(q);
+  return text;
 }
 
 export function countByState(tasks: Iterable<Task>): StateCounts {

@@ -44,9 +44,12 @@ export function fromLocalInput(text: string): string | undefined {
   return Number.isFinite(ms) && ms >= 0 ? String(ms) : undefined;
 }
 
+// Made once: to make one costs a hundred times what it costs to use it.
+const MOMENT = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+/** Furthest moment that a `Date` can be, milliseconds from 1970. */
+const FURTHEST_MS = 8.64e15;
+
 /** A moment as a person reads it, in the browser's own place and language. */
 export function moment(ms: number): string {
-  return Number.isFinite(ms)
-    ? new Date(ms).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "medium" })
-    : "unknown";
+  return Math.abs(ms) <= FURTHEST_MS ? MOMENT.format(ms) : "unknown";
 }

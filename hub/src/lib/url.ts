@@ -78,14 +78,17 @@ export function agentsSearch(raw: Raw): AgentsSearch {
   return { health: one(raw, "health", HEALTHS), q: text(raw, "q") };
 }
 
+export const AGENT_TABS = ["overview", "json"] as const;
+
 export interface AgentSearch {
   readonly id: string;
+  readonly tab?: (typeof AGENT_TABS)[number] | undefined;
   /** The skill whose form is open. */
   readonly skill?: string | undefined;
 }
 
 export function agentSearch(raw: Raw): AgentSearch {
-  return { id: text(raw, "id") ?? "", skill: text(raw, "skill") };
+  return { id: text(raw, "id") ?? "", tab: one(raw, "tab", AGENT_TABS), skill: text(raw, "skill") };
 }
 
 export interface MeshSearch {
@@ -114,6 +117,17 @@ export interface EventsSearch {
 
 export function eventsSearch(raw: Raw): EventsSearch {
   return { kind: one(raw, "kind", EVENT_KINDS), q: text(raw, "q") };
+}
+
+export const SEAM_TABS = ["live", "tests"] as const;
+
+export interface SeamsSearch {
+  readonly tab?: (typeof SEAM_TABS)[number] | undefined;
+  readonly q?: string | undefined;
+}
+
+export function seamsSearch(raw: Raw): SeamsSearch {
+  return { tab: one(raw, "tab", SEAM_TABS), q: text(raw, "q") };
 }
 
 export interface ChatSearch {

@@ -5,6 +5,7 @@ import {
   type AgentHealth,
   type AgentRecord,
   type AgentRef,
+  type Allowance,
   type ApproveAnswer,
   type ArtifactPart,
   type AuditPage,
@@ -38,6 +39,8 @@ import {
   type Retry,
   type Role,
   type SessionAnswer,
+  type SessionRecord,
+  type Settings,
   type SkillInfo,
   type StaleResult,
   type SubmitAnswer,
@@ -45,6 +48,7 @@ import {
   type TaskHistory,
   type TaskPage,
   type TaskState,
+  type TlsKind,
 } from "../generated/wire";
 import {
   anything,
@@ -246,6 +250,34 @@ const keyRecord = object<KeyRecord>({
   expires_ms: orNull(count()),
 });
 const keyAnswer = object<KeyAnswer>({ key_id: text, api_key: text, peer_id: id, role });
+const sessionRecord = object<SessionRecord>({
+  session_id: text,
+  peer_id: id,
+  role,
+  credential: text,
+  began_ms: count(),
+  expires_ms: count(),
+  is_own: orAbsent(yesOrNo),
+});
+const allowance = object<Allowance>({ per_second: count(), burst: count() });
+const settings = object<Settings>({
+  tls: oneOf<TlsKind>({ off: true, files: true, self_made: true }),
+  root: publicKey,
+  root_is_here: yesOrNo,
+  has_key_file: yesOrNo,
+  takes_url_token: yesOrNo,
+  tells_traces: yesOrNo,
+  keep_ended_s: count(),
+  keep_events: count(),
+  max_database_bytes: orNull(count()),
+  max_sessions: count(),
+  max_keys: count(),
+  connections_per_address: count(),
+  requests: allowance,
+  open_requests: allowance,
+  frames: allowance,
+  socket_idle_ms: count(),
+});
 const healthAnswer = object<HealthAnswer>({ status: text, version: text });
 const iceServer = object<IceServer>({ urls: listOf(text), username: orNull(text), credential: orNull(text) });
 const iceConfig = object<IceConfig>({ iceServers: listOf(iceServer) });
@@ -303,6 +335,8 @@ export const readApproveAnswer: Reader<ApproveAnswer> = reader(approveAnswer);
 export const readInviteAnswer: Reader<InviteAnswer> = reader(inviteAnswer);
 export const readKeys: Reader<KeyRecord[]> = reader(listOf(keyRecord));
 export const readKeyAnswer: Reader<KeyAnswer> = reader(keyAnswer);
+export const readSessions: Reader<SessionRecord[]> = reader(listOf(sessionRecord));
+export const readSettings: Reader<Settings> = reader(settings);
 export const readHealth: Reader<HealthAnswer> = reader(healthAnswer);
 export const readAuditPage: Reader<AuditPage> = reader(auditPage);
 export const readIceConfig: Reader<IceConfig> = reader(iceConfig);

@@ -8,9 +8,11 @@ export interface CopyProps {
   readonly text: string;
   /** What is copied, for the button's name: "as CLI". */
   readonly what: string;
+  /** What it would do, where several stand on one page. */
+  readonly about?: string | undefined;
 }
 
-export function Copy({ text, what }: CopyProps) {
+export function Copy({ text, what, about }: CopyProps) {
   const [state, setState] = useState<"" | "copied" | "failed">("");
   useEffect(() => {
     if (!state) return;
@@ -31,16 +33,17 @@ export function Copy({ text, what }: CopyProps) {
       {state === "copied" ? <Check aria-hidden="true" /> : <CopyIcon aria-hidden="true" />}
       <span className="visually-hidden">{state ? "" : "Copy "}</span>
       <span aria-live="polite">{said}</span>
+      {about && !state && <span className="visually-hidden"> {about}</span>}
     </button>
   );
 }
 
 /** The same action in a shell and in Python. */
-export function CopyAs({ cli, python }: { cli: string; python?: string }) {
+export function CopyAs({ cli, python, about }: { cli: string; python?: string; about?: string }) {
   return (
     <span className="copies">
-      <Copy text={cli} what="as CLI" />
-      {python !== undefined && <Copy text={python} what="as Python" />}
+      <Copy text={cli} what="as CLI" about={about} />
+      {python !== undefined && <Copy text={python} what="as Python" about={about} />}
     </span>
   );
 }

@@ -1,4 +1,5 @@
 import { Search } from "lucide-react";
+import { useDraft } from "./use-draft";
 
 export interface FilterProps {
   readonly label: string;
@@ -8,6 +9,7 @@ export interface FilterProps {
 
 /** The field that `/` leads to. */
 export function Filter({ label, value, set }: FilterProps) {
+  const [draft, type] = useDraft(value, set);
   return (
     <label className="filter-field">
       <Search aria-hidden="true" />
@@ -18,8 +20,8 @@ export function Filter({ label, value, set }: FilterProps) {
         placeholder={label}
         maxLength={200}
         spellCheck={false}
-        value={value}
-        onChange={(event) => set(event.target.value)}
+        value={draft}
+        onChange={(event) => type(event.target.value)}
       />
     </label>
   );

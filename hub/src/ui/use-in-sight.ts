@@ -3,7 +3,7 @@ import { type RefObject, useCallback, useEffect, useLayoutEffect, useState } fro
 /** Height of a row, pixels: all are equally high, so their places need no list. */
 export const ROW_PX = 38;
 /** Rows drawn beyond the visible ones, so that scrolling never shows a gap; and the step in which sight moves. */
-const BEYOND = 10;
+const BEYOND = 4;
 /** Height before the box is measured, pixels. */
 const FIRST_HEIGHT = 600;
 

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Page, test } from "@playwright/test";
 import UPNG from "upng-js";
+import { measurement } from "./mock/measurement";
 import { demoMesh, largeMesh } from "./mock/records";
 import { type Contents, MockRegistry } from "./mock/registry";
 
@@ -65,6 +66,24 @@ const SCENES: Readonly<Record<string, Scene>> = {
   },
   audit: { at: "/audit" },
   seams: { at: "/seams" },
+  "seams-tests": {
+    at: "/seams?tab=tests",
+    act: async (page) => {
+      await page.getByLabel("Open a file").setInputFiles({
+        name: "seams.jsonl",
+        mimeType: "application/json",
+        buffer: Buffer.from(measurement()),
+      });
+      await page.locator("tr[data-row]").first().waitFor();
+    },
+  },
+  decision: {
+    at: "/audit",
+    act: async (page) => {
+      await page.locator("tr[data-audit]").first().click();
+      await page.getByRole("dialog").waitFor();
+    },
+  },
   settings: { at: "/settings" },
   palette: {
     at: "/",

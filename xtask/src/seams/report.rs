@@ -277,6 +277,71 @@ mod tests {
         }
     }
 
+    /// Every kind of verdict, as the hub's tests read it.
+    #[test]
+    fn what_the_hub_opens_is_what_a_run_prints() {
+        let (first, second) = ("mesh::work::a_task_is_run", "hub live: a task is seen");
+        let canceled = "hub live: a tree is canceled";
+        let line = |id: &str, vectors, tests: &[&str], verdicts: &[(&str, Verdict)]| Line {
+            row: seamesh_proto::ledger::rows()
+                .into_iter()
+                .find(|row| row.id == id)
+                .unwrap(),
+            vectors,
+            tests: tests.iter().map(|&test| test.to_owned()).collect(),
+            verdicts: verdicts
+                .iter()
+                .map(|(verb, verdict)| ((*verb).to_owned(), verdict.clone()))
+                .collect(),
+        };
+        let noticed = |test: &str| Verdict::Noticed(test.to_owned());
+        let report = Report {
+            rows: vec![
+                line(
+                    "signaling/task_assign/registry>sidecar",
+                    (3, 7),
+                    &[first, second],
+                    &[
+                        ("deaf", noticed(first)),
+                        ("mute", noticed(second)),
+                        ("twice", Verdict::Unnoticed),
+                        ("late", Verdict::Unnoticed),
+                        ("reorder", Verdict::Unnoticed),
+                        ("reconnect", Verdict::Unnoticed),
+                    ],
+                ),
+                line(
+                    "rest/cancel_task.request/hub>registry",
+                    (0, 0),
+                    &[canceled],
+                    &[
+                        ("deaf", noticed(canceled)),
+                        ("mute", Verdict::OnlyByCap(canceled.to_owned())),
+                        ("late", Verdict::Unsteady(canceled.to_owned())),
+                    ],
+                ),
+                line(
+                    "ipc/goodbye/python_agent>sidecar",
+                    (2, 4),
+                    &[],
+                    &[
+                        ("deaf", Verdict::Unexercised),
+                        ("mute", Verdict::Unexercised),
+                    ],
+                ),
+            ],
+            exceptions: BTreeMap::new(),
+            undeclared: vec!["event_stream/secret/registry>hub".to_owned()],
+            seconds: (12.0, 30.0),
+        };
+        let read = |text: &str| -> Vec<Value> {
+            let lines = text.lines().map(serde_json::from_str);
+            lines.collect::<Result<_, _>>().unwrap()
+        };
+        let opened = read(include_str!("../../../hub/tests/coverage.jsonl"));
+        assert_eq!(read(&report.json().unwrap()), opened);
+    }
+
     #[test]
     fn a_row_without_a_test_is_a_hole() {
         let rows = seamesh_proto::ledger::rows();

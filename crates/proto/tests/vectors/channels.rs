@@ -113,6 +113,8 @@ rest_types! {
     "EventsQuery" => rest::EventsQuery,
     "SessionBody" => rest::SessionBody,
     "SessionAnswer" => rest::SessionAnswer,
+    "SessionRecord" => rest::SessionRecord,
+    "Settings" => rest::Settings,
     "LoginLink" => rest::LoginLink,
     "PasswordBody" => rest::PasswordBody,
     "AuditQuery" => audit::AuditQuery,

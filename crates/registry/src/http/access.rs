@@ -4,7 +4,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::Response;
 use seamesh_proto::limits::{LOGIN_LINK_TTL_S, SESSION_TTL_S};
 use seamesh_proto::rest::{
-    LoginLink, Ok as Done, PasswordBody, Role, SessionAnswer, SessionBody, TokenAnswer,
+    LoginLink, Ok as Done, PasswordBody, Role, SessionAnswer, SessionBody, SessionRecord,
+    TokenAnswer,
 };
 use seamesh_proto::{Code, Problem};
 
@@ -144,9 +145,42 @@ pub(super) async fn logout(call: Call) -> Answer {
     if let Some(hash) = call.principal()?.session {
         let entry = call.entry(Action::Logout, "", "");
         call.write(AccessWrite::RemoveSession(hash), entry).await?;
-        call.app.sessions.remove(&hash);
+        call.app.session_over(&hash);
     }
     with_cookie(&call, json(&Done::default()), "", 0)
+}
+
+pub(super) async fn list_sessions(call: Call) -> Answer {
+    let own = call.principal()?.session;
+    let mut all = call.app.sessions.live(call.app.clock.now());
+    all.sort_by_key(|session| (std::cmp::Reverse(session.expires), session.id()));
+    let records = all.into_iter().map(|session| SessionRecord {
+        session_id: session.id(),
+        began_ms: session.began().0,
+        expires_ms: session.expires.0,
+        is_own: own == Some(session.hash),
+        peer_id: session.grant.peer_id,
+        role: session.grant.role,
+        credential: session.grant.credential,
+    });
+    Ok(json(&records.collect::<Vec<_>>()))
+}
+
+pub(super) async fn end_session(call: Call) -> Answer {
+    let id = call.param("session_id");
+    let mut live = call.app.sessions.live(call.app.clock.now()).into_iter();
+    let Some(session) = live.find(|session| session.id() == id) else {
+        let detail = "no such session; it may have ended by itself";
+        return Err(Failure::new(Code::NotFound, detail));
+    };
+    let Grant { peer_id, role, .. } = &session.grant;
+    let detail = format!("of {peer_id}, {}", auth::role_name(*role));
+    let entry = call.entry(Action::SessionEnded, id, detail);
+    call.write(AccessWrite::RemoveSession(session.hash), entry)
+        .await?;
+    call.app.session_over(&session.hash);
+    tracing::info!(%peer_id, "a dashboard session was ended");
+    Ok(json(&Done::default()))
 }
 
 pub(super) async fn login_link(call: Call) -> Answer {

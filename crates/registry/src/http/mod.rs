@@ -32,6 +32,7 @@ pub(crate) const HANDLERS: &[(&str, Handler)] = handlers! {
     ice_config => service::ice_config,
     topology => service::topology,
     hub_state => service::hub_state,
+    settings => service::settings,
     events => events::stream,
     signaling => ws::upgrade,
 
@@ -41,6 +42,9 @@ pub(crate) const HANDLERS: &[(&str, Handler)] = handlers! {
     logout => access::logout,
     login_link => access::login_link,
     set_password => access::set_password,
+    list_sessions => access::list_sessions,
+    end_session => access::end_session,
+
     list_audit => audit::list,
 
     create_key => keys::create,

@@ -42,6 +42,10 @@ pub(super) async fn topology(call: Call) -> Answer {
     }
 }
 
+pub(super) async fn settings(call: Call) -> Answer {
+    Ok(json(&call.app.settings))
+}
+
 /// The event number is read first: what is newer in the rest of the answer comes again as an event, and an event says
 /// how things are, not how they changed.
 pub(super) async fn hub_state(call: Call) -> Answer {

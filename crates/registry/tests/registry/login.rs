@@ -3,6 +3,7 @@
 use reqwest::header::{COOKIE, ORIGIN, RETRY_AFTER, SET_COOKIE};
 use reqwest::{Method, RequestBuilder, Response};
 use rusqlite::Connection;
+use seamesh_registry::{Options, TurnSettings};
 use serde_json::{Value, json};
 
 use crate::fixture::{CAP, Registry, ok, options, problem, refused, soon};
@@ -114,6 +115,90 @@ async fn a_new_password_ends_the_sessions_of_the_old_one_and_no_others() {
     ok(who(&registry, &of_key)).await;
     let old = refused(login(&registry, &json!({ "password": PASSWORD }))).await;
     assert_eq!(old, (401, "unauthorized".into()));
+}
+
+fn sessions(registry: &Registry, cookie: &str) -> RequestBuilder {
+    registry
+        .bare(Method::GET, "/api/sessions")
+        .header(COOKIE, cookie)
+}
+
+#[tokio::test]
+async fn a_session_is_ended_from_another_with_its_stream_and_over_a_restart() {
+    let registry = Registry::start().await;
+    let viewer = registry.key("eve", "viewer").await;
+    let (eve, _) = cookie(login(&registry, &json!({ "api_key": viewer }))).await;
+    let (admin, _) = cookie(login(&registry, &json!({ "api_key": registry.admin }))).await;
+    let listed = ok(sessions(&registry, &admin)).await;
+    let of = |peer: &str| {
+        let all = listed.as_array().unwrap().iter();
+        let of = all.filter(|one| one["peer_id"] == peer).collect::<Vec<_>>();
+        assert_eq!(of.len(), 1, "{listed}");
+        of[0].clone()
+    };
+    let (hers, own) = (of("eve"), of("admin"));
+    assert_eq!(
+        (&hers["role"], &hers["is_own"]),
+        (&json!("viewer"), &Value::Null)
+    );
+    assert_eq!(own["is_own"], json!(true));
+    let lives = hers["expires_ms"].as_u64().unwrap() - hers["began_ms"].as_u64().unwrap();
+    assert_eq!(lives, 12 * 3600 * 1000);
+    let secret = eve.split_once('=').unwrap().1;
+    assert!(!listed.to_string().contains(secret), "{listed}");
+
+    let stream = registry.bare(Method::GET, "/api/events");
+    let mut stream = stream.header(COOKIE, &eve).send().await.unwrap();
+    assert_eq!(stream.status().as_u16(), 200);
+    let path = format!("/api/sessions/{}", hers["session_id"].as_str().unwrap());
+    let end = |key: &str| registry.request(Method::DELETE, &path, key);
+    assert_eq!(refused(end(&viewer)).await.0, 403);
+    ok(end(&registry.admin)).await;
+    let over = async { while stream.chunk().await.is_ok_and(|chunk| chunk.is_some()) {} };
+    soon("the stream of the ended session ends", over).await;
+    assert_eq!(refused(who(&registry, &eve)).await.0, 401);
+    ok(who(&registry, &admin)).await;
+    let again = refused(end(&registry.admin)).await;
+    assert_eq!(again, (404, "not_found".into()));
+    let audit = registry
+        .get("/api/audit?newest=true&limit=1", &registry.admin)
+        .await;
+    let record = &audit["records"][0];
+    assert_eq!(record["action"], "session_ended");
+    assert_eq!(
+        (&record["about"], &record["detail"]),
+        (&hers["session_id"], &json!("of eve, viewer"))
+    );
+
+    let data = registry.stop().await;
+    let chosen = options(data.path());
+    let registry = Registry::over(data, chosen).await;
+    assert_eq!(refused(who(&registry, &eve)).await.0, 401);
+    ok(who(&registry, &admin)).await;
+}
+
+#[tokio::test]
+async fn a_registry_tells_how_it_was_started_and_no_secret_of_it() {
+    let registry = Registry::with(|options| {
+        options.keep_ended = Options::days(7);
+        options.max_database_bytes = Some(1 << 30);
+        options.limits.identity_requests_per_second = 77;
+        options.ice.turn = Some(TurnSettings {
+            url: "turn:t:1".into(),
+            secret: "shared-with-turn".into(),
+        });
+    })
+    .await;
+    let viewer = registry.key("eve", "viewer").await;
+    let told = registry.get("/api/hub/settings", &viewer).await;
+    assert_eq!(told["keep_ended_s"], json!(7 * 24 * 3600));
+    assert_eq!(told["max_database_bytes"], json!(1 << 30));
+    assert_eq!(told["requests"]["per_second"], json!(77));
+    assert_eq!(
+        (&told["tls"], &told["root_is_here"]),
+        (&json!("off"), &json!(true))
+    );
+    assert!(!told.to_string().contains("shared-with-turn"), "{told}");
 }
 
 #[tokio::test]

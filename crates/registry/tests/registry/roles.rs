@@ -21,7 +21,13 @@ fn method(route: &Route) -> Method {
 /// A path that names nothing that exists.
 fn path(route: &Route) -> String {
     let mut path = route.path.to_owned();
-    for parameter in ["{agent_id}", "{task_id}", "{key_id}", "{id}"] {
+    for parameter in [
+        "{agent_id}",
+        "{task_id}",
+        "{key_id}",
+        "{session_id}",
+        "{id}",
+    ] {
         path = path.replace(parameter, "nothing");
     }
     path

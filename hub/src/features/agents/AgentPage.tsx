@@ -9,13 +9,16 @@ import type { AgentEntry, MeshState } from "../../lib/mesh-state";
 import { statsOf } from "../../lib/stats";
 import { involves, receiver } from "../../lib/tasks";
 import { duration, moment } from "../../lib/time";
+import { AGENT_TABS } from "../../lib/url";
 import { HealthBadge } from "../../ui/Badge";
+import { CopyAs } from "../../ui/Copy";
 import { Data, LongText } from "../../ui/Data";
 import { DataTable } from "../../ui/DataTable";
 import { Fact, Facts } from "../../ui/Facts";
 import { AgentLink } from "../../ui/Links";
 import { Page } from "../../ui/Page";
 import { Empty, Panel } from "../../ui/Panel";
+import { Tabs } from "../../ui/Tabs";
 import { SHORT_COLUMNS } from "../tasks/columns";
 import { LastBeat } from "./AgentsPage";
 import { TrySkill } from "./TrySkill";
@@ -25,9 +28,11 @@ const route = getRouteApi("/agent");
 const taskId = (task: Task) => task.id;
 /** Most recent tasks listed here; the task list has all. */
 const RECENT = 50;
+const NAMES = { overview: "Overview", json: "JSON" } as const;
 
 export function AgentPage() {
-  const { id, skill } = route.useSearch();
+  const { id, skill, tab = "overview" } = route.useSearch();
+  const navigate = useNavigate();
   const mesh = useMesh();
   const entry = mesh.agents.get(id);
   if (!entry) {
@@ -54,20 +59,51 @@ export function AgentPage() {
           <Data text={record.description} />
         </p>
       )}
-      <div className="agent">
-        <div className="agent__main">
-          <Skills key={id} record={record} chosen={skill} />
-          <Recent id={id} mesh={mesh} />
-        </div>
-        <div className="agent__side">
-          <Numbers id={id} mesh={mesh} />
-          <Panel id="agent-facts" title="Facts">
-            <AgentFacts entry={entry} />
-          </Panel>
-          <Links id={id} mesh={mesh} />
-        </div>
-      </div>
+      <Tabs
+        label="The agent"
+        tabs={AGENT_TABS.map((one) => [one, NAMES[one]] as const)}
+        current={tab}
+        choose={(next) => void navigate({ to: "/agent", search: { id, skill, tab: next }, replace: true })}
+      >
+        {tab === "json" ? <Json record={record} /> : <Overview entry={entry} skill={skill} mesh={mesh} />}
+      </Tabs>
     </Page>
+  );
+}
+
+interface OverviewProps {
+  readonly entry: AgentEntry;
+  readonly skill: string | undefined;
+  readonly mesh: MeshState;
+}
+
+function Overview({ entry, skill, mesh }: OverviewProps) {
+  const { record } = entry;
+  const id = record.agent_id;
+  return (
+    <div className="agent">
+      <div className="agent__main">
+        <Skills key={id} record={record} chosen={skill} />
+        <Recent id={id} mesh={mesh} />
+      </div>
+      <div className="agent__side">
+        <Numbers id={id} mesh={mesh} />
+        <Panel id="agent-facts" title="Facts">
+          <AgentFacts entry={entry} />
+        </Panel>
+        <Links id={id} mesh={mesh} />
+      </div>
+    </div>
+  );
+}
+
+function Json({ record }: { record: AgentRecord }) {
+  const text = useMemo(() => JSON.stringify(record, null, 2), [record]);
+  return (
+    <div className="raw-json">
+      <CopyAs cli="seamesh agents --json" about="listing agents" />
+      <LongText text={text} fileName={`${record.agent_id}.json`} />
+    </div>
   );
 }
 

@@ -5,11 +5,14 @@ import type { AuditRecord } from "../../generated/wire";
 import { MAX_PAGE } from "../../generated/wire";
 import { useHub, useMay } from "../../hub";
 import { browserHash, checkChain, filterAudit } from "../../lib/audit";
+import { COMMANDS } from "../../lib/snippets";
 import { moment } from "../../lib/time";
 import type { AuditSearch } from "../../lib/url";
-import { Data, LongText } from "../../ui/Data";
+import { CopyAs } from "../../ui/Copy";
+import { Data } from "../../ui/Data";
 import { type Column, DataTable } from "../../ui/DataTable";
-import { Dialog } from "../../ui/Dialog";
+import { Detail } from "../../ui/Detail";
+import { Fact, Facts } from "../../ui/Facts";
 import { Filter } from "../../ui/Filter";
 import { Page } from "../../ui/Page";
 import { Empty } from "../../ui/Panel";
@@ -64,6 +67,7 @@ function Audit() {
           <Link to="/events" className="link">
             Events
           </Link>
+          <CopyAs cli={COMMANDS.auditExport} about="reading the audit" />
           <button
             type="button"
             className="button"
@@ -137,9 +141,14 @@ function Audit() {
         </Empty>
       )}
       {open && (
-        <Dialog title={`Decision ${open.n}`} close={() => setOpen(null)}>
-          <LongText text={JSON.stringify(open, null, 2)} fileName={`audit-${open.n}.json`} />
-        </Dialog>
+        <Detail
+          title={`Decision ${open.n}`}
+          close={() => setOpen(null)}
+          record={open}
+          fileName={`audit-${open.n}.json`}
+        >
+          <DecisionFacts record={open} />
+        </Detail>
       )}
     </Page>
   );
@@ -170,7 +179,52 @@ function Verified({ records, whole }: { records: readonly AuditRecord[]; whole: 
     );
   }
   const extent = whole ? "from the first record on" : `from record ${records.at(-1)?.n} on`;
-  return <span className="quiet">The chain is whole, {extent}</span>;
+  return (
+    <span className="quiet">
+      The chain is whole, {extent} <CopyAs cli={COMMANDS.auditVerify} about="verifying the audit" />
+    </span>
+  );
+}
+
+function DecisionFacts({ record }: { record: AuditRecord }) {
+  return (
+    <Facts>
+      <Fact name="Decision">
+        <Data text={words(record.action)} />
+      </Fact>
+      <Fact name="When">{moment(record.at_ms)}</Fact>
+      <Fact name="By">
+        <Data text={record.by || "somebody unknown"} />
+        {record.role && `, ${record.role}`}
+      </Fact>
+      {record.credential && (
+        <Fact name="Credential">
+          <Data text={record.credential} mono />
+        </Fact>
+      )}
+      {record.from && (
+        <Fact name="From">
+          <Data text={record.from} mono />
+        </Fact>
+      )}
+      {record.about && (
+        <Fact name="About">
+          <Data text={record.about} mono />
+        </Fact>
+      )}
+      {record.detail && (
+        <Fact name="More">
+          <Data text={record.detail} />
+        </Fact>
+      )}
+      <Fact name="Hash">
+        <Data text={record.hash} mono />
+      </Fact>
+      <Fact name="Hash before">
+        <Data text={record.prev} mono />
+      </Fact>
+    </Facts>
+  );
 }
 
 function emptyWords(pending: boolean, known: number): string {

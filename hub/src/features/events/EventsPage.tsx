@@ -6,9 +6,10 @@ import { EVENT_KINDS, filterEvents, joined, told } from "../../lib/events";
 import { readPast } from "../../lib/past";
 import { moment } from "../../lib/time";
 import type { EventsSearch } from "../../lib/url";
-import { Data, LongText } from "../../ui/Data";
+import { Data } from "../../ui/Data";
 import { type Column, DataTable } from "../../ui/DataTable";
-import { Dialog } from "../../ui/Dialog";
+import { Detail } from "../../ui/Detail";
+import { Fact, Facts } from "../../ui/Facts";
 import { Choices, Filter } from "../../ui/Filter";
 import { AgentLink, TaskLink } from "../../ui/Links";
 import { Page } from "../../ui/Page";
@@ -98,9 +99,20 @@ export function EventsPage() {
         </Empty>
       )}
       {open && (
-        <Dialog title={`Event ${open.seq}`} close={() => setOpen(null)}>
-          <LongText text={JSON.stringify(open, null, 2)} fileName={`event-${open.seq}.json`} />
-        </Dialog>
+        <Detail
+          title={`Event ${open.seq}`}
+          close={() => setOpen(null)}
+          record={open}
+          fileName={`event-${open.seq}.json`}
+        >
+          <Facts>
+            <Fact name="Kind">{open.event.type.replaceAll("_", " ")}</Fact>
+            <Fact name="When">{moment(open.at_ms)}</Fact>
+            <Fact name="What happened">
+              <What record={open} />
+            </Fact>
+          </Facts>
+        </Detail>
       )}
     </Page>
   );

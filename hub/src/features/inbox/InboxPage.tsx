@@ -3,7 +3,9 @@ import { Link } from "@tanstack/react-router";
 import { useMemo, useState } from "react";
 import type { ApproveAnswer, OnboardingEntry, Task } from "../../generated/wire";
 import { useHub, useMay, useMesh } from "../../hub";
+import { COMMANDS, decideAsCli } from "../../lib/snippets";
 import { shortKey } from "../../lib/text";
+import { CopyAs } from "../../ui/Copy";
 import { Data } from "../../ui/Data";
 import { AgentLink, TaskLink } from "../../ui/Links";
 import { Page } from "../../ui/Page";
@@ -12,6 +14,7 @@ import { Secret } from "../../ui/Secret";
 import { Ago } from "../../ui/Times";
 import { useFollowed } from "../../ui/use-followed";
 import { QuestionForm } from "../tasks/QuestionForm";
+import { NewcomerDetail } from "./NewcomerDetail";
 import "./inbox.css";
 
 /** Most questions opened at once; the oldest first, for they wait longest. */
@@ -27,6 +30,7 @@ export function InboxPage() {
   const newcomers = [...mesh.newcomers.values()].sort((a, b) => a.created_at - b.created_at);
   const [admitted, setAdmitted] = useState<ApproveAnswer | null>(null);
   const [said, setSaid] = useState("");
+  const admits = useMay("admit");
   const count = questions.length + newcomers.length;
   return (
     <Page title="Inbox" note={count > 0 ? count.toLocaleString() : undefined}>
@@ -48,7 +52,12 @@ export function InboxPage() {
         </Empty>
       )}
       {newcomers.length > 0 && (
-        <Panel id="newcomers" title="Newcomers" count={newcomers.length}>
+        <Panel
+          id="newcomers"
+          title="Newcomers"
+          count={newcomers.length}
+          tools={admits && <CopyAs cli={COMMANDS.newcomers} about="listing newcomers" />}
+        >
           <ul>
             {newcomers.map((entry) => (
               <Newcomer key={entry.id} entry={entry} admitted={setAdmitted} say={setSaid} />
@@ -124,13 +133,14 @@ function Newcomer({ entry, admitted, say }: NewcomerProps) {
       say(`${entry.agent_name} was refused.`);
     },
   });
+  const [looking, setLooking] = useState(false);
   const failure = approve.error ?? reject.error;
   return (
     <li className="inbox__item" data-newcomer={entry.id}>
       <p className="inbox__head">
-        <strong>
+        <button type="button" className="link" onClick={() => setLooking(true)}>
           <Data text={entry.agent_name} />
-        </strong>{" "}
+        </button>{" "}
         asks to join as <Data text={entry.peer_id} mono />
         {entry.key && (
           <>
@@ -151,6 +161,7 @@ function Newcomer({ entry, admitted, say }: NewcomerProps) {
           >
             Approve
           </button>
+          <CopyAs cli={decideAsCli("approve", entry.id)} about={`approving ${entry.agent_name}`} />
           <button
             type="button"
             className="button"
@@ -159,10 +170,12 @@ function Newcomer({ entry, admitted, say }: NewcomerProps) {
           >
             Reject
           </button>
+          <CopyAs cli={decideAsCli("reject", entry.id)} about={`rejecting ${entry.agent_name}`} />
         </div>
       ) : (
         <p className="quiet">An admin decides.</p>
       )}
+      {looking && <NewcomerDetail entry={entry} close={() => setLooking(false)} />}
       {failure && (
         <p role="alert" className="field__problem">
           {failure.message}
@@ -216,21 +229,31 @@ interface DecidedLinesProps {
 }
 
 function DecidedLines({ decided, revoke }: DecidedLinesProps) {
+  const [looking, setLooking] = useState<OnboardingEntry | null>(null);
   return (
-    <ul className="lines">
-      {decided.map((entry) => (
-        <li key={entry.id} className="line">
-          <span className="line__text">
-            <Data text={entry.agent_name} /> <Data text={entry.peer_id} mono />
-          </span>
-          <span className="quiet">{entry.status}</span>
-          {entry.status === "approved" && (
-            <button type="button" className="button" onClick={() => revoke(entry)}>
-              Revoke
-            </button>
-          )}
-        </li>
-      ))}
-    </ul>
+    <>
+      {looking && <NewcomerDetail entry={looking} close={() => setLooking(null)} />}
+      <ul className="lines">
+        {decided.map((entry) => (
+          <li key={entry.id} className="line">
+            <span className="line__text">
+              <button type="button" className="link" onClick={() => setLooking(entry)}>
+                <Data text={entry.agent_name} />
+              </button>{" "}
+              <Data text={entry.peer_id} mono />
+            </span>
+            <span className="quiet">{entry.status}</span>
+            {entry.status === "approved" && (
+              <>
+                <CopyAs cli={decideAsCli("revoke", entry.id)} about={`revoking ${entry.agent_name}`} />
+                <button type="button" className="button" onClick={() => revoke(entry)}>
+                  Revoke
+                </button>
+              </>
+            )}
+          </li>
+        ))}
+      </ul>
+    </>
   );
 }

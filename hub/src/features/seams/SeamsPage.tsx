@@ -1,11 +1,15 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { useMemo } from "react";
-import { useHub, useMesh } from "../../hub";
-import { EVENT_KINDS } from "../../lib/events";
-import { metric, type Reading, ratesBetween, type SeamRate, type SeamRow, seamRows } from "../../lib/metrics";
+import { getRouteApi, useNavigate } from "@tanstack/react-router";
+import { lazy, Suspense, useMemo } from "react";
+import { useHub } from "../../hub";
+import { frameRates, frameRows, metric, type Reading, ratesBetween, seamRows } from "../../lib/metrics";
 import { duration } from "../../lib/time";
+import { SEAM_TABS } from "../../lib/url";
 import { Page } from "../../ui/Page";
 import { Empty, Panel } from "../../ui/Panel";
+import { Tabs } from "../../ui/Tabs";
+import { Rest } from "./Rest";
+import { Signaling, Stream } from "./Told";
 import "./seams.css";
 
 /** Counters of the registry worth a look, with what they mean. */
@@ -22,13 +26,41 @@ const READ_EVERY_MS = 5_000;
 
 interface Metrics {
   readonly text: string;
-  readonly rows: readonly SeamRow[];
+  readonly reading: Omit<Reading, "atMs">;
   /** The reading before this one. */
   readonly before: Reading | null;
 }
 
-/** What crosses the registry's seams: each row of the ledger's REST channel, and of the event stream. */
+const CoverageView = lazy(() => import("./CoverageView"));
+
+const route = getRouteApi("/seams");
+const NAMES = { live: "Live", tests: "Test coverage" } as const;
+
+/** What crosses the registry's seams now, and which test holds each row of the ledger. */
 export function SeamsPage() {
+  const { tab = "live" } = route.useSearch();
+  const navigate = useNavigate();
+  return (
+    <Page title="Seams">
+      <Tabs
+        label="Seams"
+        tabs={SEAM_TABS.map((one) => [one, NAMES[one]] as const)}
+        current={tab}
+        choose={(next) => void navigate({ to: "/seams", search: { tab: next }, replace: true })}
+      >
+        {tab === "live" ? (
+          <Live />
+        ) : (
+          <Suspense fallback={<p className="waiting">Loading the coverage…</p>}>
+            <CoverageView />
+          </Suspense>
+        )}
+      </Tabs>
+    </Page>
+  );
+}
+
+function Live() {
   const { api } = useHub();
   const queries = useQueryClient();
   // Metrics are read, not told: no event says that a counter went on. Only while the page is looked at.
@@ -36,46 +68,42 @@ export function SeamsPage() {
     queryKey: ["metrics"],
     queryFn: async ({ signal }): Promise<Metrics> => {
       const last = queries.getQueryState<Metrics>(["metrics"]);
-      const before = last?.data ? { rows: last.data.rows, atMs: last.dataUpdatedAt } : null;
+      const before = last?.data ? { ...last.data.reading, atMs: last.dataUpdatedAt } : null;
       const text = await api.metrics(signal);
-      return { text, rows: seamRows(text), before };
+      return { text, reading: { rows: seamRows(text), frames: frameRows(text) }, before };
     },
     staleTime: 0,
     refetchInterval: READ_EVERY_MS,
+    refetchIntervalInBackground: false,
   });
-  const rows = data?.rows ?? [];
-  const rates = useMemo(
-    () => (data?.before ? ratesBetween(data.before, { rows: data.rows, atMs: dataUpdatedAt }) : new Map()),
-    [data, dataUpdatedAt],
-  );
+  const { rows = [], frames = [] } = data?.reading ?? {};
+  const rates = useMemo(() => {
+    if (!data?.before) return null;
+    const now = { ...data.reading, atMs: dataUpdatedAt };
+    return { rest: ratesBetween(data.before, now), frames: frameRates(data.before, now) };
+  }, [data, dataUpdatedAt]);
   const spanMs = data?.before ? dataUpdatedAt - data.before.atMs : null;
+  const over = spanMs === null ? "after the next reading" : `over the last ${duration(spanMs)}`;
+  const empty = <Empty title={data === undefined ? "Reading…" : "Nothing was asked yet"} />;
   return (
-    <Page
-      title="Seams"
-      note="since the registry was started"
-      tools={
+    <div className="seams-live">
+      {error && <p className="notice notice--bad">{error.message}</p>}
+      <div className="seams-live__head">
+        {data !== undefined && <Counters text={data.text} />}
         <button type="button" className="button" disabled={isFetching} onClick={() => void refetch()}>
           Read again
         </button>
-      }
-    >
-      {error && <p className="notice notice--bad">{error.message}</p>}
-      {data !== undefined && <Counters text={data.text} />}
-      <div className="seams">
-        <Panel id="rest" title="REST" count={`${rows.length} routes in use`}>
-          {rows.length > 0 ? (
-            <Rest rows={rows} rates={rates} spanMs={spanMs} />
-          ) : (
-            <Empty title={data === undefined ? "Reading…" : "Nothing was asked yet"} />
-          )}
-        </Panel>
-        <Stream />
       </div>
-      <p className="quiet">
-        Which test holds each row, and whether it is noticed when its consumer is deaf to it:{" "}
-        <code>cargo xtask seams</code>
-      </p>
-    </Page>
+      <div className="seams">
+        <Panel id="rest" title="REST" count={`${rows.length} routes in use since the registry was started`}>
+          {rows.length > 0 ? <Rest rows={rows} rates={rates?.rest ?? new Map()} over={over} /> : empty}
+        </Panel>
+        <div className="seams__side">
+          <Signaling rows={frames} rates={rates?.frames ?? new Map()} over={over} />
+          <Stream />
+        </div>
+      </div>
+    </div>
   );
 }
 
@@ -89,112 +117,5 @@ function Counters({ text }: { text: string }) {
         </div>
       ))}
     </dl>
-  );
-}
-
-interface RestProps {
-  readonly rows: readonly SeamRow[];
-  readonly rates: ReadonlyMap<string, SeamRate>;
-  /** What the rates are over; `null` before the second reading. */
-  readonly spanMs: number | null;
-}
-
-function Rest({ rows, rates, spanMs }: RestProps) {
-  const over = spanMs === null ? "after the next reading" : `over the last ${duration(spanMs)}`;
-  const rate = (row: SeamRow) => rates.get(row.operation);
-  const ms = (value: number | null) => (value === null ? "–" : duration(value));
-  return (
-    <div className="scroll-x">
-      <table className="table table--seams" aria-label="REST seams">
-        <thead>
-          <tr>
-            <th scope="col">Route</th>
-            <th scope="col" className="number" title={over}>
-              Now
-            </th>
-            <th scope="col" className="number" title={over}>
-              Errors now
-            </th>
-            <th scope="col" className="number" title={over}>
-              Mean now
-            </th>
-            <th scope="col" className="number">
-              Requests
-            </th>
-            <th scope="col" className="number">
-              Refused
-            </th>
-            <th scope="col" className="number">
-              Failed
-            </th>
-            <th scope="col" className="number">
-              Mean
-            </th>
-            <th scope="col" className="number">
-              p95 within
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((row) => (
-            <tr key={row.operation}>
-              <td className="mono" title={row.operation}>
-                {row.route}
-              </td>
-              <td className="number" data-now>
-                {perSecond(rate(row))}
-              </td>
-              <td className="number">{share(rate(row))}</td>
-              <td className="number">{ms(rate(row)?.meanMs ?? null)}</td>
-              <td className="number">{row.requests.toLocaleString()}</td>
-              <td className="number">{row.refused.toLocaleString()}</td>
-              <td className={row.failed > 0 ? "number bad" : "number"}>{row.failed.toLocaleString()}</td>
-              <td className="number">{ms(row.meanMs)}</td>
-              <td className="number">{ms(row.p95Ms)}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
-  );
-}
-
-function perSecond(rate: SeamRate | undefined): string {
-  return rate ? `${rate.perSecond.toLocaleString(undefined, { maximumFractionDigits: 1 })}/s` : "–";
-}
-
-function share(rate: SeamRate | undefined): string {
-  return rate?.badShare == null ? "–" : `${(rate.badShare * 100).toFixed(rate.badShare < 0.1 ? 1 : 0)} %`;
-}
-
-/** The kinds of the event stream, counted as they reach this page. */
-function Stream() {
-  const { log } = useMesh();
-  const counts = useMemo(() => {
-    const by = new Map<string, number>();
-    for (const { event } of log) by.set(event.type, (by.get(event.type) ?? 0) + 1);
-    return by;
-  }, [log]);
-  return (
-    <Panel id="stream" title="Event stream" count="as this page saw it">
-      <table className="table table--stream" aria-label="Event stream seams">
-        <thead>
-          <tr>
-            <th scope="col">Kind</th>
-            <th scope="col" className="number">
-              Of the last {log.length.toLocaleString()}
-            </th>
-          </tr>
-        </thead>
-        <tbody>
-          {EVENT_KINDS.map((kind) => (
-            <tr key={kind}>
-              <td className="mono">{kind}</td>
-              <td className="number">{(counts.get(kind) ?? 0).toLocaleString()}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </Panel>
   );
 }

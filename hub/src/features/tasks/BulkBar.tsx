@@ -4,7 +4,9 @@ import { useHub } from "../../hub";
 import { again } from "../../lib/again";
 import { inTurn } from "../../lib/in-turn";
 import type { Lookup } from "../../lib/layered-map";
+import { eachTaskAsCli } from "../../lib/snippets";
 import { isTerminal } from "../../lib/tasks";
+import { CopyAs } from "../../ui/Copy";
 import { Dialog } from "../../ui/Dialog";
 
 export interface BulkBarProps {
@@ -22,6 +24,9 @@ export function BulkBar({ marked, tasks, shown, setMarked }: BulkBarProps) {
   const all = [...marked].map((id) => tasks.get(id)).filter((task) => task !== undefined);
   const open = all.filter((task) => !isTerminal(task.state));
   const ended = all.filter((task) => isTerminal(task.state));
+  // The command line asks again only for what did not come to a result.
+  const unmet = ended.filter((task) => task.state !== "completed");
+  const ids = (of: readonly Task[]) => of.map((task) => task.id);
   const run = async (word: string, of: readonly Task[], deed: (task: Task) => Promise<unknown>) => {
     setAsking(null);
     const { done, failures } = await inTurn(of, deed, (n) => setSaid(`${word}: ${n} of ${of.length}`));
@@ -46,6 +51,7 @@ export function BulkBar({ marked, tasks, shown, setMarked }: BulkBarProps) {
       >
         Cancel {open.length.toLocaleString()}
       </button>
+      {open.length > 0 && <CopyAs cli={eachTaskAsCli("cancel", ids(open))} about="canceling them" />}
       <button
         type="button"
         className="button"
@@ -54,6 +60,7 @@ export function BulkBar({ marked, tasks, shown, setMarked }: BulkBarProps) {
       >
         Run {ended.length.toLocaleString()} again
       </button>
+      {unmet.length > 0 && <CopyAs cli={eachTaskAsCli("retry", ids(unmet))} about="retrying them" />}
       <button type="button" className="button" onClick={() => setMarked(new Set())}>
         Select none
       </button>

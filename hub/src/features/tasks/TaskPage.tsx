@@ -251,7 +251,7 @@ function Deeds({ task }: { task: Task }) {
 function Json({ task }: { task: Task }) {
   const text = useMemo(() => JSON.stringify(task, null, 2), [task]);
   return (
-    <div className="task__json">
+    <div className="raw-json">
       <CopyAs cli={`${taskAsCli("show", task.id)} --json`} />
       <LongText text={text} fileName={`${task.id}.json`} />
     </div>

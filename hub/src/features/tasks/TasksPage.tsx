@@ -1,8 +1,9 @@
 import { getRouteApi, useNavigate } from "@tanstack/react-router";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useDeferredValue, useMemo, useState } from "react";
 import type { Task } from "../../generated/wire";
 import { useMay, useMesh } from "../../hub";
-import { countByState, filterTasks, STATE_LABELS, TASK_STATES } from "../../lib/tasks";
+import { taskLister } from "../../lib/task-list";
+import { filterTasks, STATE_LABELS, TASK_STATES } from "../../lib/tasks";
 import { fromLocalInput, localInput } from "../../lib/time";
 import type { TasksSearch } from "../../lib/url";
 import { DataTable } from "../../ui/DataTable";
@@ -14,13 +15,15 @@ import { BulkBar } from "./BulkBar";
 import { TASK_COLUMNS } from "./columns";
 import { SavedViews } from "./SavedViews";
 import { useOlder } from "./use-older";
+import { useSpoken } from "./use-spoken";
 
 const route = getRouteApi("/tasks");
 const idOf = (task: Task) => task.id;
 
 export function TasksPage() {
-  const mesh = useMesh();
-  const search = route.useSearch();
+  // Fifty thousand rows may come a moment after what is typed and scrolled, never in its way.
+  const mesh = useDeferredValue(useMesh());
+  const search = useDeferredValue(route.useSearch());
   const navigate = useNavigate();
   const set = useCallback(
     (change: Partial<TasksSearch>, replace = false) =>
@@ -28,11 +31,12 @@ export function TasksPage() {
     [navigate],
   );
   const older = useOlder(search);
-  const others = useMemo(
-    () => filterTasks(mesh.newest, { ...search, state: undefined }),
-    [mesh.newest, search],
+  const [list] = useState(taskLister);
+  const { rows: others, counts } = useMemo(
+    () => list(mesh.newest, { ...search, state: undefined }),
+    [list, mesh.newest, search],
   );
-  const counts = others === mesh.newest ? mesh.counts : countByState(others);
+  useSpoken(mesh.newest);
   const shown = useMemo(() => filterTasks(others, { state: search.state }), [others, search.state]);
   const [held, setHeld] = useState(false);
   const rows = useHeld(shown, held, idOf);

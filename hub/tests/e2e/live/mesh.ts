@@ -1,8 +1,11 @@
 // A real mesh for one test: a registry on its own data, and a sidecar for every agent.
 
+import { execFile } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+import type { Role } from "../../../src/generated/wire";
 import { NativeAgent, type Skill } from "./native-agent";
 import { Process } from "./process";
 
@@ -54,10 +57,7 @@ export class Mesh {
 
   /** A new agent behind a new sidecar; its peer id is `peer-NAME`. */
   async join(name: string, skills: Readonly<Record<string, Skill>>): Promise<NativeAgent> {
-    const { api_key } = await this.post<{ api_key: string }>("/api/keys", {
-      peer_id: `peer-${name}`,
-      role: "agent",
-    });
+    const api_key = await this.key(`peer-${name}`, "agent");
     const socket = join(this.directory, `${name}.sock`);
     const args = ["sidecar", "--registry", this.url, "--socket", socket];
     this.sidecars.set(
@@ -71,10 +71,7 @@ export class Mesh {
 
   /** An agent without a sidecar: it beats over HTTP, and does what the test says with the work it gets. */
   async joinOverHttp(name: string, skill: string): Promise<HttpAgent> {
-    const { api_key } = await this.post<{ api_key: string }>("/api/keys", {
-      peer_id: `peer-${name}`,
-      role: "agent",
-    });
+    const api_key = await this.key(`peer-${name}`, "agent");
     const post = <T>(path: string, body: unknown) => this.call<T>("POST", path, { key: api_key, body });
     await post("/api/registry/agents", {
       agent_id: name,
@@ -90,6 +87,23 @@ export class Mesh {
           (error: Refused) => error.status,
         ),
     };
+  }
+
+  /** A new API key. */
+  async key(peer_id: string, role: Role): Promise<string> {
+    return (await this.post<{ api_key: string }>("/api/keys", { peer_id, role })).api_key;
+  }
+
+  /** Runs a line in a shell, as an administrator would on this machine. */
+  async run(line: string): Promise<void> {
+    const binary = process.env.SEAMESH_BIN ?? "";
+    const env = {
+      ...process.env,
+      PATH: `${dirname(binary)}:${process.env.PATH}`,
+      SEAMESH_REGISTRY: this.url,
+      SEAMESH_API_KEY: this.adminKey,
+    };
+    await promisify(execFile)("/bin/sh", ["-ec", line], { env });
   }
 
   /** The address of the page with a one-time login. */
@@ -145,9 +159,12 @@ export class Mesh {
     rmSync(this.directory, { recursive: true, force: true });
   }
 
+  private get adminKey(): string {
+    return readFileSync(join(this.directory, "data", "admin.key"), "utf8").trim();
+  }
+
   private post<T>(path: string, body?: unknown): Promise<T> {
-    const key = readFileSync(join(this.directory, "data", "admin.key"), "utf8").trim();
-    return this.call("POST", path, { key, body });
+    return this.call("POST", path, { key: this.adminKey, body });
   }
 
   private async call<T>(method: string, path: string, with_: { key: string; body?: unknown }): Promise<T> {

@@ -2,7 +2,7 @@
 // real shapes of REST and event stream. The test decides what happened and when the stream is cut.
 
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { extname, join, normalize } from "node:path";
@@ -18,6 +18,8 @@ import type {
   MeshEvent,
   OnboardingEntry,
   SessionAnswer,
+  SessionRecord,
+  Settings,
   SubmitTask,
   Task,
 } from "../../../src/generated/wire";
@@ -59,7 +61,7 @@ seamesh_http_request_seconds_count{operation="${operation}"} ${ok}
   )
   .join("")
   .concat(
-    "seamesh_signaling_sockets 6\nseamesh_signaling_sockets_overflowed_total 0\nseamesh_signaling_frames_refused_total 2\nseamesh_store_failures_total 0\nseamesh_waits 1\n",
+    'seamesh_signaling_frames_total{kind="heartbeat"} 2180\nseamesh_signaling_frames_total{kind="candidate"} 64\nseamesh_signaling_frames_total{kind="offer"} 10\nseamesh_signaling_frames_total{kind="goodbye"} 0\nseamesh_signaling_sockets 6\nseamesh_signaling_sockets_overflowed_total 0\nseamesh_signaling_frames_refused_total 2\nseamesh_store_failures_total 0\nseamesh_waits 1\n',
   );
 const COOKIE = "seamesh_session=s1";
 
@@ -79,6 +81,37 @@ export interface Contents {
   readonly agents?: readonly AgentRecord[];
   readonly tasks?: readonly Task[];
   readonly links?: readonly MeshEdge[];
+}
+
+const SETTINGS: Settings = {
+  tls: "self_made",
+  root: "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+  root_is_here: true,
+  has_key_file: false,
+  takes_url_token: false,
+  tells_traces: true,
+  keep_ended_s: 30 * 24 * 3600,
+  keep_events: 100_000,
+  max_sessions: 10_000,
+  max_keys: 10_000,
+  connections_per_address: 8_192,
+  requests: { per_second: 2_000, burst: 20_000 },
+  open_requests: { per_second: 100, burst: 5_000 },
+  frames: { per_second: 20_000, burst: 40_000 },
+  socket_idle_ms: 45_000,
+};
+
+function loggedIn(): SessionRecord[] {
+  const told: readonly (readonly [string, SessionRecord["role"], string, number])[] = [
+    ["admin", "admin", "password", 12],
+    ["kim", "operator", "key-8c1f02aa9b3e", 95],
+    ["admin", "admin", "first-login", 340],
+  ];
+  return told.map(([peer_id, role, credential, minutes], i) => {
+    const began_ms = Date.now() - minutes * 60_000;
+    const one = { session_id: `session-${i}`, peer_id, role, credential, began_ms };
+    return { ...one, expires_ms: began_ms + 12 * 3_600_000, ...(i === 0 ? { is_own: true } : {}) };
+  });
 }
 
 /** Some decisions, each sealed to the one before as the registry seals them. */
@@ -120,6 +153,10 @@ export class MockRegistry {
     { key_id: "k1", peer_id: "admin", role: "admin", created_ms: 1_763_800_000_000 },
     { key_id: "k2", peer_id: "peer-librarian", role: "agent", created_ms: 1_763_800_600_000 },
   ];
+  /** Who is logged in. */
+  sessions: SessionRecord[] = loggedIn();
+  /** How it says that it was started. */
+  settings: Settings = SETTINGS;
   /** What `/metrics` answers. */
   metrics = METRICS;
   /** What was decided, oldest first. */
@@ -252,7 +289,8 @@ export class MockRegistry {
     response.setHeader("content-security-policy", PAGE_POLICY);
     if (url.pathname === "/healthz") return json(response, { status: "ok", version: "0.1.0" });
     if (url.pathname === "/metrics") return text(response, this.metrics);
-    if (!url.pathname.startsWith("/api/")) return this.file(url.pathname, response);
+    if (!url.pathname.startsWith("/api/"))
+      return this.file(url.pathname, response, (request.headers["accept-encoding"] ?? "").includes("br"));
     if (this.refusing) return void request.socket.destroy();
     const route = `${request.method} ${url.pathname}`;
     if (route === "POST /api/session") return this.login(await body(request), response);
@@ -274,6 +312,8 @@ export class MockRegistry {
     if (url.pathname === "/api/pairing/all") return json(response, this.newcomers);
     if (url.pathname === "/api/audit") return json(response, { records: [...this.audit].reverse() });
     if (url.pathname === "/api/keys") return json(response, this.keys);
+    if (url.pathname === "/api/sessions") return json(response, this.sessions);
+    if (url.pathname === "/api/hub/settings") return json(response, this.settings);
     if (url.pathname === "/api/config")
       return json(response, { iceServers: [{ urls: ["stun:stun.example:3478"] }] });
     if (url.pathname.endsWith("/chunks")) {
@@ -297,6 +337,8 @@ export class MockRegistry {
       this.keys.push({ key_id: "k3", peer_id, role, created_ms: Date.now() });
       return json(response, { key_id: "k3", api_key: "secret-of-the-test", peer_id, role });
     }
+    if (route.startsWith("DELETE /api/sessions/"))
+      this.sessions = this.sessions.filter((one) => !route.endsWith(`/${one.session_id}`));
     if (route.endsWith("/cancel")) this.change(id, { state: "canceled", error: "canceled by admin" });
     if (route.endsWith("/input")) this.change(id, { state: "assigned" }, "question");
     if (route.startsWith("POST /api/pairing/")) return this.decide(id, route.endsWith("/approve"), response);
@@ -412,13 +454,19 @@ export class MockRegistry {
     else refuse(response, 404, "task_unknown", "No such task.");
   }
 
-  private file(path: string, response: ServerResponse): void {
+  /** As the registry does it: brotli for whoever takes it. */
+  private file(path: string, response: ServerResponse, takesBrotli: boolean): void {
     // A name with a dot is a file; anything else is a place within the page.
     const isPlace = !(path.split("/").at(-1) ?? "").includes(".");
     const name = isPlace ? "index.html" : normalize(path).replace(/^[./\\]+/, "");
     try {
-      const bytes = readFileSync(join(DIST, name));
-      response.writeHead(200, { "content-type": TYPES[extname(name)] ?? "application/octet-stream" });
+      const packed = `${name}.br`;
+      const brotli = takesBrotli && existsSync(join(DIST, packed));
+      const bytes = readFileSync(join(DIST, brotli ? packed : name));
+      response.writeHead(200, {
+        "content-type": TYPES[extname(name)] ?? "application/octet-stream",
+        ...(brotli ? { "content-encoding": "br" } : {}),
+      });
       response.end(bytes);
     } catch {
       refuse(response, 404, "not_found", "No such file.");

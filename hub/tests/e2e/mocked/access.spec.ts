@@ -2,18 +2,21 @@
 
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 import type { Page } from "@playwright/test";
 import type { AxeResults } from "axe-core";
 import { agent, demoMesh, link } from "../mock/records";
 import { expect, row, test } from "./page";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const SAMPLE = fileURLToPath(new URL("../../coverage.jsonl", import.meta.url));
 const VIEWS = [
   "/",
   "/mesh",
   "/mesh?view=table",
   "/agents",
   "/agent?id=editor&skill=answer",
+  "/agent?id=editor&tab=json",
   "/tasks",
   "/task?id=t-2",
   "/task?id=t-8&tab=tree",
@@ -24,6 +27,7 @@ const VIEWS = [
   "/events",
   "/audit",
   "/seams",
+  "/seams?tab=tests",
   "/settings",
 ];
 
@@ -63,9 +67,29 @@ for (const colorScheme of ["light", "dark"] as const) {
         const said = await complaints(page);
         if (said.length > 0) found[at] = said;
       }
+      const over = async (name: string) => {
+        const said = await complaints(page);
+        if (said.length > 0) found[name] = said;
+        await page.keyboard.press("Escape");
+        await expect(page.getByRole("dialog")).toHaveCount(0);
+      };
       await page.keyboard.press("Control+k");
-      const said = await complaints(page);
-      if (said.length > 0) found.palette = said;
+      await over("palette");
+      await go(page, "/audit");
+      await page.locator("tr[data-audit]").first().click();
+      await over("a decision");
+      await go(page, "/inbox");
+      await page.getByRole("button", { name: "kim-laptop", exact: true }).click();
+      await over("a newcomer");
+      await go(page, "/settings");
+      await page.getByRole("button", { name: "End the session of kim" }).click();
+      await over("ending a session");
+      await go(page, "/seams?tab=tests");
+      await page.getByLabel("Open a file").setInputFiles(SAMPLE);
+      await expect(page.locator("tr[data-row]")).toHaveCount(3);
+      await over("a measurement");
+      await page.locator("tr[data-row]").first().getByRole("button").click();
+      await over("a row of the ledger");
       expect(found).toEqual({});
     });
   });

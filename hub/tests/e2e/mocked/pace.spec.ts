@@ -1,117 +1,191 @@
 // The page under load: five thousand agents, fifty thousand tasks, five hundred events a second.
 
-import { agent, ended, link, skills, task } from "../mock/records";
+import { agent, demoMesh, ended, link, skills, task } from "../mock/records";
+import type { Contents, MockRegistry } from "../mock/registry";
+import { atShare, busyMs, framesOf, MIB, metered, ownMemory } from "./measure";
 import { expect, test } from "./page";
+
+// The runner's own trace copies the document at every step, on the page's thread and in its memory.
+test.use({ trace: "off" });
 
 const AGENTS = 5_000;
 const TASKS = 50_000;
 const EVENTS_PER_S = 500;
 /** Events are sent in bunches this far apart, milliseconds. */
 const BUNCH_MS = 100;
-/**
- * Most processor time of a frame, events included, painted without a GPU: fifty frames a second. 12 ms are reached on two
- * cores that six others want, so this fails by the page's fault, not by the machine's.
- */
+/** Most processor time of a frame, events included, painted without a GPU: fifty frames a second. */
 const FRAME_MS = 20;
-/** Most processor time of a key, over all rows. */
-const KEY_MS = 150;
-const MIB = 1024 * 1024;
+/** Between two keys of somebody who types fast, milliseconds. */
+const KEY_EVERY_MS = 80;
+/** Most of the tab, bytes. */
+const TAB_BYTES = 300 * MIB;
+/** Most JavaScript of the first view as it is sent, bytes. */
+const FIRST_JS_BYTES = 350_000;
+/** Most until the first view is usable, milliseconds. */
+const FIRST_VIEW_MS = 1_000;
+/** Most until an event is on the screen, for 95 of 100, milliseconds. */
+const ON_SCREEN_MS = 200;
 
-test("scrolling and typing keep their price under load, and the tab its memory", async ({ visit }) => {
-  test.setTimeout(120_000);
-  const names = Array.from({ length: AGENTS }, (_, i) => `agent-${String(i).padStart(4, "0")}`);
-  const of = (i: number) => names[i % AGENTS] ?? "";
-  const { page, registry } = await visit(
-    {
-      agents: names.map((name) => agent(name, skills("search", "rank"))),
-      links: names.map((name, i) => link(name, of(i * 7 + 1))).filter((one) => one.from_peer !== one.to_peer),
-      tasks: Array.from({ length: TASKS }, (_, i) =>
-        ended(
-          `task-${i}`,
-          i % 9 === 0 ? "failed" : "completed",
-          { assigned_agent_id: of(i * 3) },
-          i / 10 + 1,
-        ),
-      ),
-    },
-    "/tasks",
-  );
-  await expect(page.getByTestId("task-count")).toHaveText(/50,000/);
-  expect(await page.locator("tr[data-task]").count()).toBeLessThan(80);
+const NAMES = Array.from({ length: AGENTS }, (_, i) => `agent-${String(i).padStart(4, "0")}`);
+const of = (i: number) => NAMES[i % AGENTS] ?? "";
 
+function crowd(): Contents {
+  return {
+    agents: NAMES.map((name) => agent(name, skills("search", "rank"))),
+    links: NAMES.map((name, i) => link(name, of(i * 7 + 1))).filter((one) => one.from_peer !== one.to_peer),
+    tasks: Array.from({ length: TASKS }, (_, i) =>
+      ended(`task-${i}`, i % 9 === 0 ? "failed" : "completed", { assigned_agent_id: of(i * 3) }, i / 10 + 1),
+    ),
+  };
+}
+
+/** Events until it is told to stop; each is of the task that `next` makes. */
+function traffic(registry: MockRegistry, next: (n: number) => ReturnType<typeof task>): () => void {
   let sent = 0;
-  const traffic = setInterval(() => {
+  const timer = setInterval(() => {
     for (let i = 0; i < (EVENTS_PER_S * BUNCH_MS) / 1000; i++) {
       sent += 1;
-      registry.taskChanged(
-        task(`live-${sent}`, { assigned_agent_id: of(sent), state: "assigned", attempt: 1 }, 0),
-      );
+      registry.taskChanged(next(sent));
     }
   }, BUNCH_MS);
+  return () => clearInterval(timer);
+}
+
+test("scrolling and typing stay over fifty frames a second, and the tab within its memory", async ({
+  visit,
+}) => {
+  test.setTimeout(180_000);
+  const { page, registry } = await visit(crowd(), "/tasks");
+  await expect(page.getByTestId("task-count")).toHaveText(/50,000/);
+  expect(await page.locator("tr[data-task]").count()).toBeLessThan(80);
+  const cdp = await metered(page);
+  const stop = traffic(registry, (n) =>
+    task(`live-${n}`, { assigned_agent_id: of(n), state: "assigned", attempt: 1 }, 0),
+  );
   try {
-    // Processor time of the page's thread: what else the machine does is not counted.
-    const cdp = await page.context().newCDPSession(page);
-    await cdp.send("Performance.enable", { timeDomain: "threadTicks" });
-    const busyS = async () =>
-      (await cdp.send("Performance.getMetrics")).metrics.find((one) => one.name === "TaskDuration")?.value ??
-      0;
-    const busyBefore = await busyS();
-    const frames = await page.getByRole("region", { name: "Tasks, rows" }).evaluate(async (box) => {
-      const gaps: number[] = [];
-      let before = performance.now();
-      for (let i = 0; i < 180; i++) {
-        box.scrollBy(0, 120);
-        await new Promise(requestAnimationFrame);
-        const now = performance.now();
-        gaps.push(now - before);
-        before = now;
-      }
-      return gaps.sort((a, b) => a - b);
-    });
-    const frameMs = ((await busyS()) - busyBefore) * (1000 / frames.length);
+    const box = page.getByRole("region", { name: "Tasks, rows" });
+    const scrolled = await framesOf(page, cdp, () =>
+      box.evaluate(async (element) => {
+        for (let i = 0; i < 180; i++) {
+          element.scrollBy(0, 120);
+          await new Promise(requestAnimationFrame);
+        }
+      }),
+    );
+    await box.evaluate((element) => element.scrollTo(0, 0));
     const filter = page.getByRole("searchbox");
-    const typedBefore = await busyS();
-    await filter.pressSequentially("live-1", { delay: 0 });
-    const typedMs = ((await busyS()) - typedBefore) * (1000 / "live-1".length);
+    await filter.focus();
+    const typed = await framesOf(page, cdp, async () => {
+      for (const word of ["live-1", "agent-0042", "completed"]) {
+        await page.keyboard.type(word, { delay: KEY_EVERY_MS });
+        await filter.fill("");
+      }
+    });
+    await filter.fill("live-1");
     await expect(page.locator("tr[data-task]").first()).toContainText("search");
-    await filter.fill("");
-    const memory = await page.evaluate(
-      () => (performance as unknown as { memory: { usedJSHeapSize: number } }).memory.usedJSHeapSize,
-    );
-    const median = frames[Math.floor(frames.length / 2)] ?? 0;
+    const tab = await ownMemory(page);
+    const { usedSize } = await cdp.send("Runtime.getHeapUsage");
+    const mean = (all: readonly number[]) => all.reduce((sum, one) => sum + one, 0) / all.length;
     console.log(
-      `a frame costs ${frameMs.toFixed(1)} ms (median ${median.toFixed(0)} ms apart), ` +
-        `a key ${typedMs.toFixed(0)} ms, heap ${(memory / MIB).toFixed(0)} MiB`,
+      [["scrolled", scrolled] as const, ["typed", typed] as const]
+        .map(
+          ([what, frames]) =>
+            `${what}: ${frames.length} frames of ${mean(frames).toFixed(1)} ms, ` +
+            `p95 ${atShare(frames, 0.95).toFixed(1)} ms, longest ${atShare(frames, 1).toFixed(1)} ms`,
+        )
+        .join("; "),
+      `; tab ${(tab / MIB).toFixed(0)} MiB, heap ${(usedSize / MIB).toFixed(0)} MiB`,
     );
-    expect(frameMs).toBeLessThan(FRAME_MS);
-    expect(typedMs).toBeLessThan(KEY_MS);
-    expect(memory).toBeLessThan(300 * MIB);
+    for (const frames of [scrolled, typed]) {
+      expect(frames.length).toBeGreaterThan(30);
+      expect(mean(frames)).toBeLessThan(FRAME_MS);
+    }
+    expect(tab).toBeLessThan(TAB_BYTES);
+    expect(usedSize).toBeLessThan(TAB_BYTES);
   } finally {
-    clearInterval(traffic);
+    stop();
   }
 });
 
-test("an event is on the screen within 200 ms", async ({ visit }) => {
-  const { page, registry } = await visit({ agents: [agent("reader")] }, "/tasks");
+test("an event is on the screen within 200 ms, while five hundred others come every second", async ({
+  visit,
+}) => {
+  test.setTimeout(120_000);
+  const { page, registry } = await visit(crowd(), "/tasks");
   await page.evaluate(() => {
     const seen: Record<string, number> = {};
     Object.assign(window, { seen });
     new MutationObserver(() => {
-      for (const row of document.querySelectorAll("tr[data-task]")) {
+      for (const row of document.querySelectorAll("tr[data-task^=marked]")) {
         const id = row.getAttribute("data-task") ?? "";
-        seen[id] ??= Date.now();
+        if (id in seen) continue;
+        seen[id] = Number.POSITIVE_INFINITY;
+        // Not when it stands in the document, but when its frame is drawn.
+        requestAnimationFrame(() => {
+          seen[id] = Date.now();
+        });
       }
     }).observe(document.body, { childList: true, subtree: true });
   });
-  const sent: Record<string, number> = {};
-  for (let i = 0; i < 20; i++) {
-    const id = `t-${i}`;
-    sent[id] = Date.now();
-    registry.taskChanged(task(id, {}, 0));
-    await expect(page.locator(`tr[data-task="${id}"]`)).toBeVisible();
+  // Work that is known already goes on: what is new stands above it.
+  const busy = Array.from({ length: EVENTS_PER_S }, (_, i) => task(`busy-${i}`, {}, 60));
+  const stop = traffic(registry, (n) => ({
+    ...(busy[n % busy.length] as ReturnType<typeof task>),
+    state: n % 2 === 0 ? "assigned" : "pending",
+    assigned_agent_id: of(n),
+  }));
+  try {
+    const sent: Record<string, number> = {};
+    for (let i = 0; i < 40; i++) {
+      const id = `marked-${i}`;
+      sent[id] = Date.now();
+      registry.taskChanged(task(id, {}, 0));
+      await expect(page.locator(`tr[data-task="${id}"]`)).toBeVisible();
+    }
+    const seen = await page.evaluate(() => (window as unknown as { seen: Record<string, number> }).seen);
+    const delays = Object.entries(sent).map(([id, at]) => (seen[id] ?? Number.POSITIVE_INFINITY) - at);
+    delays.sort((a, b) => a - b);
+    console.log(`on the screen after ${atShare(delays, 0.5)} ms, p95 ${atShare(delays, 0.95)} ms`);
+    expect(atShare(delays, 0.95)).toBeLessThan(ON_SCREEN_MS);
+  } finally {
+    stop();
   }
-  const seen = await page.evaluate(() => (window as unknown as { seen: Record<string, number> }).seen);
-  const delays = Object.entries(sent).map(([id, at]) => (seen[id] ?? Number.POSITIVE_INFINITY) - at);
-  delays.sort((a, b) => a - b);
-  expect(delays[18]).toBeLessThan(200);
+});
+
+test("the first view is small, and usable within a second", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh());
+  const cdp = await metered(page);
+  await cdp.send("Network.enable");
+  await cdp.send("Network.setCacheDisabled", { cacheDisabled: true });
+  const scripts = new Map<string, number>();
+  cdp.on("Network.responseReceived", ({ requestId, type }) => {
+    if (type === "Script") scripts.set(requestId, 0);
+  });
+  cdp.on("Network.loadingFinished", ({ requestId, encodedDataLength }) => {
+    if (scripts.has(requestId)) scripts.set(requestId, encodedDataLength);
+  });
+  const tries: { wall: number; work: number }[] = [];
+  let sent = 0;
+  for (let i = 0; i < 5; i++) {
+    scripts.clear();
+    await page.goto("about:blank");
+    const before = await busyMs(cdp);
+    await page.goto(registry.url);
+    // Usable: the mesh is there, and what wants a person.
+    await page.locator('[data-phase="live"]').waitFor();
+    await page.getByRole("heading", { level: 1 }).waitFor();
+    const wall = await page.evaluate(() => performance.now());
+    tries.push({ wall, work: (await busyMs(cdp)) - before });
+    sent = [...scripts.values()].reduce((sum, one) => sum + one, 0);
+  }
+  const least = (of: (one: { wall: number; work: number }) => number) => Math.min(...tries.map(of));
+  console.log(
+    `first view: ${(sent / 1000).toFixed(0)} kB of JavaScript in ${scripts.size} files, usable after ` +
+      `${least((one) => one.wall).toFixed(0)} ms, ${least((one) => one.work).toFixed(0)} ms of them work`,
+  );
+  expect(scripts.size).toBeGreaterThan(0);
+  expect(sent).toBeGreaterThan(10_000);
+  expect(sent).toBeLessThan(FIRST_JS_BYTES);
+  // The best of a few: what else the machine did is not the page's fault.
+  expect(least((one) => one.wall)).toBeLessThan(FIRST_VIEW_MS);
 });

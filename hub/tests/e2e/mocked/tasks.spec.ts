@@ -199,6 +199,35 @@ test("hostile text is shown as text, on every page", async ({ visit }) => {
     await expect(page.locator("main img, main script")).toHaveCount(0);
     await expect(page).toHaveTitle("seamesh hub");
   }
+  // Records over the page, by their words and as they came.
+  await page.goto(`${registry.url}/inbox`);
+  await page.getByRole("button", { name: markup, exact: true }).click();
+  const dialog = page.getByRole("dialog");
+  await expect(dialog).toContainText(markup);
+  await dialog.getByRole("tab", { name: "JSON" }).click();
+  await expect(dialog.getByRole("tabpanel")).toContainText("onerror");
+  await page.goto(`${registry.url}/agent?id=a1&tab=json`);
+  await expect(page.getByRole("tabpanel")).toContainText("onerror");
+  registry.sessions = [
+    {
+      session_id: `${rtl}/../x?y`,
+      peer_id: "eve",
+      role: "viewer",
+      credential: `${markup}${rtl}${lone}`,
+      began_ms: 0,
+      expires_ms: Number.MAX_SAFE_INTEGER,
+    },
+  ];
+  await page.goto(`${registry.url}/settings`);
+  await expect(page.getByRole("table", { name: "Sessions" })).toContainText(markup);
+  await expect(page.locator("main img, main script")).toHaveCount(0);
+  await page.getByRole("button", { name: "End the session of eve" }).click();
+  await dialog.getByRole("button", { name: "End it" }).click();
+  // An id from outside stays one segment of the path.
+  await expect
+    .poll(() => registry.deeds.at(-1)?.route)
+    .toBe(`DELETE /api/sessions/${encodeURIComponent(`${rtl}/../x?y`)}`);
+  await expect(page).toHaveTitle("seamesh hub");
   await page.goto(`${registry.url}/task?id=t1`);
   await expect(page.getByRole("heading", { level: 1 })).toContainText(markup);
   await expect(page.getByText("more characters.")).toBeVisible();

@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { agent, demoMesh, link, skills } from "../mock/records";
-import { expect, section, test } from "./page";
+import { expect, row, section, test } from "./page";
 
 test("a skill is tried by a form made of its schema, and its outcome is shown as it comes", async ({
   visit,
@@ -105,7 +105,86 @@ test("the audit is refused to an operator, who is told so", async ({ visit }) =>
   await expect(page.getByRole("link", { name: "Audit" })).toHaveCount(0);
 });
 
-test("the password is changed in the settings, and options name what sets them", async ({ visit }) => {
+test("a session of somebody else is ended, one's own is not offered", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/settings");
+  const table = page.getByRole("table", { name: "Sessions" });
+  await expect(table.getByRole("row", { name: /the password/ })).toContainText("this one");
+  await expect(table.getByRole("button")).toHaveCount(2);
+  await table.getByRole("button", { name: "End the session of kim" }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "End it" }).click();
+  await expect(page.getByText("The session of kim is over.")).toBeVisible();
+  await expect(table.getByRole("row", { name: /kim/ })).toHaveCount(0);
+  expect(registry.deeds.map((deed) => deed.route)).toEqual(["DELETE /api/sessions/session-1"]);
+});
+
+test("the settings say what is in force, and what sets it", async ({ visit }) => {
+  const { page } = await visit(demoMesh(), "/settings");
+  const fact = (panel: string, name: string) =>
+    section(page, panel).locator(".fact", { has: page.getByText(name, { exact: true }) });
+  await expect(fact("Registry", "TLS")).toContainText("a certificate of its own making --tls-cert");
+  await expect(fact("Registry", "Root key")).toContainText("d75a 9801 82b1 0ab7");
+  await expect(fact("Registry", "Root key")).toContainText("in the registry's data directory");
+  await expect(fact("Retention", "Ended tasks")).toContainText("30 d --keep-ended");
+  await expect(fact("Retention", "Database")).toContainText("as large as the disk");
+  await expect(fact("Limits", "Requests")).toContainText("2,000 a second, 20,000 at once");
+  await expect(fact("Limits", "Payload or result")).toContainText("1 MiB");
+});
+
+test("settings that cannot be read say why, where they would stand", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh());
+  registry.refusals.set("GET /api/hub/settings", "Not for you.");
+  registry.refusals.set("GET /api/sessions", "Nor this.");
+  await page.goto(`${registry.url}/settings`);
+  await expect(section(page, "Retention")).toContainText("Not for you.");
+  await expect(section(page, "Who is logged in").getByRole("alert")).toHaveText("Nor this.");
+  await expect(section(page, "Limits")).toContainText("1 MiB");
+});
+
+test("what can be pressed can be copied as a command", async ({ visit }) => {
+  const { page } = await visit(demoMesh(), "/settings");
+  const copied = (name: string) => page.getByRole("button", { name, exact: true });
+  await expect(copied("Copy as CLI revoking the key of peer-librarian")).toHaveAttribute(
+    "title",
+    "seamesh keys revoke k2",
+  );
+  await page.getByLabel("Whom it names").fill("it's me");
+  const form = page.getByRole("form", { name: "Make a key" });
+  await expect(form.getByRole("button", { name: "Copy as CLI" })).toHaveAttribute(
+    "title",
+    `seamesh keys create --role agent 'it'\\''s me'`,
+  );
+  await page.goto(new URL("/inbox", page.url()).href);
+  await expect(copied("Copy as CLI approving kim-laptop")).toHaveAttribute("title", "seamesh approve n1");
+  await page.goto(new URL("/tasks", page.url()).href);
+  for (const id of ["t-8", "t-9", "t-5"]) await row(page, id).getByRole("checkbox").check();
+  await expect(copied("Copy as CLI canceling them")).toHaveAttribute(
+    "title",
+    'for id in t-8 t-9; do seamesh tasks cancel -- "$id"; done',
+  );
+  await expect(copied("Copy as CLI retrying them")).toHaveAttribute("title", "seamesh tasks retry t-5");
+});
+
+test("a record is read in words, and as it came behind a tab", async ({ visit }) => {
+  const { page } = await visit(demoMesh(), "/audit");
+  await page.locator("tr[data-audit]").first().click();
+  const dialog = page.getByRole("dialog");
+  await expect(dialog).toContainText("admin, admin");
+  await dialog.getByRole("tab", { name: "Facts" }).focus();
+  await page.keyboard.press("ArrowRight");
+  await expect(dialog.getByRole("tabpanel")).toContainText('"action": "login"');
+  await page.keyboard.press("Escape");
+  await page.goto(new URL("/inbox", page.url()).href);
+  await page.getByRole("button", { name: "kim-laptop", exact: true }).click();
+  await expect(dialog).toContainText("none: an older client");
+  await dialog.getByRole("tab", { name: "JSON" }).click();
+  await expect(dialog).toContainText('"agent_name": "kim-laptop"');
+  await page.goto(new URL("/agent?id=editor", page.url()).href);
+  await page.getByRole("tab", { name: "JSON" }).click();
+  await expect(page).toHaveURL(/tab=json/);
+  await expect(page.getByRole("tabpanel")).toContainText('"agent_id": "editor"');
+});
+
+test("the password is changed in the settings", async ({ visit }) => {
   const { page, registry } = await visit(demoMesh(), "/settings");
   const form = page.getByRole("form", { name: "Change the password" });
   await form.getByLabel("New password").fill("short");
@@ -114,7 +193,6 @@ test("the password is changed in the settings, and options name what sets them",
   await form.getByRole("button", { name: "Change it" }).click();
   await expect(page.getByText("It is changed.")).toBeVisible();
   expect(registry.deeds.at(-1)?.body).toEqual({ password: "correct horse battery staple" });
-  await expect(section(page, "Set at the registry's start")).toContainText("--keep-ended");
 });
 
 test("a link that comes to be identified is shown so at once", async ({ visit }) => {

@@ -15,6 +15,8 @@ const EVENTS_PER_S = 500;
 const BUNCH_MS = 100;
 /** Most processor time of a frame, events included, painted without a GPU: fifty frames a second. */
 const FRAME_MS = 20;
+/** Most of all frames but one in twenty: no key and no turn of the wheel is felt to wait. */
+const LATE_FRAME_MS = 100;
 /** Between two keys of somebody who types fast, milliseconds. */
 const KEY_EVERY_MS = 80;
 /** Most of the tab, bytes. */
@@ -62,19 +64,28 @@ test("scrolling and typing stay over fifty frames a second", async ({ visit }) =
   const stop = traffic(registry, (n) =>
     task(`live-${n}`, { assigned_agent_id: of(n), state: "assigned", attempt: 1 }, 0),
   );
-  /** Mean processor time of a frame that is drawn meanwhile. Others on the machine only make it dearer: the best of a few. */
-  const cheapest = async (what: string, work: () => Promise<void>): Promise<number> => {
-    const means: number[] = [];
-    for (let round = 0; round < ROUNDS && !means.some((mean) => mean < FRAME_MS); round++) {
+  /**
+   * Processor time of the middle one of the frames that are drawn meanwhile, and of the dearest but a few. Others on the
+   * machine only make them dearer: the best of a few rounds counts.
+   */
+  const cheapest = async (
+    what: string,
+    work: () => Promise<void>,
+  ): Promise<{ mid: number; late: number }> => {
+    const rounds: { mid: number; late: number }[] = [];
+    for (let round = 0; round < ROUNDS; round++) {
       const frames = await framesOf(page, cdp, work);
       expect(frames.length).toBeGreaterThan(30);
+      const [mid, late] = [atShare(frames, 0.5), atShare(frames, 0.95)];
       const mean = frames.reduce((sum, one) => sum + one, 0) / frames.length;
       console.log(
-        `${what}: ${frames.length} frames of ${mean.toFixed(1)} ms, p95 ${atShare(frames, 0.95).toFixed(1)} ms`,
+        `${what}: ${frames.length} frames, half of them within ${mid.toFixed(1)} ms, p95 ${late.toFixed(1)} ms, mean ${mean.toFixed(1)} ms`,
       );
-      means.push(mean);
+      rounds.push({ mid, late });
+      if (mid < FRAME_MS && late < LATE_FRAME_MS) break;
     }
-    return Math.min(...means);
+    const least = (of: (one: { mid: number; late: number }) => number) => Math.min(...rounds.map(of));
+    return { mid: least((one) => one.mid), late: least((one) => one.late) };
   };
   try {
     const box = page.getByRole("region", { name: "Tasks, rows" });
@@ -92,10 +103,14 @@ test("scrolling and typing stay over fifty frames a second", async ({ visit }) =
         await filter.fill("");
       }
     };
-    expect(await cheapest("scrolled", scroll)).toBeLessThan(FRAME_MS);
+    const scrolled = await cheapest("scrolled", scroll);
     await box.evaluate((element) => element.scrollTo(0, 0));
     await filter.focus();
-    expect(await cheapest("typed", type)).toBeLessThan(FRAME_MS);
+    const typed = await cheapest("typed", type);
+    for (const { mid, late } of [scrolled, typed]) {
+      expect(mid).toBeLessThan(FRAME_MS);
+      expect(late).toBeLessThan(LATE_FRAME_MS);
+    }
     await filter.fill("live-1");
     await expect(page.locator("tr[data-task]").first()).toContainText("search");
   } finally {

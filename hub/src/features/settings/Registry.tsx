@@ -55,10 +55,19 @@ export function Registry() {
         </Fact>
         <Fact name="Root key">
           <InForce by="--root">
-            {told(settings, (data) => (
-              <RootKey of={data} />
-            ))}
+            {told(settings, ({ root_is_here }) =>
+              root_is_here
+                ? "in the registry's data directory"
+                : "kept elsewhere: newcomers are let in with it",
+            )}
           </InForce>
+        </Fact>
+        <Fact name="Its public half">
+          {told(settings, ({ root }) => (
+            <>
+              <span className="mono">{shortKey(root)}</span> <Copy text={root} what="all of it" />
+            </>
+          ))}
         </Fact>
         <Fact name="STUN and TURN">
           <InForce by="--stun, --turn-url">
@@ -89,15 +98,6 @@ export function Registry() {
         What is set by an option of <code>seamesh registry</code> changes with a restart.
       </p>
     </Panel>
-  );
-}
-
-function RootKey({ of: { root, root_is_here } }: { of: Settings }) {
-  return (
-    <>
-      <span className="mono">{shortKey(root)}</span> <Copy text={root} what="it" />
-      {root_is_here ? "in the registry's data directory" : "kept elsewhere: newcomers are let in with it"}
-    </>
   );
 }
 

@@ -33,7 +33,8 @@ export async function metered(page: Page): Promise<CDPSession> {
  */
 export async function framesOf(page: Page, cdp: CDPSession, work: () => Promise<void>): Promise<number[]> {
   const events: TraceEvent[] = [];
-  cdp.on("Tracing.dataCollected", ({ value }) => events.push(...(value as unknown as TraceEvent[])));
+  const take = ({ value }: { value: object[] }) => events.push(...(value as TraceEvent[]));
+  cdp.on("Tracing.dataCollected", take);
   await cdp.send("Tracing.start", {
     transferMode: "ReportEvents",
     traceConfig: {
@@ -46,6 +47,7 @@ export async function framesOf(page: Page, cdp: CDPSession, work: () => Promise<
   const over = new Promise<void>((resolve) => cdp.once("Tracing.tracingComplete", () => resolve()));
   await cdp.send("Tracing.end");
   await over;
+  cdp.off("Tracing.dataCollected", take);
   const mark = events.find((one) => JSON.stringify(one.args ?? {}).includes("seamesh-measured"));
   const own = events
     .filter((one) => one.pid === mark?.pid && one.tid === mark.tid)

@@ -122,7 +122,7 @@ test("the settings say what is in force, and what sets it", async ({ visit }) =>
   const fact = (panel: string, name: string) =>
     section(page, panel).locator(".fact", { has: page.getByText(name, { exact: true }) });
   await expect(fact("Registry", "TLS")).toContainText("a certificate of its own making --tls-cert");
-  await expect(fact("Registry", "Root key")).toContainText("d75a 9801 82b1 0ab7");
+  await expect(fact("Registry", "Its public half")).toContainText("d75a 9801 82b1 0ab7");
   await expect(fact("Registry", "Root key")).toContainText("in the registry's data directory");
   await expect(fact("Retention", "Ended tasks")).toContainText("30 d --keep-ended");
   await expect(fact("Retention", "Database")).toContainText("as large as the disk");

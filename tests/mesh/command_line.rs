@@ -74,6 +74,51 @@ async fn call_agents_and_tasks_show_the_mesh_to_a_user_and_to_a_program() -> Che
 }
 
 #[tokio::test]
+async fn tasks_are_listed_by_text_and_by_time() -> Checked {
+    let mesh = Mesh::start().await?;
+    for skill in ["paint", "weld"] {
+        run(&mesh, &["call", skill, "{}", "--no-wait"]).await?;
+    }
+    let skills = async |options: &[&str]| -> Result<Vec<String>> {
+        let arguments = [&["tasks", "list", "--json"], options].concat();
+        let output = run(&mesh, &arguments).await?;
+        let page: Value = serde_json::from_str(&stdout(&output)).context(stderr(&output))?;
+        let tasks = page["tasks"].as_array().context("tasks")?;
+        Ok(tasks
+            .iter()
+            .map(|task| task["skill"].as_str().unwrap_or("").to_owned())
+            .collect())
+    };
+    assert_eq!(skills(&[]).await?, ["weld", "paint"]);
+    assert_eq!(skills(&["--text", "PAI"]).await?, ["paint"]);
+    assert_eq!(skills(&["--since", "1h"]).await?, ["weld", "paint"]);
+    assert!(skills(&["--until", "1h"]).await?.is_empty());
+    assert!(
+        skills(&["--since", "2999-01-01T00:00:00Z"])
+            .await?
+            .is_empty()
+    );
+    assert_eq!(
+        skills(&["--since", "2d", "--until", "2999-01-01T01:00:00+01:00"]).await?,
+        ["weld", "paint"]
+    );
+    for (options, code, says) in [
+        (["--since", "yesterday"].as_slice(), 2, "2h, 3d"),
+        (&["--until", "2026-11-23"], 2, "2026-11-23T08:00:00Z"),
+        (
+            &["--since", "1h", "--until", "2h"],
+            1,
+            "--since is not before --until",
+        ),
+    ] {
+        let output = run(&mesh, &[&["tasks", "list"], options].concat()).await?;
+        assert_eq!(output.status.code(), Some(code), "{options:?}");
+        assert!(stderr(&output).contains(says), "{}", stderr(&output));
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn failures_have_their_exit_codes_and_say_the_next_step() -> Checked {
     let mut mesh = Mesh::start().await?;
     let _worker = Member::join(&mesh, "worker-peer", Probe::agent("worker").0).await?;

@@ -51,6 +51,8 @@ const EXAMPLES: &[(&str, &[&str])] = &[
         &[
             "seamesh tasks list --agent librarian",
             "seamesh tasks list --state failed --json",
+            "seamesh tasks list --text timeout --since 2h",
+            "seamesh tasks list --since 2026-11-23T08:00:00Z --until 2026-11-23T09:00:00Z",
         ],
     ),
     (

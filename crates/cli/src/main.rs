@@ -20,6 +20,7 @@ mod links;
 mod log_file;
 mod logs;
 mod manifest;
+mod moment;
 mod pair;
 mod project;
 mod questions;

@@ -10,6 +10,7 @@ use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{AgentId, Code, Path, Problem, Task, TaskId, TaskState};
 
 use crate::access::Access;
+use crate::moment::moment;
 use crate::questions::{self, AnswerArgs};
 use crate::serving;
 use crate::show::{self, ShowArgs};
@@ -58,6 +59,15 @@ struct ListArgs {
     /// Only the tree under this task.
     #[arg(long)]
     root: Option<TaskId>,
+    /// Only tasks whose id, skill, agents or error hold this text, upper and lower case alike; 1 to 256 bytes.
+    #[arg(long)]
+    text: Option<String>,
+    /// Only tasks accepted then or later: an age (90s, 15min, 2h, 3d, 1w) or a time (2026-11-23T08:00:00Z).
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    since: Option<u64>,
+    /// Only tasks accepted before then, written as for --since.
+    #[arg(long, value_name = "WHEN", value_parser = moment)]
+    until: Option<u64>,
     /// Most tasks to list, 1 to 1000.
     #[arg(long, default_value_t = 20)]
     limit: usize,
@@ -134,10 +144,17 @@ async fn list(args: ListArgs) -> Result<()> {
         skill: args.skill,
         agent: args.agent,
         root: args.root,
+        text: args.text,
+        since_ms: args.since,
+        until_ms: args.until,
         limit: Some(args.limit),
         cursor: args.cursor,
-        ..TaskQuery::default()
     };
+    if let (Some(since), Some(until)) = (query.since_ms, query.until_ms)
+        && since >= until
+    {
+        anyhow::bail!("--since is not before --until, so no task can match; swap them");
+    }
     let page = args.access.registry()?.tasks(&query).await?;
     if args.json {
         return serving::print(&serde_json::to_string(&page)?);

@@ -213,6 +213,7 @@ impl Core {
             Timer::Expire(id) => self.expire(&id),
             Timer::Lapse(id) => self.lapse(&id, Lapsed::NotRenewed, true),
             Timer::Ready(id) => self.pause_ended(&id),
+            Timer::Progress(id) => self.tell_progress(&id),
             Timer::Health(id) => self.refresh_health(&id),
             Timer::Grace(id) => self.grace_ended(&id),
             Timer::Wait(request) => self.wait_ended(request),

@@ -356,6 +356,8 @@ pub enum Reason {
     LeaseLapse,
     /// A pending task's pause ends.
     TaskReady,
+    /// A running task's progress is told again.
+    TaskProgress,
     /// An agent's health changes.
     AgentHealth,
     /// A closed socket's grace ends.

@@ -57,3 +57,7 @@ pub const BLIND_RENEWAL_MS: u64 = 120_000;
 
 /// Questions to the store that may be open at once.
 pub const MAX_LOOKUPS: usize = 65_536;
+
+/// Milliseconds between two events that tell watchers of a running task's progress. A handler may say more; the last word
+/// is told when the time is over.
+pub const PROGRESS_EVENT_MS: u64 = 1_000;

@@ -47,6 +47,7 @@ impl Core {
             && let Some(progress) = &news.progress
         {
             live.progress = Some(progress.clone());
+            self.tell_progress(&task_id);
         }
         self.pass_news_on(&task_id, news, Haste::Urgent);
     }

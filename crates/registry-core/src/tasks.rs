@@ -14,6 +14,7 @@ use serde_json::Value;
 use crate::dispatch::Core;
 use crate::io::{Caller, ConnId, Note, Reply, RequestId};
 use crate::leases::Lapsed;
+use crate::limits::PROGRESS_EVENT_MS;
 use crate::reason::ended_reason;
 use crate::store::{StoredTask, Talk, TaskKey, TaskSpec, Write};
 use crate::timers::Timer;
@@ -30,6 +31,8 @@ pub(crate) struct Live {
     pub(crate) waiters: BTreeSet<RequestId>,
     /// How far its handler is, as it told last. Not stored: it is worth nothing after a restart.
     pub(crate) progress: Option<Progress>,
+    /// When watchers were last told of it.
+    pub(crate) progress_told: Now,
     /// Every task that named it as its parent, live or ended.
     pub(crate) children: BTreeSet<TaskId>,
     /// How its last lease ended without a result, as far as this process saw it.
@@ -72,6 +75,7 @@ impl Tasks {
             watchers: BTreeSet::new(),
             waiters: BTreeSet::new(),
             progress: None,
+            progress_told: Now(0),
             children: BTreeSet::new(),
             lapsed: None,
             task,
@@ -149,6 +153,14 @@ impl Live {
             progress: self.progress.clone(),
             ..self.task.view()
         }
+    }
+
+    /// What watchers are told of it.
+    fn changed(&self) -> MeshEvent {
+        MeshEvent::TaskChanged(Box::new(Task {
+            progress: self.progress.clone(),
+            ..self.task.summary()
+        }))
     }
 }
 
@@ -259,10 +271,29 @@ impl Core {
             live.task.version += 1;
             live.task.updated_ms = now.0;
             let task = Box::new(live.task.clone());
-            let event = MeshEvent::TaskChanged(Box::new(task.summary()));
+            let event = live.changed();
             self.out.write(Write::PutTask { expected, task });
             self.out.event(event);
         }
+    }
+
+    /// Watchers are told how far a handler is: at once, and then at most once in [`PROGRESS_EVENT_MS`], the last word
+    /// always.
+    pub(crate) fn tell_progress(&mut self, id: &TaskId) {
+        let now = self.now;
+        let Some(live) = self.tasks.get_mut(id) else {
+            return;
+        };
+        let next = live.progress_told.plus(PROGRESS_EVENT_MS);
+        if live.progress.is_none() {
+            return;
+        }
+        if now < next {
+            return self.timers.set(Timer::Progress(id.clone()), next);
+        }
+        live.progress_told = now;
+        let event = live.changed();
+        self.out.event(event);
     }
 
     /// A task ends: it leaves memory, and everybody who waits for its end is told.
@@ -277,10 +308,12 @@ impl Core {
         task.talk = Talk::default();
         task.outcome = Some(outcome);
         task.ended_by = ended_by;
+        live.progress = None;
         let holder = task.lease.take().map(|lease| lease.agent_id);
         self.timers.cancel(&Timer::Expire(id.clone()));
         self.timers.cancel(&Timer::Lapse(id.clone()));
         self.timers.cancel(&Timer::Ready(id.clone()));
+        self.timers.cancel(&Timer::Progress(id.clone()));
         self.write_task(id);
         if let Some(live) = self.tasks.remove(id) {
             self.lookups.task_ended(&live.task.spec);

@@ -15,6 +15,8 @@ pub(crate) enum Timer {
     Lapse(TaskId),
     /// A pending task may be handed out from now on.
     Ready(TaskId),
+    /// A running task's progress may be told again.
+    Progress(TaskId),
     /// An agent's health may change.
     Health(AgentId),
     /// An agent's socket closed a while ago.
@@ -37,6 +39,7 @@ impl Timer {
             Self::Expire(_) => Reason::TaskExpiry,
             Self::Lapse(_) => Reason::LeaseLapse,
             Self::Ready(_) => Reason::TaskReady,
+            Self::Progress(_) => Reason::TaskProgress,
             Self::Health(_) => Reason::AgentHealth,
             Self::Grace(_) => Reason::ReconnectGrace,
             Self::Wait(_) => Reason::WaitTimeout,

@@ -75,17 +75,17 @@ test("a newcomer with the page's invite is refused, another is sent away again",
   await mesh.askToJoin("kim", code ?? "");
   await go(page, "Inbox");
   const kim = page.locator("[data-newcomer]", { hasText: "kim" });
-  await kim.getByRole("button", { name: "Reject" }).click();
+  await kim.getByRole("button", { name: "Reject", exact: true }).click();
   await expect(page.getByText("kim was refused.")).toBeVisible();
   await expect(kim).toHaveCount(0);
 
   await mesh.askToJoin("lee");
-  await page.locator("[data-newcomer]", { hasText: "lee" }).getByRole("button", { name: "Approve" }).click();
+  await page.locator("[data-newcomer]", { hasText: "lee" }).getByRole("button", { name: "Approve", exact: true }).click();
   const token = await page.locator(".secret code").textContent();
   expect(await mesh.statusOfToken("x-device-token", token ?? "")).toBe(200);
   await page.getByText("Decided before").click();
   await expect(page.getByRole("listitem").filter({ hasText: "kim" })).toContainText("rejected");
-  await page.getByRole("listitem").filter({ hasText: "lee" }).getByRole("button", { name: "Revoke" }).click();
+  await page.getByRole("listitem").filter({ hasText: "lee" }).getByRole("button", { name: "Revoke", exact: true }).click();
   await expect(page.getByText("lee was sent away.")).toBeVisible();
   expect(await mesh.statusOfToken("x-device-token", token ?? "")).toBe(401);
 });

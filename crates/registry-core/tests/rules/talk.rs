@@ -1,8 +1,10 @@
+use seamesh_proto::events::MeshEvent;
 use seamesh_proto::limits::{INPUT_GRACE_MS, RECONNECT_GRACE_MS};
 use seamesh_proto::signaling::{ClientSignal, RegistrySignal, TaskAssign, TaskInputTo, TaskNews};
 use seamesh_proto::talk::{Answer, Listens, News, TaskInput};
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Code, TaskState};
+use seamesh_registry_core::limits::PROGRESS_EVENT_MS;
 use seamesh_registry_core::{ConnId, Op};
 use serde_json::{Value, json};
 
@@ -156,6 +158,29 @@ fn an_asker_hears_only_what_it_listens_to_and_a_task_shows_its_progress() {
     assert_eq!(talk.heard().len(), 1);
     let shown = talk.world.task("t").progress.unwrap();
     assert_eq!((shown.fraction, shown.note.as_str()), (Some(0.5), "half"));
+}
+
+#[test]
+fn watchers_are_told_of_progress_at_once_then_once_a_second_and_always_the_last_word() {
+    let mut talk = talk(Listens::default());
+    let seen = |talk: &Talk| -> Vec<f64> {
+        let records = talk.world.store.events_after(0).into_iter();
+        let fractions = records.filter_map(|record| match record.event {
+            MeshEvent::TaskChanged(task) => task.progress?.fraction,
+            _ => None,
+        });
+        fractions.collect()
+    };
+    for fraction in [0.1, 0.2, 0.3] {
+        talk.tell(news(
+            json!({"progress": {"fraction": fraction, "note": ""}}),
+        ));
+    }
+    assert_eq!(seen(&talk), [0.1]);
+    talk.world.pass(PROGRESS_EVENT_MS);
+    assert_eq!(seen(&talk), [0.1, 0.3]);
+    talk.world.pass(5 * PROGRESS_EVENT_MS);
+    assert_eq!(seen(&talk), [0.1, 0.3]);
 }
 
 #[test]

@@ -20,7 +20,7 @@ use crate::store::{Batch, StoredTask, TaskKey};
 pub struct ConnId(pub u64);
 
 /// One REST request that waits for its reply. The shell counts up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RequestId(pub u64);
 
 /// One question to the store. The core counts up.

@@ -1,13 +1,13 @@
 //! Everything that happens by itself at some time.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use seamesh_proto::{AgentId, Now, PeerId, TaskId};
 
 use crate::io::{Reason, RequestId};
 
 /// What a timer is for. There is at most one timer for each.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Timer {
     /// A task's TTL or its deadline ends.
     Expire(TaskId),
@@ -54,8 +54,7 @@ impl Timer {
 /// The timers, by what they are for and by time.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
-    // Only looked up, never walked: its order decides nothing.
-    at: HashMap<Timer, Now>,
+    at: BTreeMap<Timer, Now>,
     due: BTreeSet<(Now, Timer)>,
 }
 

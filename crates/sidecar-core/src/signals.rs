@@ -137,15 +137,17 @@ impl Sidecar {
         match problem.code {
             // Somebody removed it while it was here: it says again what it is.
             Code::AgentUnknown => self.register_agent(),
-            // Its name belongs to another credential, or another sidecar has it: it is told once, though each heartbeat
-            // is refused again.
-            Code::Forbidden | Code::Conflict => {
-                if !std::mem::replace(&mut self.session.is_disowned, true) {
-                    let problem = Problem::new(problem.code, problem.detail.clone());
-                    self.fx.event(AgentEvent::Error(problem));
-                }
-            }
+            // Its name belongs to another credential, or another sidecar has it.
+            Code::Forbidden | Code::Conflict => self.tell_disowned(problem),
             _ => {}
+        }
+    }
+
+    /// The agent is told once, though each heartbeat is refused again.
+    fn tell_disowned(&mut self, problem: &Problem) {
+        if !std::mem::replace(&mut self.session.is_disowned, true) {
+            let problem = Problem::new(problem.code, problem.detail.clone());
+            self.fx.event(AgentEvent::Error(problem));
         }
     }
 }

@@ -80,12 +80,19 @@ test("a newcomer with the page's invite is refused, another is sent away again",
   await expect(kim).toHaveCount(0);
 
   await mesh.askToJoin("lee");
-  await page.locator("[data-newcomer]", { hasText: "lee" }).getByRole("button", { name: "Approve", exact: true }).click();
+  await page
+    .locator("[data-newcomer]", { hasText: "lee" })
+    .getByRole("button", { name: "Approve", exact: true })
+    .click();
   const token = await page.locator(".secret code").textContent();
   expect(await mesh.statusOfToken("x-device-token", token ?? "")).toBe(200);
   await page.getByText("Decided before").click();
   await expect(page.getByRole("listitem").filter({ hasText: "kim" })).toContainText("rejected");
-  await page.getByRole("listitem").filter({ hasText: "lee" }).getByRole("button", { name: "Revoke", exact: true }).click();
+  await page
+    .getByRole("listitem")
+    .filter({ hasText: "lee" })
+    .getByRole("button", { name: "Revoke", exact: true })
+    .click();
   await expect(page.getByText("lee was sent away.")).toBeVisible();
   expect(await mesh.statusOfToken("x-device-token", token ?? "")).toBe(401);
 });

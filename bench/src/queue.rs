@@ -133,7 +133,7 @@ async fn rates(mesh: &Mesh, runs: usize) -> Result<Rates> {
     let worker = mesh.client("worker", Role::Agent).await?;
     let worker = Worker::connect(&worker, "work").await?;
     let (ended, ends) = mpsc::unbounded_channel();
-    let serving = tokio::spawn(worker.serve(ended));
+    let mut serving = tokio::spawn(worker.serve(ended));
     let ends = Arc::new(Mutex::new(ends));
     let cpu = |count: usize, since: Duration| {
         us(cpu_time(mesh.registry.pid()).saturating_sub(since)) / count.max(1) as f64
@@ -143,7 +143,11 @@ async fn rates(mesh: &Mesh, runs: usize) -> Result<Rates> {
         let stolen = Stolen::start();
         let cpu_loops = ceilings::cpu_loops_per_s();
         let before = cpu_time(mesh.registry.pid());
-        let tasks = whole_tasks(&target, &ends).await?;
+        let tasks = tokio::select! {
+            tasks = whole_tasks(&target, &ends) => tasks?,
+            // It serves until it is dropped.
+            stopped = &mut serving => return Err(stopped?.unwrap_err().context("the worker stopped")),
+        };
         let task_cpu = cpu(tasks.rate.count, before);
         let before = cpu_time(mesh.registry.pid());
         let submits = submits_per_s(&target, RUN).await?;

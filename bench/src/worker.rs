@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use seamesh_client::{Incoming, Registry, SignalReceiver, SignalSender, SignalSocket};
 use seamesh_proto::agent::AgentInfo;
+use seamesh_proto::limits::HEARTBEAT_MS;
 use seamesh_proto::signaling::{
-    AgentRegister, ClientSignal, DirectTask, Register, RegistrySignal, SignalFrame, TaskAssign,
-    TaskReport, TaskResult,
+    AgentRegister, ClientSignal, DirectTask, Heartbeat, Register, RegistrySignal, SignalFrame,
+    TaskAssign, TaskReport, TaskResult,
 };
 use seamesh_proto::{Outcome, PeerId, TaskId};
 use serde_json::{Value, json};
@@ -64,9 +65,17 @@ impl Worker {
     /// Ends whatever it is given, and tells when the end was durable. Runs until it is dropped.
     pub(crate) async fn serve(mut self, ended: mpsc::UnboundedSender<Ended>) -> Result<()> {
         let mut unsent = false;
+        let mut beat = tokio::time::interval(Duration::from_millis(HEARTBEAT_MS));
         loop {
             let incoming = tokio::select! {
                 biased;
+                _ = beat.tick() => {
+                    // Whoever is silent for long gets no more work.
+                    let agent_id = Some(self.peer.as_str().parse()?);
+                    let leases = Vec::new();
+                    self.say(&ClientSignal::Heartbeat(Heartbeat { agent_id, leases })).await?;
+                    continue;
+                }
                 incoming = self.receiver.next() => incoming?,
                 // Nothing more has come: what was answered so far goes out together, as a sidecar sends it.
                 () = std::future::ready(()), if unsent => {

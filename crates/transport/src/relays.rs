@@ -2,7 +2,7 @@
 //!
 //! All links share one address on each server (an allocation), as they share the socket. It is asked for when a link
 //! starts, kept while datagrams pass it, and given back when none has for [`IDLE_LIMIT`]. The protocol itself is the
-//! stack's; what is here decides when to speak it.
+//! stack's; what is here decides when to speak it. Why: `docs/adr/0025-links-fall-back-to-a-relay.md`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;

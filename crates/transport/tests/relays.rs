@@ -1,5 +1,7 @@
 //! Links between hosts that cannot reach each other: translators of addresses, and the TURN server that gets past them.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod network;
 
 use std::time::Duration;

@@ -87,7 +87,10 @@ impl TurnHost {
         contents: &[u8],
     ) -> Vec<Flight> {
         if to != self.address {
-            return self.from_peer(from, to, contents).into_iter().collect();
+            return self
+                .relay_to_client(from, to, contents)
+                .into_iter()
+                .collect();
         }
         if is_stun_message(contents) {
             let mut message = Message::new();
@@ -100,7 +103,7 @@ impl TurnHost {
         self.channel_data(from, contents).into_iter().collect()
     }
 
-    fn from_peer(
+    fn relay_to_client(
         &mut self,
         peer: SocketAddr,
         relayed: SocketAddr,

@@ -210,7 +210,10 @@ test("a link that passes a relay is drawn as one, and counted in the table", asy
   registry.happen({ type: "link_up", payload: { ...link("editor", "librarian"), relayed: true } });
   await expect(line).toHaveAttribute("data-way", "relayed");
   await expect(page.getByRole("button", { name: /^editor.* 1 by way of a relay$/ })).toBeVisible();
-  await page.getByRole("link", { name: "table" }).or(page.getByRole("button", { name: "table" })).click();
+  await page
+    .getByRole("link", { name: "table" })
+    .or(page.getByRole("button", { name: "table" }))
+    .click();
   await expect(page.locator('[data-node="peer-editor"]')).toContainText("1");
 });
 

@@ -22,6 +22,7 @@ mod openapi;
 mod python;
 mod python_ipc;
 mod queue;
+mod relays;
 mod seams;
 mod secrets;
 mod signaling;

@@ -7,6 +7,7 @@ mod old_client;
 mod probe;
 mod signaling_peer;
 mod stun;
+mod turn;
 
 pub use checked::{Checked, Failure};
 pub use collector::{Collector, Span};
@@ -15,6 +16,7 @@ pub use old_client::OldClient;
 pub use probe::Probe;
 pub use signaling_peer::SignalingPeer;
 pub use stun::{StunServer, is_binding_request};
+pub use turn::TurnServer;
 
 /// Chunks that the chaos agents pour.
 pub const CHUNKS: u64 = 6;

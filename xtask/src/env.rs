@@ -1,6 +1,7 @@
 //! What the tests and the demo need beside Rust: Python with the SDK, the hub's packages, a browser. Missing Debian
 //! packages are installed when this runs as root; otherwise the error is the exact command.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -139,6 +140,58 @@ pub(crate) fn chromium() -> Result<PathBuf> {
             find().context("chromium is still not on the PATH")
         }
     }
+}
+
+/// coturn, for links by way of a relay: the system's, or unpacked into `target/coturn`. It is not installed: the package
+/// starts a server of its own.
+///
+/// # Errors
+/// When there is none and its packages cannot be fetched.
+pub(crate) fn turnserver() -> Result<PathBuf> {
+    if let Some(path) = on_path("turnserver") {
+        return Ok(path);
+    }
+    let place = crate::target_dir().join("coturn");
+    let program = place.join("turnserver");
+    if program.is_file() {
+        return Ok(program);
+    }
+    if on_path("apt-get").is_none() || !is_root()? {
+        bail!("no turnserver on the PATH: install coturn with this system's package manager");
+    }
+    let packages = place.join("packages");
+    std::fs::create_dir_all(packages.join("partial"))?;
+    step("fetching coturn", || {
+        run(command("apt-get", &place).args(["--quiet", "update"]))?;
+        run(command("apt-get", &place)
+            .args([
+                "--quiet",
+                "install",
+                "--yes",
+                "--no-install-recommends",
+                "--download-only",
+            ])
+            .arg("-o")
+            .arg(format!("Dir::Cache::archives={}", packages.display()))
+            .arg("coturn"))
+    })?;
+    let root = place.join("root");
+    for package in std::fs::read_dir(&packages)? {
+        let package = package?.path();
+        if package.extension().is_some_and(|ending| ending == "deb") {
+            run(command("dpkg", &place)
+                .arg("--extract")
+                .arg(package)
+                .arg(&root))?;
+        }
+    }
+    let starter = format!(
+        "#!/bin/sh\nLD_LIBRARY_PATH=$(echo {root}/usr/lib/*-linux-gnu) exec {root}/usr/bin/turnserver \"$@\"\n",
+        root = root.display()
+    );
+    std::fs::write(&program, starter)?;
+    std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755))?;
+    Ok(program)
 }
 
 /// Builds the hub's files into `hub/dist` when they are not of the present sources.

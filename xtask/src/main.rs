@@ -149,6 +149,7 @@ fn run(command: Command) -> Result<()> {
             env::node_modules()?;
             println!("npm       hub/node_modules");
             println!("chromium  {}", env::chromium()?.display());
+            println!("coturn    {}", env::turnserver()?.display());
         }
     }
     Ok(())

@@ -209,6 +209,7 @@ impl Tier {
                 let is_whole = !run.quick;
                 if is_whole {
                     env.push(("SEAMESH_IMAGE_PYTHON", images::python()?));
+                    env.push(("SEAMESH_TURNSERVER", env::turnserver()?));
                 }
                 rust_tests::run(&run.built()?, &env, filter, |test| {
                     test.package == "seamesh-tests" || (is_whole && images::is_steps_test(test))

@@ -14,7 +14,8 @@ use crate::table::{plain, table};
 pub(crate) struct LinksArgs {
     #[command(flatten)]
     access: Access,
-    /// Print the links as one JSON array: `from_peer`, `to_peer`, and `identified` when both ends checked each other.
+    /// Print the links as one JSON array: `from_peer`, `to_peer`, and `identified` when both ends checked each other,
+    /// and `relayed` when it passes a TURN server.
     #[arg(long)]
     json: bool,
 }
@@ -42,15 +43,17 @@ pub(crate) async fn run(args: LinksArgs) -> Result<()> {
         .map(|link| {
             let (from, to) = (link.from_peer.as_str(), link.to_peer.as_str());
             let identified = if link.identified { "yes" } else { "no" };
+            let way = if link.relayed { "relay" } else { "direct" };
             [
                 agent(from),
                 agent(to),
                 from.to_owned(),
                 to.to_owned(),
                 identified.to_owned(),
+                way.to_owned(),
             ]
         })
         .collect();
-    let heads = ["AGENT", "AGENT", "SIDECAR", "SIDECAR", "IDENTIFIED"];
+    let heads = ["AGENT", "AGENT", "SIDECAR", "SIDECAR", "IDENTIFIED", "WAY"];
     serving::print(&table(heads, &rows))
 }

@@ -56,6 +56,10 @@ pub(crate) struct SidecarArgs {
     /// Address of the UDP socket that all links share [default: any port; loopback for a local registry].
     #[arg(long, env = "SEAMESH_UDP", value_name = "ADDR")]
     udp: Option<SocketAddr>,
+    /// Link by way of the registry's TURN server alone, so that peers learn no address of this host. Without one no link
+    /// opens, and work goes through the queue.
+    #[arg(long, env = "SEAMESH_RELAY_ONLY")]
+    relay_only: bool,
     /// Private socket by which a test cuts and delays links and moves the clock. For tests only, and only with a registry
     /// on this machine.
     #[arg(long, value_name = "SOCKET")]
@@ -88,6 +92,7 @@ pub(crate) fn run(args: SidecarArgs) -> Result<()> {
         allow_unidentified: args.allow_unidentified,
         socket: args.socket,
         udp: args.udp,
+        relay_only: args.relay_only,
         test_control: args.test_control,
     };
     // One thread: docs/adr/0001.

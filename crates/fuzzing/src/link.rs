@@ -71,7 +71,13 @@ impl Linked {
                     self.sidecar.handle(Input::Signal { frame }, NOW);
                 }
                 Output::LinkAnswer { link, .. } => {
-                    self.sidecar.handle(Input::LinkOpened { link }, NOW);
+                    self.sidecar.handle(
+                        Input::LinkOpened {
+                            link,
+                            relayed: false,
+                        },
+                        NOW,
+                    );
                 }
                 Output::LinkReady { link } => {
                     while self.sidecar.take_piece(link, usize::MAX).is_some() {}

@@ -39,6 +39,21 @@ pub fn python() -> Result<PathBuf> {
     bail!("no Python environment with the SDK: run `cargo xtask setup`, or set SEAMESH_PYTHON")
 }
 
+/// coturn's `turnserver`: `SEAMESH_TURNSERVER`, else the one that `cargo xtask setup` fetched, else the one on the `PATH`.
+///
+/// # Errors
+/// When there is none; the error says how to get it.
+pub fn turnserver() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("SEAMESH_TURNSERVER") {
+        return Ok(path.into());
+    }
+    let own = project().join("target/coturn/turnserver");
+    if own.exists() {
+        return Ok(own);
+    }
+    find("turnserver", "cargo xtask setup")
+}
+
 /// The project's root.
 pub fn project() -> &'static Path {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -86,4 +86,7 @@ pub struct LinkChange {
     /// Both ends checked each other's identity, and say so. Absent: no. In `link_down` always absent.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub identified: bool,
+    /// It passes a TURN server, as an end says. Absent: it goes from host to host. In `link_down` always absent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relayed: bool,
 }

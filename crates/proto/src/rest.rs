@@ -305,6 +305,9 @@ pub struct MeshEdge {
     /// Both ends checked each other's identity, and say so. Absent: no.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub identified: bool,
+    /// It passes a TURN server, as an end says. Absent: it goes from host to host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relayed: bool,
 }
 
 /// Answer of `GET /api/config`.

@@ -306,6 +306,9 @@ pub struct LinkReport {
     /// The other end's identity was checked. Absent: it has none.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub identified: bool,
+    /// It passes a TURN server. Absent: it goes from host to host.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub relayed: bool,
 }
 
 /// Body of `task_submit`.

@@ -21,9 +21,16 @@ use crate::timers::Timer;
 /// What each sidecar reported last.
 #[derive(Debug, Default)]
 pub(crate) struct LinkBook {
-    reported: BTreeMap<PeerId, BTreeMap<PeerId, bool>>,
-    /// Links that were told to be up, each with its ends in order, and whether it was told to be identified.
-    up: BTreeMap<(PeerId, PeerId), bool>,
+    reported: BTreeMap<PeerId, BTreeMap<PeerId, Kind>>,
+    /// Links that were told to be up, each with its ends in order, and as what.
+    up: BTreeMap<(PeerId, PeerId), Kind>,
+}
+
+/// What is said of a link, by one end or of both together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Kind {
+    identified: bool,
+    relayed: bool,
 }
 
 impl LinkBook {
@@ -38,38 +45,45 @@ impl LinkBook {
         reported.map(|(other, _)| other.clone()).collect()
     }
 
-    /// Whether this end checked the other's identity.
-    fn vouches(&self, from: &PeerId, to: &PeerId) -> bool {
-        self.reported.get(from).and_then(|set| set.get(to)) == Some(&true)
+    /// What this end says of its link with the other; nothing good when it says nothing.
+    fn kind(&self, from: &PeerId, to: &PeerId) -> Kind {
+        let said = self.reported.get(from).and_then(|set| set.get(to));
+        said.copied().unwrap_or_default()
     }
 
     /// Works out one link anew. `Some(change)`: it went up or is known differently (`true`), or went down.
     fn settle(&mut self, a: &PeerId, b: &PeerId) -> Option<(LinkChange, bool)> {
         let is_up = self.says(a, b) || self.says(b, a);
-        let identified = is_up && self.vouches(a, b) && self.vouches(b, a);
+        let (here, there) = (self.kind(a, b), self.kind(b, a));
+        let kind = Kind {
+            identified: is_up && here.identified && there.identified,
+            relayed: is_up && (here.relayed || there.relayed),
+        };
         let (from, to) = if a <= b { (a, b) } else { (b, a) };
         let pair = (from.clone(), to.clone());
         let told = match is_up {
-            true => self.up.insert(pair, identified),
+            true => self.up.insert(pair, kind),
             false => self.up.remove(&pair),
         };
         let changed = match told {
-            Some(before) => !is_up || before != identified,
+            Some(before) => !is_up || before != kind,
             None => is_up,
         };
         let change = LinkChange {
             from_peer: from.clone(),
             to_peer: to.clone(),
-            identified,
+            identified: kind.identified,
+            relayed: kind.relayed,
         };
         changed.then_some((change, is_up))
     }
 
     pub(crate) fn edges(&self) -> Vec<MeshEdge> {
-        let edge = |((from, to), identified): (&(PeerId, PeerId), &bool)| MeshEdge {
+        let edge = |((from, to), kind): (&(PeerId, PeerId), &Kind)| MeshEdge {
             from_peer: from.clone(),
             to_peer: to.clone(),
-            identified: *identified,
+            identified: kind.identified,
+            relayed: kind.relayed,
         };
         self.up.iter().map(edge).collect()
     }
@@ -96,8 +110,17 @@ impl Core {
             let detail = format!("a report has at most {MAX_LINKS_PER_REPORT} links");
             return self.refuse(conn, "links", Problem::new(Code::TooLarge, detail));
         }
-        let ends = links.links.into_iter().map(|l| (l.peer_id, l.identified));
-        let now: BTreeMap<PeerId, bool> = ends.filter(|(end, _)| end != peer).collect();
+        let ends = links.links.into_iter().map(|link| {
+            let (identified, relayed) = (link.identified, link.relayed);
+            (
+                link.peer_id,
+                Kind {
+                    identified,
+                    relayed,
+                },
+            )
+        });
+        let now: BTreeMap<PeerId, Kind> = ends.filter(|(end, _)| end != peer).collect();
         let before = self.links.peers_of(peer);
         self.timers.cancel(&Timer::Links(peer.clone()));
         // A disconnected end cannot object, so this end speaks for both.

@@ -11,6 +11,7 @@ const PREFIX: &str = "candidate:";
 /// Type preferences of RFC 8445 section 5.1.2.2.
 const HOST_PREFERENCE: u32 = 126;
 const REFLEXIVE_PREFERENCE: u32 = 100;
+const RELAYED_PREFERENCE: u32 = 0;
 
 /// Priorities are below this (RFC 8839 section 5.1).
 const PRIORITY_LIMIT: u32 = 1 << 31;
@@ -52,7 +53,7 @@ pub struct Candidate {
     priority: u32,
     address: SocketAddr,
     kind: Kind,
-    /// For a reflexive candidate of ours: the address it is the outside of.
+    /// For a candidate of ours that is no address of this host: the address it stands for.
     base: Option<SocketAddr>,
 }
 
@@ -86,6 +87,23 @@ impl Candidate {
             kind: Kind::ServerReflexive,
             base: Some(base),
         }
+    }
+
+    /// An address on a TURN server that passes on what arrives there (RFC 8656); `mapped` is ours as that server sees
+    /// it, or as near to that as is known.
+    pub fn relayed(address: SocketAddr, mapped: SocketAddr) -> Self {
+        Self {
+            foundation: "relay".to_owned(),
+            priority: priority(RELAYED_PREFERENCE, 0),
+            address,
+            kind: Kind::Relayed,
+            base: Some(mapped),
+        }
+    }
+
+    /// Whether what is sent there passes a TURN server.
+    pub fn is_relayed(&self) -> bool {
+        self.kind == Kind::Relayed
     }
 
     /// Where it is.
@@ -205,6 +223,21 @@ mod tests {
             text.ends_with("192.0.2.1 9 typ srflx raddr 10.0.0.1 rport 7"),
             "{text}"
         );
+    }
+
+    #[test]
+    fn a_relayed_candidate_ranks_last_and_is_known_as_one() {
+        let (relayed, mapped) = (
+            "192.0.2.9:5".parse().unwrap(),
+            "10.0.0.1:7".parse().unwrap(),
+        );
+        let candidate = Candidate::relayed(relayed, mapped);
+        assert!(candidate.priority < Candidate::server_reflexive(relayed, mapped).priority);
+        let Ok(Parsed::Usable(read)) = Candidate::parse(&candidate.to_string()) else {
+            panic!("{candidate}");
+        };
+        assert!(read.is_relayed() && read.address() == relayed);
+        assert!(!Candidate::host(mapped, 0).is_relayed());
     }
 
     #[test]

@@ -112,8 +112,8 @@ impl Description {
     }
 
     /// Candidates that came with it.
-    pub fn candidate_count(&self) -> usize {
-        self.candidates.len()
+    pub fn candidates(&self) -> &[Candidate] {
+        &self.candidates
     }
 
     /// Largest message that the peer takes, in bytes.

@@ -144,6 +144,8 @@ pub enum Input {
     LinkOpened {
         /// The link.
         link: LinkId,
+        /// It passes a TURN server.
+        relayed: bool,
     },
     /// A DataChannel message arrived.
     LinkMessage {
@@ -290,6 +292,8 @@ pub enum Note {
         peer: PeerId,
         /// Its identity was checked.
         identified: bool,
+        /// The link passes a TURN server.
+        relayed: bool,
     },
     /// A link was refused because of an identity.
     LinkRefused {

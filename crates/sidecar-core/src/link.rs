@@ -34,6 +34,8 @@ pub(crate) struct Attempt {
     pub(crate) is_native: bool,
     /// The peer's identity was checked.
     pub(crate) is_identified: bool,
+    /// It passes a TURN server.
+    pub(crate) is_relayed: bool,
     pub(crate) opened_at: Now,
     pub(crate) out: Outbound,
     pub(crate) inbound: Inbound,
@@ -68,6 +70,7 @@ impl Attempt {
             stage,
             is_native,
             is_identified: false,
+            is_relayed: false,
             opened_at: Now::default(),
             out: Outbound::new(is_native),
             inbound: Inbound::default(),

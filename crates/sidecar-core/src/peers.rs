@@ -332,7 +332,7 @@ impl Peers {
     }
 
     /// A link opened.
-    pub(crate) fn on_opened(&mut self, link: LinkId, fx: &mut Effects) {
+    pub(crate) fn on_opened(&mut self, link: LinkId, relayed: bool, fx: &mut Effects) {
         let is_paused = self.is_paused;
         let Some(peer) = self.by_link.get(&link).cloned() else {
             return;
@@ -345,6 +345,7 @@ impl Peers {
         };
         attempt.stage = Stage::Open;
         attempt.opened_at = fx.now;
+        attempt.is_relayed = relayed;
         let is_identified = attempt.is_identified;
         entry.backoff.reset();
         entry.early.clear();
@@ -355,6 +356,7 @@ impl Peers {
         fx.note(Note::LinkOpened {
             peer: peer.clone(),
             identified: is_identified,
+            relayed,
         });
         self.changes.push_back(Change::Up(peer, is_identified));
         self.links_changed(fx);
@@ -454,6 +456,7 @@ impl Peers {
             peer_id: id.clone(),
             since_ms: attempt.opened_at.0,
             identified: attempt.is_identified,
+            relayed: attempt.is_relayed,
         };
         self.open().map(report).collect()
     }

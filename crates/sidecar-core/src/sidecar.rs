@@ -91,7 +91,9 @@ impl Sidecar {
             Input::LinkCandidate { link, candidate } => {
                 self.peers.on_local_candidate(link, candidate, &mut self.fx);
             }
-            Input::LinkOpened { link } => self.peers.on_opened(link, &mut self.fx),
+            Input::LinkOpened { link, relayed } => {
+                self.peers.on_opened(link, relayed, &mut self.fx)
+            }
             Input::LinkMessage { link, piece } => self.on_piece(link, &piece),
             Input::LinkWritable { link } => self.peers.on_writable(link, &mut self.fx),
             Input::LinkClosed { link, reason } => {

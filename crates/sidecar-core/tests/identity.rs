@@ -139,12 +139,14 @@ fn dial(a: &mut Sidecar, b: &mut Sidecar, relay: impl Fn(&mut Description)) -> O
             a.handle(
                 Input::LinkOpened {
                     link: links[0].unwrap(),
+                    relayed: false,
                 },
                 Now(4),
             );
             b.handle(
                 Input::LinkOpened {
                     link: links[1].unwrap(),
+                    relayed: false,
                 },
                 Now(4),
             );

@@ -75,6 +75,7 @@ fn sidecar(registry: &str, name: &str, socket: &str) -> Outcome<()> {
         credential: Credential::ApiKey(format!("key-{name}")),
         socket: PathBuf::from(socket),
         udp: None,
+        relay_only: false,
         test_control: None,
     };
     let tell = |told| {

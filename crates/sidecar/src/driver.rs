@@ -53,12 +53,13 @@ pub async fn run(
     )?;
     let faults = Faults::new(control(&options)?);
     let socket = SocketFile::bind(&options.socket)?;
-    let is_local = options.udp().ip().is_loopback();
+    // On one machine no address needs to be found, unless peers are to learn none.
+    let wants_servers = options.relay_only || !options.udp().ip().is_loopback();
     let mut driver = Driver {
         core: Sidecar::with_trust(&Config { seed }, trust(&options)?),
         clock: Clock::start(),
-        network: Network::bind(options.udp())?,
-        signaling: Signaling::new(registry, !is_local),
+        network: Network::bind(options.udp(), options.relay_only)?,
+        signaling: Signaling::new(registry, wants_servers),
         clients: BTreeMap::new(),
         last_client: 0,
         ready_links: BTreeSet::new(),
@@ -415,15 +416,17 @@ impl Driver {
     fn signaled(&mut self, event: Event, now: Instant) -> Result<(), RunError> {
         let input = match event {
             // Its frames go with it: the socket closes, which is told.
-            Event::Up { .. } | Event::Frame(_) | Event::Bad(_) if self.faults.is_registry_cut() => {
+            Event::Up { .. } | Event::Servers(_) | Event::Frame(_) | Event::Bad(_)
+                if self.faults.is_registry_cut() =>
+            {
                 return Ok(());
             }
             Event::Up {
                 peer_id,
-                stun_servers,
+                servers,
                 frames,
             } => {
-                self.network.start(stun_servers, now)?;
+                self.network.start(servers, now)?;
                 self.signaling.set_frames(Some(frames));
                 self.registry_news = Some(RegistryNews {
                     is_up: true,
@@ -432,6 +435,7 @@ impl Driver {
                 });
                 Input::SignalingUp { peer_id }
             }
+            Event::Servers(servers) => return self.network.start(Some(servers), now),
             Event::Frame(frame) => Input::Signal { frame },
             Event::Bad(problem) => Input::SignalBad { problem },
             Event::Down { reason, is_refused } => {

@@ -12,6 +12,7 @@
 //!     credential: seamesh_client::Credential::ApiKey("a key".to_owned()),
 //!     socket: "/run/seamesh/agent.sock".into(),
 //!     udp: None,
+//!     relay_only: false,
 //!     identity: None,
 //!     allow_unidentified: false,
 //!     test_control: None,
@@ -29,6 +30,7 @@
 mod clock;
 mod driver;
 mod faults;
+mod ice_servers;
 mod identity;
 mod ipc;
 mod lines;

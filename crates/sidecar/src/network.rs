@@ -15,13 +15,15 @@ use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::RunError;
+use crate::ice_servers::IceServers;
 
-/// The socket, and the transport once its STUN servers are known.
+/// The socket, and the transport once its STUN and TURN servers are known.
 pub(crate) struct Network {
     io: UdpIo,
     /// The same socket again, for its readiness.
     readiness: UdpSocket,
     transport: Option<RtcTransport>,
+    relay_only: bool,
     buffer: Option<Box<ReceiveBuffer>>,
     /// What the kernel had no room for.
     unsent: Option<Transmit>,
@@ -32,7 +34,7 @@ impl Network {
     ///
     /// # Errors
     /// [`RunError::Udp`].
-    pub(crate) fn bind(address: SocketAddr) -> Result<Self, RunError> {
+    pub(crate) fn bind(address: SocketAddr, relay_only: bool) -> Result<Self, RunError> {
         let bind = || {
             let socket = std::net::UdpSocket::bind(address)?;
             socket.set_nonblocking(true)?;
@@ -44,26 +46,34 @@ impl Network {
             io,
             readiness,
             transport: None,
+            relay_only,
             buffer: Some(Box::default()),
             unsent: None,
         })
     }
 
-    /// Makes the transport, unless there is one.
+    /// Makes the transport, or tells the one that is there of the servers. `None`: as before.
     ///
     /// # Errors
     /// [`RunError::Transport`], [`RunError::Wait`].
     pub(crate) fn start(
         &mut self,
-        stun_servers: Vec<SocketAddr>,
+        servers: Option<IceServers>,
         now: Instant,
     ) -> Result<(), RunError> {
-        if self.transport.is_none() {
+        if let Some(transport) = &mut self.transport {
+            if let Some(IceServers { stun, turn }) = servers {
+                transport.set_servers(&stun, &turn);
+            }
+        } else {
+            let IceServers { stun, turn } = servers.unwrap_or_default();
             let bound = self.io.local_addr();
             let config = Config {
                 local_addresses: host_addresses(bound, Loopback::WhenAlone)
                     .map_err(RunError::Wait)?,
-                stun_servers,
+                stun_servers: stun,
+                turn_servers: turn,
+                relay_only: self.relay_only,
                 ..Config::default()
             };
             self.transport = Some(RtcTransport::new(&config, now)?);
@@ -260,7 +270,10 @@ fn input(event: Event) -> Input {
                 link: None,
             },
         },
-        Event::Opened { link } => Input::LinkOpened { link: own(link) },
+        Event::Opened { link, relayed } => Input::LinkOpened {
+            link: own(link),
+            relayed,
+        },
         Event::Message { link, payload } => Input::LinkMessage {
             link: own(link),
             piece: match payload {

@@ -29,8 +29,12 @@ impl Notes {
             Note::Refused { problem } => {
                 tracing::warn!(code = %problem.code, detail = %problem.detail, "the registry refused something");
             }
-            Note::LinkOpened { peer, identified } => {
-                tracing::info!(%peer, identified, "link open");
+            Note::LinkOpened {
+                peer,
+                identified,
+                relayed,
+            } => {
+                tracing::info!(%peer, identified, relayed, "link open");
             }
             Note::LinkRefused {
                 peer,

@@ -24,6 +24,9 @@ pub struct Options {
     /// Address of the UDP socket that all links share. `None`: any port of `127.0.0.1` when the registry is on this
     /// machine, of all interfaces otherwise.
     pub udp: Option<SocketAddr>,
+    /// Whether peers are offered addresses on the registry's TURN server alone, so that they learn none of this host.
+    /// Without such a server no link opens, and work goes through the queue.
+    pub relay_only: bool,
     /// The socket by which a test cuts and delays links and moves the clock; `None`: nobody does. Only with a registry
     /// on this machine.
     pub test_control: Option<PathBuf>,

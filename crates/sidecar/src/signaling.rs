@@ -1,16 +1,16 @@
 //! The signaling socket, in a task of its own beside the loop: it is never in the path of data.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use seamesh_client::{ClientError, Incoming, Registry, SignalReceiver, SignalSender, SignalSocket};
 use seamesh_proto::ledger::{Channel, Party};
-use seamesh_proto::limits::MAX_SIGNAL_QUEUE;
-use seamesh_proto::rest::IceConfig;
+use seamesh_proto::limits::{MAX_SIGNAL_QUEUE, TURN_TTL_S};
 use seamesh_proto::signaling::SignalFrame;
 use seamesh_proto::{Code, PeerId, Problem, seam};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
+
+use crate::ice_servers::{self, IceServers};
 
 /// Frames from the registry that wait for the loop. Over it the registry is not read, and queues itself.
 const INCOMING_FRAMES: usize = 1_024;
@@ -21,8 +21,8 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 /// Silence after which the socket is given up: three pings unanswered.
 const SILENCE: Duration = Duration::from_secs(16);
 
-/// What finding the STUN servers may take, all in all: links without them are better than no links.
-const STUN_LOOKUP: Duration = Duration::from_secs(2);
+/// A socket that stays open asks for new TURN credentials this often: the old ones are good for as long again.
+const SERVERS_EVERY: Duration = Duration::from_secs(TURN_TTL_S / 2);
 
 /// What the loop tells the task.
 #[derive(Debug)]
@@ -40,11 +40,13 @@ pub(crate) enum Event {
     Up {
         /// Who the token says we are.
         peer_id: PeerId,
-        /// STUN servers, resolved.
-        stun_servers: Vec<SocketAddr>,
+        /// The STUN and TURN servers; `None`: as before.
+        servers: Option<IceServers>,
         /// Takes the frames to send.
         frames: mpsc::Sender<Outgoing>,
     },
+    /// The STUN and TURN servers, under new credentials.
+    Servers(IceServers),
     /// A frame came.
     Frame(SignalFrame),
     /// Something came that is no frame.
@@ -62,19 +64,19 @@ pub(crate) enum Event {
 #[derive(Debug)]
 pub(crate) struct Signaling {
     registry: Registry,
-    wants_stun: bool,
+    wants_servers: bool,
     events: mpsc::Receiver<Event>,
     tell: mpsc::Sender<Event>,
     frames: Option<mpsc::Sender<Outgoing>>,
 }
 
 impl Signaling {
-    /// `wants_stun`: whether the registry is asked for STUN servers.
-    pub(crate) fn new(registry: Registry, wants_stun: bool) -> Self {
+    /// `wants_servers`: whether the registry is asked for STUN and TURN servers.
+    pub(crate) fn new(registry: Registry, wants_servers: bool) -> Self {
         let (tell, events) = mpsc::channel(INCOMING_FRAMES);
         Self {
             registry,
-            wants_stun,
+            wants_servers,
             events,
             tell,
             frames: None,
@@ -83,10 +85,10 @@ impl Signaling {
 
     /// Starts a connection. Its last event is [`Event::Down`].
     pub(crate) fn connect(&mut self) {
-        let (registry, wants_stun) = (self.registry.clone(), self.wants_stun);
+        let (registry, wants_servers) = (self.registry.clone(), self.wants_servers);
         let tell = self.tell.clone();
         tokio::spawn(async move {
-            let (reason, is_refused) = match serve(&registry, wants_stun, &tell).await {
+            let (reason, is_refused) = match serve(&registry, wants_servers, &tell).await {
                 Ok(reason) => (reason.to_owned(), false),
                 Err(error) => {
                     let is_refused = matches!(error.code(), Code::Unauthorized | Code::Forbidden);
@@ -139,36 +141,42 @@ impl Signaling {
 
 async fn serve(
     registry: &Registry,
-    wants_stun: bool,
+    wants_servers: bool,
     tell: &mpsc::Sender<Event>,
 ) -> Result<&'static str, ClientError> {
     let token = registry.token().await?;
-    let (socket, stun_servers) = tokio::join!(
-        SignalSocket::connect(registry, &token.token),
-        stun_servers(registry, wants_stun)
-    );
+    let lookup = async {
+        match wants_servers {
+            true => ice_servers::of(registry).await,
+            false => None,
+        }
+    };
+    let (socket, servers) = tokio::join!(SignalSocket::connect(registry, &token.token), lookup);
     let (sender, receiver) = socket?.split();
     let (frames, outgoing) = mpsc::channel(MAX_SIGNAL_QUEUE);
     let up = Event::Up {
         peer_id: token.peer_id,
-        stun_servers,
+        servers,
         frames,
     };
     if tell.send(up).await.is_err() {
         return Ok("the sidecar stopped");
     }
-    relay(sender, receiver, outgoing, tell).await
+    let renewal = wants_servers.then_some(registry);
+    relay(sender, receiver, outgoing, tell, renewal).await
 }
 
-/// Moves frames both ways until either end stops.
+/// Moves frames both ways until either end stops. `renewal`: whom to ask for STUN and TURN servers now and then.
 async fn relay(
     mut sender: SignalSender,
     mut receiver: SignalReceiver,
     mut outgoing: mpsc::Receiver<Outgoing>,
     tell: &mpsc::Sender<Event>,
+    renewal: Option<&Registry>,
 ) -> Result<&'static str, ClientError> {
     let mut heard = Instant::now();
     let mut ping_at = heard + PING_EVERY;
+    let mut renew_at = heard + SERVERS_EVERY;
     // Each ping has a number, and the registry answers the latest of those it read at once.
     let mut pings = 0;
     let mut settling: Vec<(u64, oneshot::Sender<()>)> = Vec::new();
@@ -227,6 +235,18 @@ async fn relay(
                     return Ok("a planted fault ends the signaling socket");
                 }
             }
+            () = sleep_until(renew_at), if renewal.is_some() => {
+                renew_at = Instant::now() + SERVERS_EVERY;
+                let servers = match renewal {
+                    Some(registry) => ice_servers::of(registry).await,
+                    None => None,
+                };
+                if let Some(servers) = servers
+                    && tell.send(Event::Servers(servers)).await.is_err()
+                {
+                    return Ok("the sidecar stopped");
+                }
+            }
             () = sleep_until(ping_at) => {
                 if heard.elapsed() > SILENCE {
                     return Ok("the registry went silent");
@@ -251,76 +271,5 @@ async fn feed(sender: &mut SignalSender, frame: &SignalFrame) -> Result<(), Clie
             Ok(())
         }
         other => other,
-    }
-}
-
-/// Addresses of the STUN servers that the registry names.
-async fn stun_servers(registry: &Registry, wants_stun: bool) -> Vec<SocketAddr> {
-    if !wants_stun {
-        return Vec::new();
-    }
-    let lookup = async {
-        let mut addresses = Vec::new();
-        for host in stun_hosts(&registry.ice_config().await?) {
-            // One name that does not resolve leaves the others.
-            if let Ok(found) = tokio::net::lookup_host(&host).await {
-                addresses.extend(found.filter(SocketAddr::is_ipv4).take(1));
-            }
-        }
-        Ok::<_, ClientError>(addresses)
-    };
-    match timeout(STUN_LOOKUP, lookup).await {
-        Ok(Ok(addresses)) => addresses,
-        Ok(Err(error)) => {
-            tracing::warn!(%error, "no STUN servers: links open only to peers that reach this host");
-            Vec::new()
-        }
-        Err(_) => {
-            tracing::warn!(
-                "no STUN servers in time: links open only to peers that reach this host"
-            );
-            Vec::new()
-        }
-    }
-}
-
-/// `host:port` of each STUN server (RFC 7064; the default port is 3478).
-fn stun_hosts(config: &IceConfig) -> Vec<String> {
-    let urls = config.ice_servers.iter().flat_map(|server| &server.urls);
-    urls.filter_map(|url| {
-        let host = url.strip_prefix("stun:")?.split('?').next()?;
-        let has_port = host
-            .rsplit_once(':')
-            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        Some(match has_port {
-            true => host.to_owned(),
-            false => format!("{host}:3478"),
-        })
-    })
-    .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use seamesh_proto::rest::IceServer;
-
-    use super::*;
-
-    #[test]
-    fn stun_urls_become_host_and_port_and_turn_is_left_out() {
-        let urls = [
-            "stun:a.example:19302",
-            "turn:b.example:3478",
-            "stun:c.example",
-            "nonsense",
-        ];
-        let config = IceConfig {
-            ice_servers: vec![IceServer {
-                urls: urls.map(String::from).to_vec(),
-                username: None,
-                credential: None,
-            }],
-        };
-        assert_eq!(stun_hosts(&config), ["a.example:19302", "c.example:3478"]);
     }
 }

@@ -30,7 +30,13 @@ impl World {
             let text = format!("link {} = {}", a.node, b.node);
             self.transcript.note(self.at, &text);
             for end in [a, b] {
-                self.tell_sidecar(&end.node, Input::LinkOpened { link: end.link });
+                self.tell_sidecar(
+                    &end.node,
+                    Input::LinkOpened {
+                        link: end.link,
+                        relayed: false,
+                    },
+                );
             }
         }
     }

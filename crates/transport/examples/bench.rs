@@ -127,7 +127,7 @@ impl End {
                         // The other thread may have gone.
                         let _ = self.signaling.to.send(event);
                     }
-                    Event::Opened { link } => {
+                    Event::Opened { link, .. } => {
                         self.opened.insert(link, Instant::now());
                     }
                     Event::Message { link, payload } => self.messages.push((link, payload)),

@@ -56,6 +56,15 @@ impl Gathering {
         }
     }
 
+    /// The servers from now on; what is known of those that stay is kept.
+    pub(crate) fn set_servers(&mut self, servers: &[SocketAddr]) {
+        self.servers
+            .retain(|known| servers.contains(&known.address));
+        let is_new = |address: &&SocketAddr| !self.servers.iter().any(|s| s.address == **address);
+        let new: Vec<SocketAddr> = servers.iter().filter(is_new).copied().collect();
+        self.servers.extend(Self::new(&new).servers);
+    }
+
     /// A link starts: the outer addresses known already. Servers with no fresh answer get asked.
     pub(crate) fn wanted(
         &mut self,

@@ -13,9 +13,9 @@
 //! certificate and the receive buffers. Who dials whom, redials, glare and chunking of large messages
 //! are the caller's matter; a caller that redials closes the old link first.
 //!
-//! Candidates are host and server-reflexive (STUN). **TURN relays are not implemented**: a peer behind a
-//! NAT that gives every destination its own port is reached only if it can reach us. A relay candidate
-//! of the peer's works.
+//! Candidates are host, server-reflexive (STUN) and relayed (TURN over UDP, RFC 8656). A relay is what reaches a peer
+//! behind a NAT that gives every destination its own port; it is taken only when nothing direct works in time, unless
+//! [`Config::relay_only`] asks for it. TURN over TCP or TLS is not spoken.
 //!
 //! # A loop
 //!
@@ -58,6 +58,7 @@ mod gathering;
 mod interfaces;
 mod link;
 mod outbox;
+mod relays;
 mod rtc_transport;
 mod socket;
 mod stack;
@@ -70,9 +71,10 @@ pub use seamesh_sdp::{DescriptionKind, Fingerprint, MAX_REMOTE_CANDIDATES};
 pub use socket::{ReceiveBuffer, SOCKET_BUFFER_BYTES, UdpIo};
 pub use types::{
     CloseReason, Config, Datagram, DeadlineReason, Event, IceCandidate, LinkError, LinkId, Payload,
-    PeerClass, SendError, SetupError, Transmit,
+    PeerClass, SendError, SetupError, Transmit, TurnServer,
 };
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// Label of the one data channel that a link carries; its protocol field is empty.
@@ -122,6 +124,10 @@ pub const OPEN_LIMIT: Duration = Duration::from_secs(15);
 /// A command that fails with [`LinkError`] or [`SendError`] concerns that link alone; no input
 /// whatsoever, from the signaling channel or the network, may panic.
 pub trait Transport {
+    /// Names the servers to use from now on, as [`Config::stun_servers`] and [`Config::turn_servers`]. Links that are
+    /// open stay as they are; a TURN server that stays gets the newer credentials.
+    fn set_servers(&mut self, stun: &[SocketAddr], turn: &[TurnServer]);
+
     /// Starts a link as the dialing side. [`Event::LocalDescription`] with an offer and
     /// [`Event::LocalCandidate`]s follow.
     ///

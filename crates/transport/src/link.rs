@@ -63,6 +63,10 @@ pub(crate) struct Link {
     /// Kept until there is a remote description to apply them to.
     early_candidates: Vec<Candidate>,
     candidate_count: usize,
+    /// Addresses of the peer's that a TURN server passes on to it.
+    remote_relays: Vec<SocketAddr>,
+    /// The address pair that DTLS was last sent over.
+    path: Option<(SocketAddr, SocketAddr)>,
     /// Arrived before ICE chose a pair: the stack would drop them.
     early_datagrams: VecDeque<TaggedBytesMut>,
     /// Not to be sent while another handshake runs between the same two addresses.
@@ -131,6 +135,8 @@ impl Link {
             remote: None,
             early_candidates: Vec::new(),
             candidate_count: 0,
+            remote_relays: Vec::new(),
+            path: None,
             early_datagrams: VecDeque::new(),
             held_datagrams: VecDeque::new(),
             ice_connected: false,
@@ -169,7 +175,11 @@ impl Link {
     }
 
     fn note_remote(&mut self, remote: &Description) {
-        self.candidate_count += remote.candidate_count();
+        self.candidate_count += remote.candidates().len();
+        remote
+            .candidates()
+            .iter()
+            .for_each(|candidate| self.note_relay(candidate));
         self.remote = Some(Remote {
             ufrag: remote.ufrag().to_owned(),
             fingerprint: remote.fingerprint(),
@@ -183,6 +193,7 @@ impl Link {
             return Err(LinkError::TooManyCandidates);
         }
         self.candidate_count += 1;
+        self.note_relay(&candidate);
         if self.remote.is_none() {
             self.early_candidates.push(candidate);
             return Ok(());
@@ -191,6 +202,22 @@ impl Link {
             tracing::debug!(%error, "the stack refuses a candidate");
             LinkError::MalformedCandidate("refused by the stack")
         })
+    }
+
+    fn note_relay(&mut self, candidate: &Candidate) {
+        if candidate.is_relayed() {
+            self.remote_relays.push(candidate.address());
+        }
+    }
+
+    /// Whether the peer has named this as an address on a TURN server.
+    pub(crate) fn is_remote_relay(&self, remote: SocketAddr) -> bool {
+        self.remote_relays.contains(&remote)
+    }
+
+    /// Our and the peer's address that DTLS was last sent over.
+    pub(crate) fn path(&self) -> Option<(SocketAddr, SocketAddr)> {
+        self.path
     }
 
     fn add_remote(&mut self, candidate: &Candidate) -> Result<(), StackError> {
@@ -371,8 +398,14 @@ impl Link {
     fn drain_datagrams(&mut self, outputs: &mut Vec<Output>) -> bool {
         let before = outputs.len();
         while let Some(datagram) = self.pc.poll_write() {
-            if !self.opened && dtls::is_plain_fatal_alert(&datagram.message) {
-                self.end(CloseReason::DtlsFailed);
+            if !self.opened {
+                if dtls::is_plain_fatal_alert(&datagram.message) {
+                    self.end(CloseReason::DtlsFailed);
+                }
+                if dtls::is_dtls(&datagram.message) {
+                    let transport = &datagram.transport;
+                    self.path = Some((transport.local_addr, transport.peer_addr));
+                }
             }
             outputs.push(Output::Datagram(Outgoing {
                 local: datagram.transport.local_addr,

@@ -13,12 +13,13 @@ use crate::dtls;
 use crate::gathering::Gathering;
 use crate::link::{Link, Outgoing, Output};
 use crate::outbox::Outbox;
+use crate::relays::{Arrived, Relays};
 use crate::stack::Stack;
 use crate::stun::{self, Kind};
 use crate::{
     CloseReason, Config, Datagram, DeadlineReason, DescriptionKind, Event, FEED_BATCH, Fingerprint,
     IceCandidate, LinkError, LinkId, MAX_LINKS, Payload, PeerClass, SendError, SetupError,
-    Transmit, Transport,
+    Transmit, Transport, TurnServer,
 };
 use seamesh_sdp::{Candidate, Parsed};
 use seamesh_sdp::{Description, attribute};
@@ -29,6 +30,8 @@ pub struct RtcTransport {
     links: BTreeMap<LinkId, Entry>,
     demux: Demux,
     gathering: Gathering,
+    relays: Relays,
+    relays_due: Option<Instant>,
     outbox: Outbox,
     events: VecDeque<Event>,
     /// Scratch space of one drain, kept for its capacity.
@@ -56,8 +59,11 @@ impl RtcTransport {
         if config.local_addresses.is_empty() {
             return Err(SetupError::NoLocalAddress);
         }
+        let stack = Stack::new(config, now)?;
         Ok(Self {
-            stack: Stack::new(config, now)?,
+            relays: Relays::new(&config.turn_servers, stack.crypto()),
+            relays_due: None,
+            stack,
             links: BTreeMap::new(),
             demux: Demux::default(),
             gathering: Gathering::new(&config.stun_servers),
@@ -101,20 +107,20 @@ impl RtcTransport {
             sdp,
         });
         let outer = self.gathering.wanted(now, || self.stack.transaction());
-        let late = outer
+        let reflexive = outer
             .iter()
             .filter_map(|outer| self.stack.reflexive(*outer));
-        let late: Vec<Candidate> = self
-            .stack
-            .trickled_hosts()
-            .iter()
-            .cloned()
-            .chain(late)
-            .collect();
+        let relayed = self
+            .relays
+            .wanted(now, |server| self.stack.base_for(server));
+        let relayed = relayed.iter().map(|relayed| self.stack.relayed(*relayed));
+        let hosts = self.stack.trickled_hosts().iter().cloned();
+        let late: Vec<Candidate> = hosts.chain(reflexive).chain(relayed).collect();
         for candidate in &late {
             self.signal_candidate(id, candidate);
         }
         self.ask_servers(now);
+        self.flush_relays();
         self.drain(id, now);
     }
 
@@ -135,6 +141,14 @@ impl RtcTransport {
         });
     }
 
+    /// Moves what is for the TURN servers to the outbox, and looks when they are due next.
+    fn flush_relays(&mut self) {
+        while let Some(outgoing) = self.relays.poll_transmit() {
+            self.outbox.push(outgoing);
+        }
+        self.relays_due = self.relays.next_deadline();
+    }
+
     fn ask_servers(&mut self, now: Instant) {
         for (remote, request) in self.gathering.handle_timeout(now) {
             let Some(local) = self.stack.base_for(remote) else {
@@ -152,11 +166,51 @@ impl RtcTransport {
     /// Hands a datagram to the links it is for.
     fn route(&mut self, datagram: &Datagram<'_>, now: Instant) {
         let Datagram {
+            local,
+            remote,
+            contents,
+        } = *datagram;
+        if let Some(arrived) = self.relays.receive(local, remote, contents, now) {
+            for arrived in arrived {
+                self.relayed(arrived, now);
+            }
+            return self.flush_relays();
+        }
+        self.route_to_link(datagram, now);
+    }
+
+    /// Something came by way of a TURN server.
+    fn relayed(&mut self, arrived: Arrived, now: Instant) {
+        match arrived {
+            Arrived::Data {
+                local,
+                remote,
+                contents,
+            } => {
+                let contents = &contents;
+                let datagram = Datagram {
+                    local,
+                    remote,
+                    contents,
+                };
+                self.route_to_link(&datagram, now);
+            }
+            Arrived::Usable(relayed) => self.announce(&self.stack.relayed(relayed)),
+        }
+    }
+
+    fn route_to_link(&mut self, datagram: &Datagram<'_>, now: Instant) {
+        let Datagram {
             remote, contents, ..
         } = *datagram;
         if let Some(message) = stun::Message::parse(contents) {
             match self.gathering.receive(&message, remote, now) {
-                Ok(Some(outer)) => return self.announce_outer(outer),
+                Ok(Some(outer)) => {
+                    if let Some(candidate) = self.stack.reflexive(outer) {
+                        self.announce(&candidate);
+                    }
+                    return;
+                }
                 Ok(None) => return,
                 Err(_) => {}
             }
@@ -174,21 +228,21 @@ impl RtcTransport {
         }
     }
 
-    /// A server told our outer address: links that are still opening can use it.
-    fn announce_outer(&mut self, outer: SocketAddr) {
-        let Some(candidate) = self.stack.reflexive(outer) else {
-            return;
-        };
+    /// A server told an address of ours: links that are still opening can use it.
+    fn announce(&mut self, candidate: &Candidate) {
         let opening = self.links.iter().filter(|(_, entry)| !entry.link.is_open());
         let opening: Vec<LinkId> = opening.map(|(id, _)| *id).collect();
         for id in opening {
-            self.signal_candidate(id, &candidate);
+            self.signal_candidate(id, candidate);
         }
     }
 
     fn feed(&mut self, id: LinkId, datagram: &Datagram<'_>, now: Instant) {
         if let Some(entry) = self.links.get_mut(&id) {
-            let local = self.stack.known_local(datagram.local);
+            let local = match self.relays.holds(datagram.local) {
+                true => datagram.local,
+                false => self.stack.known_local(datagram.local),
+            };
             entry
                 .link
                 .receive(local, datagram.remote, datagram.contents, now);
@@ -236,14 +290,24 @@ impl RtcTransport {
                 }
                 Output::Writable => self.events.push_back(Event::Writable { link: id }),
                 Output::Opened => {
-                    tracing::debug!(link = %id, "link opened");
-                    self.events.push_back(Event::Opened { link: id });
-                    self.release_held(id);
+                    let relayed = self.is_relayed(id);
+                    tracing::debug!(link = %id, relayed, "link opened");
+                    self.events.push_back(Event::Opened { link: id, relayed });
+                    self.release_held(id, now);
                 }
-                Output::Ended(reason) => self.remove(id, reason),
+                Output::Ended(reason) => self.remove(id, reason, now),
             }
         }
         self.outputs = outputs;
+    }
+
+    /// Whether a link's datagrams pass a TURN server.
+    fn is_relayed(&self, id: LinkId) -> bool {
+        let Some(link) = self.links.get(&id).map(|entry| &entry.link) else {
+            return false;
+        };
+        link.path()
+            .is_some_and(|(local, remote)| self.relays.holds(local) || link.is_remote_relay(remote))
     }
 
     /// Sends a link's datagram, having learned from it what there is to learn.
@@ -265,10 +329,18 @@ impl RtcTransport {
             }
             return;
         }
-        self.outbox.push(datagram);
+        self.post(datagram, now);
     }
 
-    fn remove(&mut self, id: LinkId, reason: CloseReason) {
+    /// Sends a datagram from one of our addresses, whether of this host or on a TURN server.
+    fn post(&mut self, datagram: Outgoing, now: Instant) {
+        match self.relays.send(datagram, now) {
+            Some(direct) => self.outbox.push(direct),
+            None => self.flush_relays(),
+        }
+    }
+
+    fn remove(&mut self, id: LinkId, reason: CloseReason, now: Instant) {
         tracing::debug!(link = %id, %reason, "link closed");
         if let Some(entry) = self.links.remove(&id) {
             let shared = self.demux.held_by(id);
@@ -276,7 +348,7 @@ impl RtcTransport {
             self.events.push_back(Event::Closed { link: id, reason });
             for remote in shared {
                 if let Some(next) = self.demux.at(remote).first().copied() {
-                    self.release_held(next);
+                    self.release_held(next, now);
                 }
             }
         }
@@ -284,6 +356,12 @@ impl RtcTransport {
 }
 
 impl Transport for RtcTransport {
+    fn set_servers(&mut self, stun: &[SocketAddr], turn: &[TurnServer]) {
+        self.gathering.set_servers(stun);
+        self.relays.set_servers(turn);
+        self.flush_relays();
+    }
+
     fn offer(&mut self, link: LinkId, now: Instant) -> Result<(), LinkError> {
         self.check_room(link)?;
         let (started, sdp) = Link::offer(&self.stack, now).map_err(internal)?;
@@ -402,11 +480,21 @@ impl Transport for RtcTransport {
             .gathering
             .next_deadline()
             .map(|due| (due, DeadlineReason::StunQuery));
-        links.chain(gathering).min_by_key(|(due, _)| *due)
+        let relays = self
+            .relays_due
+            .map(|due| (due, DeadlineReason::TurnAllocation));
+        links
+            .chain(gathering)
+            .chain(relays)
+            .min_by_key(|(due, _)| *due)
     }
 
     fn handle_timeout(&mut self, now: Instant) {
         self.ask_servers(now);
+        if self.relays_due.is_some_and(|due| due <= now) {
+            self.relays.handle_timeout(now);
+            self.flush_relays();
+        }
         for entry in self.links.values_mut() {
             let is_due = entry.liveness_due <= now || entry.stack_due.is_some_and(|due| due <= now);
             if is_due {

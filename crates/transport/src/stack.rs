@@ -1,6 +1,6 @@
 //! How the stack's connections are set up: what all links share, and its defaults that bite.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,7 @@ pub(crate) struct Stack {
     hosts: Vec<Candidate>,
     max_receive_bytes: u32,
     hosts_in_description: bool,
+    relay_only: bool,
     sctp_mtu_bytes: u32,
     origin: Instant,
 }
@@ -83,7 +84,8 @@ impl Stack {
                 .map(|(rank, address)| Candidate::host(*address, rank))
                 .collect(),
             max_receive_bytes: config.max_receive_bytes.clamp(1, MAX_RECEIVE_BYTES),
-            hosts_in_description: !config.trickle_hosts,
+            hosts_in_description: !config.trickle_hosts && !config.relay_only,
+            relay_only: config.relay_only,
             sctp_mtu_bytes: match is_local {
                 true => LOOPBACK_SCTP_MTU_BYTES,
                 false => SCTP_MTU_BYTES,
@@ -108,7 +110,7 @@ impl Stack {
 
     /// Host candidates that are still to be signaled, since descriptions do not carry them.
     pub(crate) fn trickled_hosts(&self) -> &[Candidate] {
-        if self.hosts_in_description {
+        if self.hosts_in_description || self.relay_only {
             &[]
         } else {
             &self.hosts
@@ -142,7 +144,10 @@ impl Stack {
             .with_host_acceptance_min_wait(Some(Duration::ZERO))
             .with_prflx_acceptance_min_wait(Some(Duration::ZERO))
             .with_srflx_acceptance_min_wait(Some(REFLEXIVE_PATIENCE))
-            .with_relay_acceptance_min_wait(Some(RELAY_PATIENCE))
+            .with_relay_acceptance_min_wait(Some(match self.relay_only {
+                true => Duration::ZERO,
+                false => RELAY_PATIENCE,
+            }))
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
             // Suites that our ECDSA certificate can serve: with others a peer's choice could stall the handshake.
             .with_dtls_cipher_suites(vec![
@@ -159,7 +164,19 @@ impl Stack {
     /// Our candidate for an outer address, if we have an inner one of its family to be the base.
     pub(crate) fn reflexive(&self, outer: SocketAddr) -> Option<Candidate> {
         let base = self.base_for(outer)?;
-        (base != outer).then(|| Candidate::server_reflexive(outer, base))
+        (base != outer && !self.relay_only).then(|| Candidate::server_reflexive(outer, base))
+    }
+
+    /// Our candidate for an address on a TURN server.
+    pub(crate) fn relayed(&self, relayed: SocketAddr) -> Candidate {
+        let hidden = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0);
+        let base = self.base_for(relayed).filter(|_| !self.relay_only);
+        Candidate::relayed(relayed, base.unwrap_or(hidden))
+    }
+
+    /// What the stack's cryptography is made of.
+    pub(crate) fn crypto(&self) -> Arc<dyn RTCCryptoProvider> {
+        self.crypto.clone()
     }
 
     /// Our best address to reach `remote` from.

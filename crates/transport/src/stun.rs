@@ -11,6 +11,8 @@ const MAGIC_COOKIE: [u8; 4] = [0x21, 0x12, 0xA4, 0x42];
 const BINDING_REQUEST: u16 = 0x0001;
 const BINDING_SUCCESS: u16 = 0x0101;
 const BINDING_ERROR: u16 = 0x0111;
+const REFRESH_SUCCESS: u16 = 0x0104;
+const REFRESH_ERROR: u16 = 0x0114;
 const ATTRIBUTE_USERNAME: u16 = 0x0006;
 const ATTRIBUTE_XOR_MAPPED_ADDRESS: u16 = 0x0020;
 const FAMILY_IPV4: u8 = 1;
@@ -22,6 +24,27 @@ pub(crate) enum Kind {
     Request,
     Success,
     Error,
+}
+
+/// What a TURN server answered to a wish to keep an address there (RFC 8656 section 7.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refresh {
+    Success,
+    Error,
+}
+
+impl Refresh {
+    /// `None` when the datagram is anything else.
+    pub(crate) fn parse(datagram: &[u8]) -> Option<Self> {
+        match datagram
+            .first_chunk()
+            .map(|kind| u16::from_be_bytes(*kind))?
+        {
+            REFRESH_SUCCESS => Some(Self::Success),
+            REFRESH_ERROR => Some(Self::Error),
+            _ => None,
+        }
+    }
 }
 
 /// A STUN binding message, borrowed from its datagram.

@@ -25,6 +25,11 @@ pub struct Config {
     pub local_addresses: Vec<SocketAddr>,
     /// STUN servers (RFC 8489) to ask for server-reflexive candidates, already resolved. Empty: none.
     pub stun_servers: Vec<SocketAddr>,
+    /// TURN servers (RFC 8656, over UDP) to ask for relayed candidates. Empty: none.
+    pub turn_servers: Vec<TurnServer>,
+    /// Offer peers relayed candidates alone, so that they learn no address of ours (the `relay` policy of W3C's
+    /// `RTCIceTransportPolicy`). Without a TURN server no link opens then. Default: false.
+    pub relay_only: bool,
     /// Largest message received, in bytes: the `a=max-message-size` we announce (RFC 8841 section 6). By
     /// default [`DEFAULT_RECEIVE_BYTES`](crate::DEFAULT_RECEIVE_BYTES), at most
     /// [`MAX_RECEIVE_BYTES`](crate::MAX_RECEIVE_BYTES).
@@ -40,9 +45,31 @@ impl Default for Config {
         Self {
             local_addresses: Vec::new(),
             stun_servers: Vec::new(),
+            turn_servers: Vec::new(),
+            relay_only: false,
             max_receive_bytes: crate::DEFAULT_RECEIVE_BYTES,
             trickle_hosts: false,
         }
+    }
+}
+
+/// A TURN server and who we are to it (long-term credentials, RFC 8489 section 9.2).
+#[derive(Clone, PartialEq, Eq)]
+pub struct TurnServer {
+    /// Where it listens on UDP, already resolved.
+    pub address: SocketAddr,
+    /// The user.
+    pub username: String,
+    /// The password, never shown.
+    pub password: String,
+}
+
+impl fmt::Debug for TurnServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TurnServer")
+            .field("address", &self.address)
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -145,6 +172,8 @@ pub enum Event {
     Opened {
         /// The link.
         link: LinkId,
+        /// Its datagrams pass a TURN server, ours or the peer's, instead of going from host to host.
+        relayed: bool,
     },
     /// A whole message arrived.
     Message {
@@ -227,6 +256,8 @@ pub enum DeadlineReason {
     LinkLiveness(LinkId),
     /// A STUN request to a server is to be repeated or given up.
     StunQuery,
+    /// An address on a TURN server is to be asked for, kept alive or given back.
+    TurnAllocation,
 }
 
 /// Why a transport could not be made. Our side's fault; trying again does not help.

@@ -621,6 +621,11 @@ export interface LinkChange {
   to_peer: string;
   /** Both ends checked each other's identity, and say so. Absent: no. In `link_down` always absent. */
   identified?: boolean;
+  /**
+   * It passes a TURN server, as an end says. Absent: it goes from host to host. In `link_down` always
+   * absent.
+   */
+  relayed?: boolean;
 }
 
 /** A newcomer. The device token is never listed. */
@@ -894,6 +899,8 @@ export interface MeshEdge {
   to_peer: string;
   /** Both ends checked each other's identity, and say so. Absent: no. */
   identified?: boolean;
+  /** It passes a TURN server, as an end says. Absent: it goes from host to host. */
+  relayed?: boolean;
 }
 
 /** Answer of `GET /api/hub/state`: all that a dashboard shows, and the event number it is true at. */

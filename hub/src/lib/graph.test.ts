@@ -36,6 +36,18 @@ describe("the graph", () => {
     ]);
   });
 
+  test("tells links that pass a relay from those that do not", () => {
+    const [plain, relayed] = [
+      { from_peer: "peer-a", to_peer: "peer-b" },
+      { from_peer: "peer-a", to_peer: "peer-c", relayed: true },
+    ];
+    const { nodes, links } = meshGraph(
+      fromSnapshot(snapshot({ agents: ["a", "b", "c"].map((name) => agent(name)), links: [plain, relayed] })),
+    );
+    expect(links.map((link) => link.way)).toEqual(["direct", "relayed"]);
+    expect(nodes.map((node) => node.relayed)).toEqual([1, 0, 1]);
+  });
+
   test("shows an agent without a sidecar under its own name", () => {
     const { nodes } = meshGraph(fromSnapshot(snapshot({ agents: [agent("http", { sidecar_peer_id: "" })] })));
     expect(nodes).toMatchObject([{ id: "http", sidecar: false, linkedWith: [] }]);

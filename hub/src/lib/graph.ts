@@ -18,14 +18,19 @@ export interface MeshNode {
   readonly linkedWith: readonly string[];
   /** Of its links those whose ends checked each other's identity. */
   readonly identified: number;
+  /** Of its links those that pass a TURN server. */
+  readonly relayed: number;
 }
 
 export interface MeshLink {
   readonly key: string;
   readonly from: string;
   readonly to: string;
-  /** `direct`: an open link. `queue`: no link, but work went between the two through the queue. */
-  readonly way: "direct" | "queue";
+  /**
+   * `direct`: an open link from host to host. `relayed`: an open link by way of a TURN server. `queue`: no link, but work
+   * went between the two through the queue.
+   */
+  readonly way: "direct" | "relayed" | "queue";
   /** Both ends checked each other's identity; a way through the queue has no ends to check. */
   readonly identified: boolean;
   /** Tasks that went this way, of those looked at. */
@@ -45,7 +50,7 @@ export function meshGraph(mesh: Pick<MeshState, "agents" | "links">): MeshGraph 
           key: linkKey(link),
           from: link.from_peer,
           to: link.to_peer,
-          way: "direct",
+          way: link.relayed ? "relayed" : "direct",
           identified: link.identified ?? false,
           tasks: 0,
         }) as const,
@@ -55,9 +60,11 @@ export function meshGraph(mesh: Pick<MeshState, "agents" | "links">): MeshGraph 
   const labels = new Map(bare.map((node) => [node.id, node.label]));
   const linked = neighbours(links);
   const checked = neighbours(links.filter((link) => link.identified));
+  const relayed = neighbours(links.filter((link) => link.way === "relayed"));
   const nodes = bare.map((node) => ({
     ...node,
     identified: checked.get(node.id)?.size ?? 0,
+    relayed: relayed.get(node.id)?.size ?? 0,
     linkedWith: [...(linked.get(node.id) ?? [])].map((id) => labels.get(id) ?? id).sort(),
   }));
   return { nodes, links };
@@ -86,7 +93,7 @@ export function withTraffic(graph: MeshGraph, tasks: readonly Task[]): MeshGraph
   return { nodes: graph.nodes, links: [...links, ...queued] };
 }
 
-type BareNode = Omit<MeshNode, "linkedWith" | "identified">;
+type BareNode = Omit<MeshNode, "linkedWith" | "identified" | "relayed">;
 
 function agentNode({ record }: AgentEntry): BareNode {
   return {

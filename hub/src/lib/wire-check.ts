@@ -165,9 +165,19 @@ const task = object<Task>({
   run_traceparent: orNull(traceparent),
 });
 
-const edge = object<MeshEdge>({ from_peer: id, to_peer: id, identified: orAbsent(yesOrNo) });
+const edge = object<MeshEdge>({
+  from_peer: id,
+  to_peer: id,
+  identified: orAbsent(yesOrNo),
+  relayed: orAbsent(yesOrNo),
+});
 
-const linkChange = object<LinkChange>({ from_peer: id, to_peer: id, identified: orAbsent(yesOrNo) });
+const linkChange = object<LinkChange>({
+  from_peer: id,
+  to_peer: id,
+  identified: orAbsent(yesOrNo),
+  relayed: orAbsent(yesOrNo),
+});
 
 const newcomer = object<OnboardingEntry>({
   id: text,

@@ -76,6 +76,37 @@ fn a_watcher_learns_that_a_link_came_to_be_identified_and_that_it_is_no_more() {
 }
 
 #[test]
+fn a_link_is_relayed_when_either_end_says_so() {
+    let mut world = World::new();
+    let (a, b) = (world.agent("a", &[]), world.agent("b", &[]));
+    let say = |world: &mut World, conn, peer: &str, other: &str, relayed: bool| {
+        let links = json!([{ "peer_id": other, "relayed": relayed }]);
+        let payload = json!({ "links": links });
+        world.raw(
+            conn,
+            json!({"type": "links", "peer_id": peer, "payload": payload}),
+        );
+    };
+    say(&mut world, a, "p-a", "p-b", false);
+    say(&mut world, b, "p-b", "p-a", true);
+    say(&mut world, a, "p-a", "p-b", true);
+    let Ok(Reply::Topology(topology)) = world.ask(operator(), Op::Topology) else {
+        panic!("no topology");
+    };
+    assert!(topology.mesh_edges[0].relayed);
+    say(&mut world, a, "p-a", "p-b", false);
+    say(&mut world, b, "p-b", "p-a", false);
+    let events = world.store.events_after(0).into_iter();
+    let told: Vec<_> = events
+        .filter_map(|e| match e.event {
+            MeshEvent::LinkUp(link) => Some(link.relayed),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(told, [false, true, false]);
+}
+
+#[test]
 fn a_link_is_down_when_neither_end_reports_it() {
     let mut world = World::new();
     let (a, b) = (world.agent("a", &[]), world.agent("b", &[]));

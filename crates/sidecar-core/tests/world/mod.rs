@@ -271,7 +271,13 @@ impl World {
             Arrival::Opened(link) => {
                 if let Some(known) = node.links.get_mut(&link) {
                     known.is_open = true;
-                    self.input(to, Input::LinkOpened { link });
+                    self.input(
+                        to,
+                        Input::LinkOpened {
+                            link,
+                            relayed: false,
+                        },
+                    );
                 }
             }
             Arrival::Closed(link, reason) => {

@@ -147,6 +147,7 @@ impl Sidecar {
             credential: Credential::ApiKey(format!("key-{peer}")),
             socket: socket.clone(),
             udp: None,
+            relay_only: false,
             test_control: None,
         };
         let (running, _) = Running::start(

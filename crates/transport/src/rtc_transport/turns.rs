@@ -4,6 +4,7 @@
 //! a record; handshakes cannot be, so they take turns, in an order that both ends know.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
 use super::RtcTransport;
 use crate::{LinkId, dtls};
@@ -48,16 +49,14 @@ impl RtcTransport {
     }
 
     /// A link at these addresses no longer shakes hands: the next in turn may.
-    pub(super) fn release_held(&mut self, done: LinkId) {
+    pub(super) fn release_held(&mut self, done: LinkId, now: Instant) {
         for remote in self.demux.held_by(done) {
             if let Some(next) = self.shaking_hands(remote)
                 && let Some(entry) = self.links.get_mut(&next)
             {
-                entry
-                    .link
-                    .release()
-                    .into_iter()
-                    .for_each(|datagram| self.outbox.push(datagram));
+                for datagram in entry.link.release() {
+                    self.post(datagram, now);
+                }
             }
         }
     }

@@ -1,8 +1,11 @@
 //! A network in virtual time: transports, and datagrams on their way between them.
 #![allow(dead_code, reason = "each test file uses its own part")]
 
+pub(crate) mod nat;
+pub(crate) mod turn_server;
+
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,6 +13,9 @@ use seamesh_transport::{
     CloseReason, Config, Datagram, DescriptionKind, Event, FEED_BATCH, LinkId, Payload, PeerClass,
     RtcTransport, Transport,
 };
+
+use nat::{Mapping, Nat};
+use turn_server::TurnHost;
 
 /// How the network treats datagrams. Probabilities are per datagram.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +59,10 @@ pub(crate) struct Network {
     pub(crate) damage: f64,
     /// What every node takes the others for.
     pub(crate) class: PeerClass,
+    /// The TURN and STUN server, if there is one.
+    pub(crate) turn: Option<TurnHost>,
+    /// Translators, by the one address that each has inside.
+    nats: BTreeMap<IpAddr, Nat>,
     nodes: Vec<Node>,
     in_flight: BTreeMap<(Instant, u64), Flight>,
     signaling: BTreeMap<(Instant, u64), Signal>,
@@ -81,6 +91,8 @@ impl Network {
             signaling_delay: Duration::from_millis(2),
             damage: 0.0,
             class: PeerClass::Native,
+            turn: None,
+            nats: BTreeMap::new(),
             nodes: Vec::new(),
             in_flight: BTreeMap::new(),
             signaling: BTreeMap::new(),
@@ -115,6 +127,12 @@ impl Network {
             dead: false,
         });
         self.nodes.len() - 1
+    }
+
+    /// Puts an address behind a translator.
+    pub(crate) fn put_behind(&mut self, inner: &str, outer: &str, mapping: Mapping) {
+        let nat = Nat::new(outer.parse().unwrap(), mapping);
+        self.nats.insert(inner.parse().unwrap(), nat);
     }
 
     pub(crate) fn node(&mut self, node: usize) -> &mut Node {
@@ -152,8 +170,18 @@ impl Network {
     }
 
     pub(crate) fn is_open(&self, node: usize, link: u64) -> bool {
-        let opened = Event::Opened { link: LinkId(link) };
-        self.nodes[node].events.contains(&opened) && self.closed(node, link).is_empty()
+        self.is_relayed(node, link).is_some() && self.closed(node, link).is_empty()
+    }
+
+    /// Whether a link that opened does so by way of a relay.
+    pub(crate) fn is_relayed(&self, node: usize, link: u64) -> Option<bool> {
+        self.nodes[node]
+            .events
+            .iter()
+            .find_map(|event| match event {
+                Event::Opened { link: of, relayed } if of.0 == link => Some(*relayed),
+                _ => None,
+            })
     }
 
     pub(crate) fn closed(&self, node: usize, link: u64) -> Vec<CloseReason> {
@@ -231,7 +259,18 @@ impl Network {
             .filter(|entry| entry.key().0 <= now)
         {
             let flight = entry.remove();
-            arrivals.entry(flight.to).or_default().push(flight);
+            if let Some(server) = self
+                .turn
+                .as_mut()
+                .filter(|server| server.address.ip() == flight.to.ip())
+            {
+                for (from, to, contents) in server.receive(flight.from, flight.to, &flight.contents)
+                {
+                    self.launch(from, to, &contents);
+                }
+            } else if let Some(flight) = self.translated(flight) {
+                arrivals.entry(flight.to).or_default().push(flight);
+            }
         }
         for (to, flights) in arrivals {
             for batch in flights.chunks(FEED_BATCH) {
@@ -268,6 +307,16 @@ impl Network {
             }
         }
         self.collect();
+    }
+
+    /// A datagram as it is delivered, if a translator before its destination lets it in.
+    fn translated(&self, mut flight: Flight) -> Option<Flight> {
+        if let Some(nat) = self.nats.values().find(|nat| nat.outer() == flight.to.ip()) {
+            flight.to = nat.inward(flight.to, flight.from)?;
+            return Some(flight);
+        }
+        // An inner address is nothing outside.
+        (!self.nats.contains_key(&flight.to.ip())).then_some(flight)
     }
 
     fn deliver_signal(&mut self, signal: Signal) {
@@ -308,7 +357,11 @@ impl Network {
             }
             loop {
                 if let Some(transmit) = self.nodes[index].transport.poll_transmit() {
-                    let from = self.nodes[index].address;
+                    let inner = self.nodes[index].address;
+                    let from = match self.nats.get_mut(&inner.ip()) {
+                        Some(nat) => nat.outward(inner, transmit.destination),
+                        None => inner,
+                    };
                     let size = transmit
                         .segment_size
                         .unwrap_or(transmit.contents.len())

@@ -49,6 +49,12 @@ const COLUMNS: readonly Column<MeshNode>[] = [
     className: "col-load number wide",
     cell: (node) => (node.linkedWith.length > 0 ? `${node.identified} of ${node.linkedWith.length}` : "–"),
   },
+  {
+    key: "relayed",
+    head: "Relayed",
+    className: "col-load number wide",
+    cell: (node) => node.relayed || "–",
+  },
   { key: "links", head: "Linked with", className: "col-links", cell: (node) => <Neighbours node={node} /> },
 ];
 

@@ -88,6 +88,9 @@ function Legend() {
         <span className="legend__line" /> open link, thicker with more of the last tasks
       </li>
       <li>
+        <span className="legend__line legend__line--relayed" /> by way of a relay
+      </li>
+      <li>
         <span className="legend__line legend__line--queue" /> work through the queue
       </li>
       <li>

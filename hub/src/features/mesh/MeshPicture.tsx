@@ -77,7 +77,7 @@ function useRemembered(places: Layout): Layout {
 }
 
 function summary(graph: MeshGraph): string {
-  return `${graph.nodes.length} agents and sidecars, ${graph.links.filter((link) => link.way === "direct").length} open links`;
+  return `${graph.nodes.length} agents and sidecars, ${graph.links.filter((link) => link.way !== "queue").length} open links`;
 }
 
 interface LinkLineProps {
@@ -98,7 +98,8 @@ function LinkLine({ entry, places, focus, left }: LinkLineProps) {
   return (
     <path
       className={linkClass(item, leaving, focus)}
-      data-link={leaving || item.way !== "direct" ? undefined : item.key}
+      data-link={leaving || item.way === "queue" ? undefined : item.key}
+      data-way={item.way}
       d={d}
       style={style}
       {...(item.way === "direct" ? { pathLength: 1 } : {})}
@@ -113,7 +114,7 @@ function widthOf(link: MeshLink): number {
 }
 
 function linkClass(link: MeshLink, leaving: boolean, focus: string | null): string {
-  const way = link.way === "queue" ? "link-line link-line--queue" : "link-line";
+  const way = link.way === "direct" ? "link-line" : `link-line link-line--${link.way}`;
   const base = leaving ? `${way} link-line--leaving` : way;
   if (focus === null) return base;
   return link.from === focus || link.to === focus ? `${base} link-line--chosen` : `${base} link-line--aside`;
@@ -189,7 +190,8 @@ export function nodeInWords(node: MeshNode): string {
 function linksInWords(node: MeshNode): string {
   if (!node.sidecar) return "without a sidecar";
   if (node.linkedWith.length === 0) return "no links";
-  return `linked with ${node.linkedWith.slice(0, 20).join(", ")}`;
+  const relayed = node.relayed > 0 ? `, ${node.relayed} by way of a relay` : "";
+  return `linked with ${node.linkedWith.slice(0, 20).join(", ")}${relayed}`;
 }
 
 function shorten(name: string): string {

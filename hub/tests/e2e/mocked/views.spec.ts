@@ -203,6 +203,20 @@ test("a link that comes to be identified is shown so at once", async ({ visit })
   await expect(row).toContainText("1 of 2");
 });
 
+test("a link that passes a relay is drawn as one, and counted in the table", async ({ visit }) => {
+  const { page, registry } = await visit(demoMesh(), "/mesh");
+  const line = page.locator('[data-link="peer-editor peer-librarian"]');
+  await expect(line).toHaveAttribute("data-way", "direct");
+  registry.happen({ type: "link_up", payload: { ...link("editor", "librarian"), relayed: true } });
+  await expect(line).toHaveAttribute("data-way", "relayed");
+  await expect(page.getByRole("button", { name: /^editor.* 1 by way of a relay$/ })).toBeVisible();
+  await page
+    .getByRole("link", { name: "table" })
+    .or(page.getByRole("button", { name: "table" }))
+    .click();
+  await expect(page.locator('[data-node="peer-editor"]')).toContainText("1");
+});
+
 test("seams show each route in use with its refusals and its times", async ({ visit }) => {
   const { page } = await visit(demoMesh(), "/seams");
   const row = page.getByRole("row", { name: /POST \/api\/hub\/tasks .* 4,243 31/ });

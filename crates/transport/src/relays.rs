@@ -77,7 +77,7 @@ enum State {
     Asking(Box<Client>),
     Allocated(Box<Allocation>),
     /// Given back, and not confirmed yet. An address asked for meanwhile would be refused (437).
-    Releasing(Box<Client>),
+    Releasing(Box<Allocation>),
 }
 
 struct Allocation {
@@ -85,8 +85,6 @@ struct Allocation {
     relayed: SocketAddr,
     /// When the server last said that it is ours.
     confirmed: Instant,
-    /// When the server last sent anything.
-    heard: Instant,
     /// A link waits for the server to say so again.
     is_asked_after: bool,
     /// Refreshes in a row that a stale nonce made void.
@@ -203,7 +201,8 @@ impl Relays {
             },
             message: BytesMut::from(contents),
         };
-        Some(server.receive(datagram, stun::Refresh::parse(contents), now))
+        let refresh = stun::Refresh::parse(contents);
+        Some(server.receive(datagram, refresh, &self.crypto, now))
     }
 
     /// What is to be sent to the servers.
@@ -238,8 +237,10 @@ impl Server {
     fn client(&mut self) -> Option<&mut Client> {
         match &mut self.state {
             State::Idle(_) => None,
-            State::Asking(client) | State::Releasing(client) => Some(client),
-            State::Allocated(allocation) => Some(&mut allocation.client),
+            State::Asking(client) => Some(client),
+            State::Allocated(allocation) | State::Releasing(allocation) => {
+                Some(&mut allocation.client)
+            }
         }
     }
 
@@ -251,8 +252,8 @@ impl Server {
         match &mut self.state {
             State::Idle(not_before) => *not_before = None,
             // Signed with the old ones, which are still good for the answer.
-            State::Asking(_) | State::Releasing(_) => {}
-            State::Allocated(allocation) => {
+            State::Asking(_) => {}
+            State::Allocated(allocation) | State::Releasing(allocation) => {
                 let (user, password) = (turn.username.clone(), turn.password.clone());
                 if let Err(error) = allocation.client.update_credentials(user, password) {
                     tracing::warn!(%error, server = %turn.address, "new TURN credentials cannot be used");
@@ -306,8 +307,10 @@ impl Server {
         &mut self,
         datagram: TaggedBytesMut,
         refresh: Option<stun::Refresh>,
+        crypto: &Arc<dyn RTCCryptoProvider>,
         now: Instant,
     ) -> Vec<Arrived> {
+        let base = datagram.transport.local_addr;
         let Some(client) = self.client() else {
             return Vec::new();
         };
@@ -320,17 +323,16 @@ impl Server {
                 return arrived;
             }
             (State::Allocated(allocation), Some(refresh)) => {
-                allocation.heard = now;
                 match allocation.refreshed(refresh, read, now) {
                     Ok(usable) => arrived.extend(usable),
-                    Err(error) => {
-                        self.give_up(&error, now);
-                        return arrived;
+                    Err(error) if allocation.is_asked_after => {
+                        tracing::debug!(error, server = %self.turn.address, "asking for another relayed address");
+                        self.ask(now, base, crypto);
                     }
+                    Err(error) => self.give_up(&error, now),
                 }
             }
             (State::Allocated(allocation), None) => {
-                allocation.heard = now;
                 if read == Err(StackError::ErrChannelBindNotFound) {
                     arrived.extend(allocation.under_old_number(contents, now));
                 }
@@ -358,16 +360,20 @@ impl Server {
                     return self.give_up(&"it does not answer", now);
                 }
                 (State::Releasing(_), Event::TransactionTimeout(_)) => {
-                    self.state = State::Idle(None);
-                    return;
+                    // The server does not answer, and may hold it still: it would refuse us another.
+                    if let State::Releasing(mut allocation) =
+                        std::mem::replace(&mut self.state, State::Idle(None))
+                    {
+                        allocation.last_used = now;
+                        self.state = State::Allocated(allocation);
+                    }
                 }
                 (State::Allocated(allocation), Event::TransactionTimeout(request)) => {
                     allocation
                         .waiting
                         .retain(|_, waiting| waiting.request != request);
-                    if now.saturating_duration_since(allocation.heard) > FRESH_FOR {
-                        return self.give_up(&"it fell silent", now);
-                    }
+                    // Whether it is still ours is asked when a link wants it again.
+                    allocation.is_asked_after = false;
                 }
                 (State::Allocated(allocation), event) => {
                     arrived.extend(allocation.act_on(event, now))
@@ -386,7 +392,6 @@ impl Server {
             client: *client,
             relayed,
             confirmed: now,
-            heard: now,
             is_asked_after: false,
             stale: 0,
             last_used: now,
@@ -433,7 +438,7 @@ impl Server {
             .relay(allocation.relayed)
             .and_then(|mut relay| relay.close(now));
         if closed.is_ok() {
-            self.state = State::Releasing(Box::new(allocation.client));
+            self.state = State::Releasing(allocation);
         }
     }
 }

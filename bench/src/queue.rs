@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use seamesh_agent::{Agent, Ctx, SkillError};
 use seamesh_harness::Mesh;
 use seamesh_proto::Payload;
@@ -146,7 +146,10 @@ async fn rates(mesh: &Mesh, runs: usize) -> Result<Rates> {
         let tasks = tokio::select! {
             tasks = whole_tasks(&target, &ends) => tasks?,
             // It serves until it is dropped.
-            stopped = &mut serving => return Err(stopped?.unwrap_err().context("the worker stopped")),
+            stopped = &mut serving => {
+                stopped?.context("the worker stopped")?;
+                bail!("the worker stopped");
+            }
         };
         let task_cpu = cpu(tasks.rate.count, before);
         let before = cpu_time(mesh.registry.pid());

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -22,6 +23,38 @@ pub(crate) fn step<T>(what: &str, work: impl FnOnce() -> Result<T>) -> Result<T>
         Err(_) => eprintln!("xtask: {what}: FAILED after {seconds:.1} s"),
     }
     result
+}
+
+/// Says how far something came, a dozen times in all.
+pub(crate) struct Countdown {
+    all: usize,
+    done: AtomicUsize,
+    start: Instant,
+}
+
+impl Countdown {
+    /// Lines printed on the way.
+    const LINES: usize = 12;
+
+    /// Of so many.
+    pub(crate) fn of(all: usize) -> Self {
+        Self {
+            all,
+            done: AtomicUsize::new(0),
+            start: Instant::now(),
+        }
+    }
+
+    /// One more is done.
+    #[allow(clippy::print_stderr)] // progress for whoever waits
+    pub(crate) fn one(&self) {
+        let done = self.done.fetch_add(1, Relaxed) + 1;
+        let line = |n: usize| n * Self::LINES / self.all.max(1);
+        if line(done) > line(done - 1) && done < self.all {
+            let seconds = self.start.elapsed().as_secs_f64();
+            eprintln!("xtask: {done} of {} after {seconds:.0} s", self.all);
+        }
+    }
 }
 
 /// A command as a person would type it.

@@ -403,15 +403,13 @@ impl Running {
         let _ = tokio::time::timeout(grace, self.work.idle()).await;
     }
 
-    async fn leave(self) {
-        self.mesh.port.goodbye();
-        let written = async {
-            while self.mesh.port.has_output() {
-                tokio::task::yield_now().await;
-            }
-        };
+    async fn leave(mut self) {
         // A sidecar that is gone needs no goodbye.
-        let _ = tokio::time::timeout(Duration::from_millis(GOODBYE_MS), written).await;
+        if self.mesh.port.is_welcomed() {
+            self.mesh.port.goodbye();
+            let patience = Duration::from_millis(GOODBYE_MS);
+            let _ = tokio::time::timeout(patience, &mut self.serving).await;
+        }
     }
 }
 

@@ -262,6 +262,11 @@ impl Port {
         self.wake.notify_one();
     }
 
+    /// Whether the goodbye is said, or is about to be.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.lock().protocol.is_leaving()
+    }
+
     // What skills ask.
 
     pub(crate) fn peer_id(&self) -> Option<PeerId> {

@@ -32,6 +32,7 @@ pub(crate) struct Protocol {
     /// Answers made while there was no connection.
     undelivered: BTreeMap<Key, (RunRef, Vec<u8>)>,
     answers: Answers,
+    is_leaving: bool,
 }
 
 impl Protocol {
@@ -45,6 +46,7 @@ impl Protocol {
             unwritten: BTreeMap::new(),
             undelivered: BTreeMap::new(),
             answers: Answers::default(),
+            is_leaving: false,
         }
     }
 
@@ -218,9 +220,15 @@ impl Protocol {
 
     /// Goes away for good: the sidecar hands unfinished work back.
     pub(crate) fn goodbye(&mut self) {
+        self.is_leaving = true;
         if self.welcomed.is_some() {
             self.append(&AgentCommand::Goodbye(Payload::EMPTY));
         }
+    }
+
+    /// Whether [`goodbye`](Self::goodbye) was called.
+    pub(crate) fn is_leaving(&self) -> bool {
+        self.is_leaving
     }
 
     /// Swaps the bytes to write into `buffer`, which is empty, once.

@@ -31,6 +31,20 @@ const RETRY_MS: (u64, u64) = (20, 1_000);
 /// Lines handled before output is written: what they caused leaves in one write.
 const LINES_PER_TURN: usize = 512;
 
+/// How a connection ended.
+enum End {
+    /// We said goodbye over it.
+    Left,
+    /// It is lost.
+    Lost(io::Error),
+}
+
+impl From<io::Error> for End {
+    fn from(error: io::Error) -> Self {
+        Self::Lost(error)
+    }
+}
+
 /// An agent's life, over any number of connections.
 pub(crate) struct Session {
     pub(crate) mesh: Mesh,
@@ -78,7 +92,7 @@ impl Work {
 }
 
 impl Session {
-    /// Serves for ever: connects, and connects again.
+    /// Serves until the goodbye: connects, and connects again.
     pub(crate) async fn serve(&self, path: &PathBuf) {
         let mut pause_ms = RETRY_MS.0;
         loop {
@@ -86,6 +100,10 @@ impl Session {
                 Ok(connection) => {
                     if self.converse(connection).await {
                         pause_ms = RETRY_MS.0;
+                    }
+                    // What it still held is handed back with the connection, whether or not the goodbye was read.
+                    if self.mesh.port.is_leaving() {
+                        return;
                     }
                 }
                 Err(error) if pause_ms == RETRY_MS.0 => {
@@ -103,18 +121,26 @@ impl Session {
         let port = &self.mesh.port;
         port.connected();
         let ended = loop {
-            if let Err(error) = self.turn(&mut connection).await {
-                break error;
+            if let Err(end) = self.turn(&mut connection).await {
+                break end;
             }
         };
         let was_welcomed = port.is_welcomed();
         port.disconnected();
         self.mesh.words.unlink_all();
-        tracing::info!(%ended, "the connection to the sidecar ended; connecting again");
+        match ended {
+            End::Left => tracing::debug!("said goodbye to the sidecar"),
+            End::Lost(error) if port.is_leaving() => {
+                tracing::debug!(%error, "the connection to the sidecar ended before the goodbye");
+            }
+            End::Lost(error) => {
+                tracing::info!(%error, "the connection to the sidecar ended; connecting again");
+            }
+        }
         was_welcomed
     }
 
-    async fn turn(&self, connection: &mut Connection) -> io::Result<()> {
+    async fn turn(&self, connection: &mut Connection) -> Result<(), End> {
         let port = &self.mesh.port;
         if let Some(queue) = connection.idle_queue() {
             port.take(queue);
@@ -123,15 +149,18 @@ impl Session {
         if flushed && port.has_output() {
             return Ok(());
         }
+        if flushed && port.is_leaving() {
+            return Err(End::Left);
+        }
         tokio::select! {
             ready = connection.ready(!flushed) => ready?,
             () = port.wake.notified() => return Ok(()),
         }
         match connection.try_read() {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
         let mut lines = 0;
         while let Some(line) = connection.arrived() {

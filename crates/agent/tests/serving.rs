@@ -11,7 +11,7 @@ use std::time::Duration;
 use seamesh_agent::{Agent, Code, Ctx, SkillError};
 use serde_json::{Value, json};
 use sidecar_end::{CAP, SidecarEnd};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt};
 use tokio::sync::{Notify, mpsc};
 
 fn panic_with(text: &str) -> Result<(), SkillError> {
@@ -335,6 +335,25 @@ async fn a_stopped_agent_lets_work_end_then_says_goodbye() {
     client.expect("respond").await;
     client.expect("goodbye").await;
     stopping.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_agent_that_has_said_goodbye_connects_no_more() {
+    let sidecar = SidecarEnd::listen();
+    let running = agent().start(&sidecar.path).unwrap();
+    let mut client = sidecar.welcome().await;
+    let stopping = tokio::spawn(running.stop(CAP));
+    client.expect("goodbye").await;
+    // The agent hangs up by itself: the sidecar has its connection still.
+    let mut rest = String::new();
+    let read = client.0.read_line(&mut rest);
+    assert_eq!(
+        tokio::time::timeout(CAP, read).await.unwrap().unwrap(),
+        0,
+        "{rest}"
+    );
+    tokio::time::timeout(CAP, stopping).await.unwrap().unwrap();
+    sidecar.listener.into_std().unwrap().accept().unwrap_err();
 }
 
 #[test]

@@ -15,8 +15,8 @@ use serde_json::Value;
 
 use crate::access::Access;
 use crate::exit::TaskFailed;
-use crate::questions;
 use crate::serving;
+use crate::tasks::questions;
 
 /// Seconds past the task's end that its last word may take to arrive.
 const LAST_WORD_S: u64 = 5;

@@ -1,6 +1,10 @@
 //! `seamesh tasks`.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+mod change;
+pub(crate) mod questions;
+mod show;
+mod tree;
+mod watch;
 
 use anyhow::Result;
 use clap::{Args, Subcommand};
@@ -10,12 +14,13 @@ use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{AgentId, Code, Path, Problem, Task, TaskId, TaskState};
 
 use crate::access::Access;
-use crate::moment::moment;
-use crate::questions::{self, AnswerArgs};
 use crate::serving;
-use crate::show::{self, ShowArgs};
 use crate::table::{plain, table};
-use crate::watch::{self, WatchArgs};
+use crate::times::{moment, span, unix_s};
+
+use questions::AnswerArgs;
+use show::ShowArgs;
+use watch::WatchArgs;
 
 /// Options of `seamesh tasks`.
 #[derive(Debug, Args)]
@@ -200,31 +205,9 @@ fn row(task: &Task, now: f64) -> [String; 8] {
     ]
 }
 
-/// The present, Unix seconds.
-pub(crate) fn unix_s() -> f64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0.0, |since| since.as_secs_f64())
-}
-
-/// Seconds, as people say them.
-pub(crate) fn span(seconds: f64) -> String {
-    match seconds.max(0.0) {
-        s if s < 1.0 => format!("{:.0}ms", s * 1000.0),
-        s if s < 120.0 => format!("{s:.1}s"),
-        s if s < 7200.0 => format!("{:.0}min", s / 60.0),
-        s => format!("{:.0}h", s / 3600.0),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn spans_read_naturally() {
-        let seen = [-1.0, 0.0421, 3.25, 300.0, 90_000.0].map(span);
-        assert_eq!(seen, ["0ms", "42ms", "3.2s", "5min", "25h"]);
-    }
 
     #[test]
     fn states_are_named_as_on_the_wire() {

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use super::map::{Map, Memory};
 use crate::env;
 use crate::rust_tests::{self, TestBinary};
-use crate::step::{command, stdout_of};
+use crate::step::{Countdown, command, stdout_of};
 
 /// Packages whose tests put two real ends together.
 const PACKAGES: &[&str] = &["seamesh-tests", "seamesh-sidecar", "seamesh-client"];
@@ -277,13 +277,14 @@ impl Bench {
         }
     }
 
-    /// Does something for each item, some at the same time; the results in order.
+    /// Does something for each item, some at the same time, and says now and then how far it came; the results in order.
     pub(super) fn each<T: Sync, R: Send>(
         &self,
         items: &[T],
         work: impl Fn(&T) -> Result<R> + Sync,
     ) -> Vec<Result<R>> {
         let next = AtomicUsize::new(0);
+        let done = Countdown::of(items.len());
         let results: Vec<Mutex<Option<Result<R>>>> =
             items.iter().map(|_| Mutex::default()).collect();
         std::thread::scope(|scope| {
@@ -297,6 +298,7 @@ impl Bench {
                         if let Ok(mut slot) = slot.lock() {
                             *slot = Some(result);
                         }
+                        done.one();
                     }
                 });
             }

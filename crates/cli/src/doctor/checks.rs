@@ -18,7 +18,7 @@ use crate::credentials::Credentials;
 use crate::manifest::Manifest;
 use crate::project::ProjectArgs;
 use crate::run::socket_path;
-use crate::tasks::unix_s;
+use crate::times::unix_s;
 
 /// Seconds that one server or program may take to answer.
 const ANSWER_S: u64 = 5;

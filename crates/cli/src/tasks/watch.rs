@@ -12,8 +12,10 @@ use seamesh_proto::{Task, TaskId};
 use crate::access::Access;
 use crate::call::result;
 use crate::serving;
-use crate::show::{change, clock};
 use crate::table::plain;
+use crate::times::clock;
+
+use super::change::change;
 
 /// Milliseconds between two attempts to reach a registry that went away meanwhile.
 const RETRY_MS: u64 = 500;

@@ -13,8 +13,10 @@ use serde_json::Value;
 use crate::access::Access;
 use crate::serving;
 use crate::table::plain;
-use crate::tasks::unix_s;
-use crate::tree::{Node, draw, grow};
+use crate::times::{clock, unix_s};
+
+use super::change::change;
+use super::tree::{Node, draw, grow};
 
 /// Tasks of one tree that are read at most: more than fits a screen, and few enough to wait for.
 const MAX_TREE_TASKS: usize = 10_000;
@@ -136,13 +138,6 @@ fn value(value: &Value) -> String {
     plain(&value.to_string(), MAX_VALUE_CHARS)
 }
 
-/// The time of the day, UTC.
-pub(crate) fn clock(at_ms: u64) -> String {
-    let s = at_ms / 1_000 % 86_400;
-    let (h, m) = (s / 3_600, s / 60 % 60);
-    format!("{h:02}:{m:02}:{:02}.{:03}", s % 60, at_ms % 1_000)
-}
-
 async fn history(registry: &Registry, id: &TaskId) -> Result<Vec<Entry>, ClientError> {
     let (mut entries, mut query) = (Vec::new(), HistoryQuery::default());
     loop {
@@ -176,34 +171,5 @@ fn entry(record: &EventRecord) -> Entry {
         seq: record.seq,
         at_ms: record.at_ms,
         what,
-    }
-}
-
-/// What a change of a task says.
-pub(crate) fn change(task: &Task) -> String {
-    let state = task.state.as_str();
-    match (task.lease, task.error_code) {
-        (Some(lease), _) => format!(
-            "{state}: attempt {} by {} under lease {lease}",
-            task.attempt, task.assigned_agent_id
-        ),
-        (None, Some(code)) => format!("{state}: {code}"),
-        (None, None) if task.state == TaskState::Pending && task.attempt > 0 => {
-            format!(
-                "{state} again: attempt {} ended without a result",
-                task.attempt
-            )
-        }
-        (None, None) => state.to_owned(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_of_the_day() {
-        assert_eq!(clock(1_700_000_000_042), "22:13:20.042");
     }
 }

@@ -1,4 +1,4 @@
-//! Times as people write them: an age, or a time with its date and zone.
+//! Times as people write and read them.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,11 +9,9 @@ use time::format_description::well_known::Rfc3339;
 const WRITE: &str =
     "write an age such as 90s, 15min, 2h, 3d or 1w, or a time such as 2026-11-23T08:00:00Z";
 
-/// The Unix milliseconds that `text` names, an age counted back from now.
+/// The Unix milliseconds that `text` names: an age, counted back from now, or a time with its date and zone.
 pub(crate) fn moment(text: &str) -> Result<u64, String> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now_ms = now.map_or(0, |now| now.as_millis());
-    moment_at(text, u64::try_from(now_ms).unwrap_or(u64::MAX))
+    moment_at(text, (unix_s() * 1000.0) as u64)
 }
 
 fn moment_at(text: &str, now_ms: u64) -> Result<u64, String> {
@@ -40,6 +38,29 @@ fn age_ms(digits: &str, unit: &str) -> Option<u64> {
         _ => return None,
     };
     digits.parse::<u64>().ok()?.checked_mul(unit_ms)
+}
+
+/// The present, Unix seconds.
+pub(crate) fn unix_s() -> f64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
+/// Seconds, as people say them.
+pub(crate) fn span(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        s if s < 1.0 => format!("{:.0}ms", s * 1000.0),
+        s if s < 120.0 => format!("{s:.1}s"),
+        s if s < 7200.0 => format!("{:.0}min", s / 60.0),
+        s => format!("{:.0}h", s / 3600.0),
+    }
+}
+
+/// The time of the day, UTC.
+pub(crate) fn clock(at_ms: u64) -> String {
+    let s = at_ms / 1_000 % 86_400;
+    let (h, m) = (s / 3_600, s / 60 % 60);
+    format!("{h:02}:{m:02}:{:02}.{:03}", s % 60, at_ms % 1_000)
 }
 
 #[cfg(test)]
@@ -94,5 +115,16 @@ mod tests {
             let refused = moment_at(text, NOW_MS);
             assert!(refused.is_err_and(|why| why.contains("2h, 3d")), "{text:?}");
         }
+    }
+
+    #[test]
+    fn spans_read_naturally() {
+        let seen = [-1.0, 0.0421, 3.25, 300.0, 90_000.0].map(span);
+        assert_eq!(seen, ["0ms", "42ms", "3.2s", "5min", "25h"]);
+    }
+
+    #[test]
+    fn times_are_of_the_day() {
+        assert_eq!(clock(1_700_000_000_042), "22:13:20.042");
     }
 }

@@ -6,7 +6,7 @@ use seamesh_proto::{Code, Path, Task, TaskId, TaskState};
 use serde::Serialize;
 
 use crate::table::plain;
-use crate::tasks::span;
+use crate::times::span;
 
 /// Longest name in a line, in characters.
 const MAX_NAME_CHARS: usize = 40;

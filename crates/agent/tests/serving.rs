@@ -342,6 +342,7 @@ async fn an_agent_that_has_said_goodbye_connects_no_more() {
     let sidecar = SidecarEnd::listen();
     let running = agent().start(&sidecar.path).unwrap();
     let mut client = sidecar.welcome().await;
+    running.mesh().ready().await.unwrap();
     let stopping = tokio::spawn(running.stop(CAP));
     client.expect("goodbye").await;
     // The agent hangs up by itself: the sidecar has its connection still.

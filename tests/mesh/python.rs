@@ -225,7 +225,8 @@ async fn streams_artifacts_and_questions_pass_between_python_and_rust_on_both_pa
         assert!(artifacts[0].bytes == bytes, "{name}");
 
         let args = json!({ "to": 100, "via": name });
-        let followed: Value = rusty.view().delegate("follow", args).get().await?;
+        let follow = rusty.view().delegate("follow", args);
+        let followed: Value = in_time("all parts and the result", follow.get()).await??;
         let mut expected: Vec<_> = (0..100).map(Value::from).collect();
         expected.push(json!(["picture", 300_000]));
         let expected = json!({ "parts": expected, "result": "WHICH ONE?" });

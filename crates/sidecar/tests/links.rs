@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::mesh::{Agent, CAP, Registry, Sidecar};
+use crate::mesh::{Agent, Registry, Sidecar, cap};
 
 mod mesh;
 
@@ -70,7 +70,7 @@ fn an_agent_that_does_not_read_stops_the_sender_and_misses_nothing() {
         sent += 1;
         assert!(sent < 20_000, "the sender is never stopped");
     }
-    socket.set_write_timeout(Some(CAP)).unwrap();
+    socket.set_write_timeout(Some(cap())).unwrap();
     let writer = std::thread::spawn(move || {
         socket.write_all(&rest).unwrap();
         for n in sent..sent + 2_000 {

@@ -1,7 +1,7 @@
 // A filtered list of many tasks that is kept up to date for the price of what changed. Pure but for what it remembers.
 
 import type { Task } from "../generated/wire";
-import { countByState, filterTasks, type StateCounts, type TaskFilter } from "./tasks";
+import { countByState, filterTasks, fitsAll, type StateCounts, type TaskFilter } from "./tasks";
 
 export interface TaskList {
   /** Newest first, as the tasks are. */
@@ -14,27 +14,74 @@ interface Last extends TaskList {
   readonly filter: TaskFilter;
 }
 
+/** Filtering under way, of the tasks as they stood when it began. */
+interface Job {
+  readonly tasks: readonly Task[];
+  readonly filter: TaskFilter;
+  /** Those that may fit, newest first. */
+  readonly among: readonly Task[];
+  /** How many of them were judged. */
+  judged: number;
+  readonly rows: Task[];
+}
+
+/** Tasks that are judged at once: some two milliseconds of work. */
+const PIECE = 10_000;
+
 /**
  * A filter that remembers its last answer. New tasks come to the front of a list, and those that change are mostly
  * young: what both lists end with was judged already. A text that goes on where it stood is looked for in what fitted.
+ * What is still too much to judge between two frames is judged a piece at a time, and meanwhile the last answer stands.
  */
-export function taskLister(): (tasks: readonly Task[], filter: TaskFilter) => TaskList {
-  let last: Last | null = null;
-  return (tasks, filter) => {
-    if (last && last.tasks === tasks && isSame(last.filter, filter)) return last;
-    let now = last && narrows(last.filter, filter) ? broughtUp(last, tasks) : null;
-    if (!now) now = listed(tasks, filter);
-    else if (!isSame(now.filter, filter)) {
-      const rows = filterTasks(now.rows, filter);
-      now = { tasks, filter, rows, counts: countByState(rows) };
-    }
-    last = now;
-    return now;
-  };
+export class TaskLister {
+  private readonly piece: number;
+  private last: Last | null = null;
+  private job: Job | null = null;
+
+  constructor(piece = PIECE) {
+    this.piece = piece;
+  }
+
+  /** The tasks that fit; while {@link isBehind}, those that fit the filter before. */
+  list(tasks: readonly Task[], filter: TaskFilter): TaskList {
+    const last = this.last && broughtUp(this.last, tasks);
+    if (last && isSame(last.filter, filter)) return this.settle(last);
+    const among = last && narrows(last.filter, filter) ? last.rows : tasks;
+    // Nothing to show meanwhile, or little to wait for.
+    if (!this.last || fitsAll(filter) || among.length <= this.piece)
+      return this.settle(listed(tasks, filter, among));
+    if (!this.job || !isSame(this.job.filter, filter))
+      this.job = { tasks, filter, among, judged: 0, rows: [] };
+    if (last) this.last = last;
+    return this.last;
+  }
+
+  /** Whether there is something to {@link judge} before the list is of the filter that was asked for. */
+  get isBehind(): boolean {
+    return this.job !== null;
+  }
+
+  /** Judges the next piece; whether `list` has a new answer now. */
+  judge(): boolean {
+    const { job } = this;
+    if (!job) return false;
+    const next = job.among.slice(job.judged, job.judged + this.piece);
+    job.rows.push(...filterTasks(next, job.filter));
+    job.judged += next.length;
+    if (job.judged < job.among.length) return false;
+    this.settle({ ...job, counts: countByState(job.rows) });
+    return true;
+  }
+
+  private settle(last: Last): Last {
+    this.job = null;
+    this.last = last;
+    return last;
+  }
 }
 
-function listed(tasks: readonly Task[], filter: TaskFilter): Last {
-  const rows = filterTasks(tasks, filter);
+function listed(tasks: readonly Task[], filter: TaskFilter, among: readonly Task[]): Last {
+  const rows = filterTasks(among, filter);
   return { tasks, filter, rows, counts: countByState(rows) };
 }
 

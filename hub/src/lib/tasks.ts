@@ -64,11 +64,16 @@ export function involves(task: Task, agent: string): boolean {
   return task.source_agent_id === agent || task.assigned_agent_id === agent || task.target_agent_id === agent;
 }
 
+/** Whether no task is left out. */
+export function fitsAll({ state, agent, skill, q, since, until }: TaskFilter): boolean {
+  return !(state || agent || skill || q?.trim() || since || until);
+}
+
 export function filterTasks(tasks: readonly Task[], filter: TaskFilter): readonly Task[] {
   const { state, agent, skill } = filter;
   const q = filter.q?.trim().toLowerCase();
   const [since, until] = [filter.since, filter.until].map((ms) => (ms ? Number(ms) / 1000 : null));
-  if (!state && !agent && !skill && !q && since === null && until === null) return tasks;
+  if (fitsAll(filter)) return tasks;
   return tasks.filter(
     (task) =>
       (!state || task.state === state) &&

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use super::map::Map;
 use super::report::{Report, Verdict};
-use super::trial::{Bench, Case, End};
+use super::trial::{Bench, Case, End, Trial};
 
 /// Tests that are tried for one fault until one notices it.
 const TRIED: usize = 8;
@@ -33,39 +33,89 @@ fn is_possible(verb: &str, row: &str) -> bool {
     }
 }
 
-/// Makes each row deaf, then mute.
+/// A row, a verb, and what is known of how it ends.
+struct Breaking<'a> {
+    row: String,
+    verb: &'static str,
+    /// Tests that may notice, the likeliest first.
+    tests: Vec<&'a (Case, Duration)>,
+    verdict: Verdict,
+}
+
+/// Makes each row deaf, and mute: in rounds, in each of which every row that nothing noticed yet is tried in its next
+/// test.
 ///
 /// # Errors
 /// When a test cannot be started.
 pub(super) fn break_rows(bench: &Bench, map: &Map, report: &mut Report) -> Result<()> {
-    let rows = report.rows.iter().map(|line| line.row.id.clone());
-    let jobs: Vec<(String, &str)> = rows
-        .flat_map(|row| HARMFUL.map(|verb| (row.clone(), verb)))
+    let rows: Vec<String> = report.rows.iter().map(|l| l.row.id.clone()).collect();
+    let faults = rows
+        .iter()
+        .flat_map(|row| HARMFUL.map(|verb| (row.clone(), verb)));
+    let mut breaking: Vec<Breaking<'_>> = faults
+        .map(|(row, verb)| {
+            let tests = map.to_try(verb, &row);
+            let verdict = match tests.is_empty() {
+                true => Verdict::Unexercised,
+                false => Verdict::Unnoticed,
+            };
+            Breaking {
+                row,
+                verb,
+                tests,
+                verdict,
+            }
+        })
         .collect();
-    let verdicts = bench.each(&jobs, |(row, verb)| break_row(bench, map, row, verb));
-    for ((row, verb), verdict) in jobs.iter().zip(verdicts) {
-        report.set(row, verb, verdict?);
+    // By test: whether it passes without a fault under the cap that it has with one. If not, its failure proves nothing.
+    let mut steady: BTreeMap<&str, bool> = BTreeMap::new();
+    for round in 0..TRIED {
+        let mut open: Vec<(&mut Breaking<'_>, &(Case, Duration))> = Vec::new();
+        for one in &mut breaking {
+            if let (false, Some(test)) = (one.is_noticed(), one.tests.get(round).copied()) {
+                open.push((one, test));
+            }
+        }
+        let mut trials: Vec<Trial<'_>> = Vec::new();
+        for (one, test) in &open {
+            trials.push(Trial::broken(test, one.verb, &one.row));
+        }
+        let new: BTreeMap<&str, &(Case, Duration)> = open
+            .iter()
+            .map(|(_, test)| (test.0.name.as_str(), *test))
+            .filter(|(name, _)| !steady.contains_key(name))
+            .collect();
+        trials.extend(
+            new.values()
+                .map(|(case, took)| Trial::hurried((case, *took))),
+        );
+        let mut outcomes = bench.run(&trials)?;
+        let hurried = outcomes.split_off(open.len());
+        let passed = hurried.iter().map(|outcome| outcome.end == End::Passed);
+        steady.extend(new.into_keys().zip(passed));
+        for ((one, (case, _)), outcome) in open.into_iter().zip(outcomes) {
+            let is_steady = steady.get(case.name.as_str()) == Some(&true);
+            one.verdict = match outcome.end {
+                End::Failed if is_steady => Verdict::Noticed(case.name.clone()),
+                End::Failed => Verdict::Unsteady(case.name.clone()),
+                End::Killed => Verdict::OnlyByCap(case.name.clone()),
+                End::Passed => continue,
+            };
+        }
+    }
+    for Breaking {
+        row, verb, verdict, ..
+    } in breaking
+    {
+        report.set(&row, verb, verdict);
     }
     Ok(())
 }
 
-fn break_row(bench: &Bench, map: &Map, row: &str, verb: &str) -> Result<Verdict> {
-    let tests = map.to_try(verb, row);
-    let mut verdict = match tests.is_empty() {
-        true => Verdict::Unexercised,
-        false => Verdict::Unnoticed,
-    };
-    for (case, took) in tests.into_iter().take(TRIED) {
-        match bench.trial(case, *took, verb, row)? {
-            End::Failed if bench.is_steady(case, *took)? => {
-                return Ok(Verdict::Noticed(case.name.clone()));
-            }
-            End::Failed => verdict = Verdict::Unsteady(case.name.clone()),
-            End::Killed => verdict = Verdict::OnlyByCap(case.name.clone()),
-            End::Passed => {}
-        }
+impl Breaking<'_> {
+    fn is_noticed(&self) -> bool {
+        matches!(self.verdict, Verdict::Noticed(_))
     }
-    Ok(verdict)
 }
 
 /// One test, and the rows that are disturbed in it.
@@ -96,16 +146,28 @@ pub(super) fn disturb_rows(bench: &Bench, map: &Map, report: &mut Report) -> Res
         }
         jobs.extend(by_test.into_values().map(|disturbed| (verb, disturbed)));
     }
-    let broken = bench.each(&jobs, |(verb, (case, rows))| {
-        match bench.disturb(case, verb, rows)? {
-            true => Ok(Vec::new()),
-            false => broken_by(bench, case, verb, rows),
-        }
-    });
-    for ((verb, (case, _)), broken) in jobs.iter().zip(broken) {
-        for row in broken? {
-            report.set(&row, verb, Verdict::Noticed(case.name.clone()));
-        }
+    let disturbed = jobs.iter();
+    let disturbed: Vec<Trial<'_>> = disturbed
+        .map(|(verb, (case, rows))| Trial::disturbed(case, verb, rows))
+        .collect();
+    let outcomes = bench.run(&disturbed)?;
+    let failed = jobs.into_iter().zip(outcomes);
+    let failed = failed.filter(|(_, outcome)| outcome.end != End::Passed);
+    let mut alone: Vec<(&str, &Case, String)> = failed
+        .flat_map(|((verb, (case, rows)), _)| rows.into_iter().map(move |row| (verb, case, row)))
+        .collect();
+    // Each alone, and twice, so that it is not the machine's load.
+    for _ in 0..2 {
+        let again: Vec<Trial<'_>> = alone
+            .iter()
+            .map(|(verb, case, row)| Trial::disturbed(case, verb, std::slice::from_ref(row)))
+            .collect();
+        let outcomes = bench.run(&again)?;
+        let mut ends = outcomes.iter().map(|outcome| outcome.end);
+        alone.retain(|_| ends.next() != Some(End::Passed));
+    }
+    for (verb, case, row) in alone {
+        report.set(&row, verb, Verdict::Noticed(case.name.clone()));
     }
     Ok(())
 }
@@ -128,18 +190,6 @@ fn chosen<'a>(
         .partition(|(case, _)| running.contains_key(case.name.as_str()));
     let others = shared.into_iter().chain(new).copied();
     std::iter::once(*first).chain(others).take(most).collect()
-}
-
-/// Which of these rows a fault breaks a test at, each alone; twice, so that it is not the machine's load.
-fn broken_by(bench: &Bench, case: &Case, verb: &str, rows: &[String]) -> Result<Vec<String>> {
-    let mut broken = Vec::new();
-    for row in rows {
-        let one = std::slice::from_ref(row);
-        if !bench.disturb(case, verb, one)? && !bench.disturb(case, verb, one)? {
-            broken.push(row.clone());
-        }
-    }
-    Ok(broken)
 }
 
 /// Says of each row whether a test passes in which one of its ends was started again before it said or heard it. A restart

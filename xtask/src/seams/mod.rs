@@ -4,6 +4,7 @@
 //! row is broken, at its consumer (deaf) and at its producer (mute), and one of its tests has to notice.
 
 mod absent;
+mod browser;
 mod faults;
 mod ledger;
 mod map;

@@ -20,8 +20,12 @@ use seamesh_sidecar::Options;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-/// Hard cap of every wait.
-pub const CAP: Duration = Duration::from_secs(20);
+/// Hard cap of every wait: 20 s, or less when a fault is planted (`SEAMESH_TEST_CAP_MS`).
+pub fn cap() -> Duration {
+    let lower = std::env::var("SEAMESH_TEST_CAP_MS");
+    let lower = lower.ok().and_then(|ms| ms.parse().ok());
+    Duration::from_secs(20).min(lower.map_or(Duration::MAX, Duration::from_millis))
+}
 
 /// Something that runs in a thread of its own until it is dropped.
 pub struct Running {
@@ -44,7 +48,7 @@ impl Running {
                 .unwrap();
             runtime.block_on(body(stopped, ready));
         });
-        let ready = is_ready.recv_timeout(CAP).expect("it serves in time");
+        let ready = is_ready.recv_timeout(cap()).expect("it serves in time");
         let running = Self {
             stop: Some(stop),
             thread: Some(thread),
@@ -190,8 +194,8 @@ pub struct Agent {
 impl Agent {
     pub fn connect(socket: &Path) -> Self {
         let stream = UnixStream::connect(socket).unwrap();
-        stream.set_read_timeout(Some(CAP)).unwrap();
-        stream.set_write_timeout(Some(CAP)).unwrap();
+        stream.set_read_timeout(Some(cap())).unwrap();
+        stream.set_write_timeout(Some(cap())).unwrap();
         let reader = BufReader::with_capacity(1 << 17, stream.try_clone().unwrap());
         Self { stream, reader }
     }
@@ -231,7 +235,7 @@ impl Agent {
 
     /// Asks until the sidecar has heard of an agent.
     pub fn wait_for_agent(&mut self, agent_id: &str) {
-        let deadline = Instant::now() + CAP;
+        let deadline = Instant::now() + cap();
         while Instant::now() < deadline {
             self.say("agents", json!({"request_id": "who"}));
             let agents = self.wait_for("agents")["agents"].clone();
@@ -256,7 +260,7 @@ impl Agent {
     }
 
     pub fn wait_until(&mut self, kind: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + CAP;
+        let deadline = Instant::now() + cap();
         while Instant::now() < deadline {
             let event = self.next().expect("the sidecar serves");
             if event["type"] == kind && fits(&event["payload"]) {

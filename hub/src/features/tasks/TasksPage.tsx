@@ -2,7 +2,6 @@ import { getRouteApi, useNavigate } from "@tanstack/react-router";
 import { useCallback, useDeferredValue, useMemo, useState } from "react";
 import type { Task } from "../../generated/wire";
 import { useMay, useMesh } from "../../hub";
-import { taskLister } from "../../lib/task-list";
 import { filterTasks, STATE_LABELS, TASK_STATES } from "../../lib/tasks";
 import { fromLocalInput, localInput } from "../../lib/time";
 import type { TasksSearch } from "../../lib/url";
@@ -16,6 +15,7 @@ import { TASK_COLUMNS } from "./columns";
 import { SavedViews } from "./SavedViews";
 import { useOlder } from "./use-older";
 import { useSpoken } from "./use-spoken";
+import { useTaskList } from "./use-task-list";
 
 const route = getRouteApi("/tasks");
 const idOf = (task: Task) => task.id;
@@ -31,11 +31,8 @@ export function TasksPage() {
     [navigate],
   );
   const older = useOlder(search);
-  const [list] = useState(taskLister);
-  const { rows: others, counts } = useMemo(
-    () => list(mesh.newest, { ...search, state: undefined }),
-    [list, mesh.newest, search],
-  );
+  const ofAnyState = useMemo(() => ({ ...search, state: undefined }), [search]);
+  const { rows: others, counts } = useTaskList(mesh.newest, ofAnyState);
   useSpoken(mesh.newest);
   const shown = useMemo(() => filterTasks(others, { state: search.state }), [others, search.state]);
   const [held, setHeld] = useState(false);

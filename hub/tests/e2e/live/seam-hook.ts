@@ -1,9 +1,9 @@
 // The hub's end of the hook that `cargo xtask seams` drives (ADR 10). The page as it is shipped has nothing of it: the
 // tests put it between the page and `fetch`, so it sees what the page sends, and what reaches the page.
 
-import { appendFileSync } from "node:fs";
-import { join } from "node:path";
-import { test as base, type Page } from "@playwright/test";
+import { appendFileSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
+import { test as base, type Page, type TestInfo } from "@playwright/test";
 import { ROUTES } from "../../../src/generated/wire";
 
 /** What one trial plants: a verb and the ids of rows. */
@@ -12,13 +12,36 @@ interface Fault {
   readonly rows: readonly string[];
 }
 
+/** One run of a test in a batch: with a fault, or to record which rows it exercises. */
+interface Run {
+  /** `file:line` of the test. */
+  readonly place: string;
+  readonly fault: string | null;
+  readonly records: string | null;
+}
+
 interface Hook {
   readonly routes: readonly (readonly [operation: string, method: string, path: string])[];
   readonly fault: Fault | null;
 }
 
+/**
+ * A file with the {@link Run}s of a batch. Each test is repeated as often as any of them wants: the runs of a test are
+ * its repetitions, in their order. How each ended is written beside it.
+ */
+const BATCH = process.env.SEAMESH_SEAM_BATCH;
+const RUNS = BATCH ? (JSON.parse(readFileSync(BATCH, "utf8")) as readonly Run[]) : [];
+
 /** The tests' `test`, with the hook in every page when a run asks for it. */
-export const test = base.extend({
+export const test = base.extend<{ run: undefined }>({
+  run: [
+    // biome-ignore lint/correctness/noEmptyPattern: a fixture names those it needs, and this one needs none.
+    async ({}, use, info) => {
+      if (BATCH) await inBatch(BATCH, info, () => use(undefined));
+      else await use(undefined);
+    },
+    { auto: true },
+  ],
   page: async ({ page }, use) => {
     const records = process.env.SEAMESH_SEAM_RECORDS;
     const fault = parse(process.env.SEAMESH_SEAM_FAULT);
@@ -26,6 +49,23 @@ export const test = base.extend({
     await use(page);
   },
 });
+
+/** Runs one test of a batch: the page and every process of the mesh find its fault in the environment. */
+async function inBatch(batch: string, info: TestInfo, use: () => Promise<void>): Promise<void> {
+  const place = `${basename(info.file)}:${info.line}`;
+  const own = RUNS.flatMap((run, index) => (run.place === place ? [{ ...run, index }] : []));
+  const run = own[info.repeatEachIndex];
+  if (!run) return info.skip();
+  // A failure that is expected leaves the browser to the next run.
+  info.fail(run.fault !== null);
+  const planted = { SEAMESH_SEAM_FAULT: run.fault, SEAMESH_SEAM_RECORDS: run.records };
+  for (const [name, value] of Object.entries(planted)) if (value) process.env[name] = value;
+  const start = Date.now();
+  await use();
+  for (const name of Object.keys(planted)) delete process.env[name];
+  const ended = { run: run.index, status: info.status, ms: Date.now() - start };
+  appendFileSync(`${batch}.ended`, `${JSON.stringify(ended)}\n`);
+}
 
 function parse(text: string | undefined): Fault | null {
   const [verb, ...rows] = text?.split(" ") ?? [];

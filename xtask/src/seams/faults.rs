@@ -35,7 +35,7 @@ fn is_possible(verb: &str, row: &str) -> bool {
 
 /// A row, a verb, and what is known of how it ends.
 struct Breaking<'a> {
-    row: String,
+    row: &'a str,
     verb: &'static str,
     /// Tests that may notice, the likeliest first.
     tests: Vec<&'a (Case, Duration)>,
@@ -51,10 +51,10 @@ pub(super) fn break_rows(bench: &Bench, map: &Map, report: &mut Report) -> Resul
     let rows: Vec<String> = report.rows.iter().map(|l| l.row.id.clone()).collect();
     let faults = rows
         .iter()
-        .flat_map(|row| HARMFUL.map(|verb| (row.clone(), verb)));
+        .flat_map(|row| HARMFUL.map(|verb| (row.as_str(), verb)));
     let mut breaking: Vec<Breaking<'_>> = faults
         .map(|(row, verb)| {
-            let tests = map.to_try(verb, &row);
+            let tests = map.to_try(verb, row);
             let verdict = match tests.is_empty() {
                 true => Verdict::Unexercised,
                 false => Verdict::Unnoticed,
@@ -78,7 +78,7 @@ pub(super) fn break_rows(bench: &Bench, map: &Map, report: &mut Report) -> Resul
         }
         let mut trials: Vec<Trial<'_>> = Vec::new();
         for (one, test) in &open {
-            trials.push(Trial::broken(test, one.verb, &one.row));
+            trials.push(Trial::broken(test, one.verb, one.row));
         }
         let new: BTreeMap<&str, &(Case, Duration)> = open
             .iter()
@@ -107,7 +107,7 @@ pub(super) fn break_rows(bench: &Bench, map: &Map, report: &mut Report) -> Resul
         row, verb, verdict, ..
     } in breaking
     {
-        report.set(&row, verb, verdict);
+        report.set(row, verb, verdict);
     }
     Ok(())
 }

@@ -58,7 +58,7 @@ async fn a_native_agent_delegates_to_an_agent_of_the_old_dialect() -> Checked {
         "agent_id": "old", "hostname": "h", "sidecar_peer_id": "old-sidecar", "capabilities": { "skills": ["shout"] },
     }))?;
     let credential = seamesh_client::Credential::ApiKey(key);
-    let registry = seamesh_client::Registry::new(mesh.url().parse()?, credential)?;
+    let registry = seamesh_client::Registry::of(None, mesh.url().parse()?, credential)?;
     registry.register_agent(&info).await?;
     native.knows("shout").await?;
     let view = native.view().clone();

@@ -184,7 +184,7 @@ async fn an_agent_over_http_alone_trusts_by_fingerprint_and_by_authority_and_nob
         from seamesh._registry_client import RegistryClient\n\
         from seamesh.errors import SeameshError\n\
         client = RegistryClient(sys.argv[1], sys.argv[2])\n\
-        try:\n    client.call('session')\n\
+        try:\n    client.call('list_agents')\n\
         except SeameshError as error:\n    sys.exit(f'{error.code}: {error}')\n\
         print(client.peer_id)\n";
     let wrong = format!("SHA256:{}", "0".repeat(64));

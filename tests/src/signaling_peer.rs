@@ -1,7 +1,7 @@
 //! A peer that speaks signaling itself: what a test needs to see, or to send, that no sidecar would.
 
 use anyhow::{Context, Result};
-use seamesh_client::{Incoming, SignalReceiver, SignalSender, SignalSocket};
+use seamesh_client::{Credential, Incoming, Registry, SignalReceiver, SignalSender, SignalSocket};
 use seamesh_harness::Mesh;
 use seamesh_proto::PeerId;
 use seamesh_proto::rest::Role;
@@ -23,7 +23,8 @@ impl SignalingPeer {
     /// # Errors
     /// When the registry refuses.
     pub async fn join(mesh: &Mesh, peer_id: &str) -> Result<Self> {
-        let client = mesh.client(peer_id, Role::Agent).await?;
+        let key = Credential::ApiKey(mesh.key(peer_id, Role::Agent).await?);
+        let client = Registry::of(None, mesh.url().parse()?, key)?;
         let token = client.token().await?;
         let (sender, receiver) = SignalSocket::connect(&client, &token.token).await?.split();
         let mut peer = Self {

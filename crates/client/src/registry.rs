@@ -59,7 +59,7 @@ pub struct Registry {
 }
 
 struct Inner {
-    party: Party,
+    party: Option<Party>,
     url: RegistryUrl,
     credential: Credential,
     http: reqwest::Client,
@@ -100,11 +100,15 @@ impl Registry {
     }
 
     /// As [`new`](Self::new), for a program that the registry knows as something else than an operator's: it says so
-    /// in its `user-agent`, `seamesh-PARTY/VERSION`.
+    /// in its `user-agent`, `seamesh-PARTY/VERSION`. Without a party it is a program that the mesh does not know.
     ///
     /// # Errors
     /// As [`new`](Self::new).
-    pub fn of(party: Party, url: RegistryUrl, credential: Credential) -> Result<Self, ClientError> {
+    pub fn of(
+        party: impl Into<Option<Party>>,
+        url: RegistryUrl,
+        credential: Credential,
+    ) -> Result<Self, ClientError> {
         Self::trusting(&Trust::installed(), party, url, credential)
     }
 
@@ -114,10 +118,11 @@ impl Registry {
     /// As [`new`](Self::new).
     pub fn trusting(
         trust: &Trust,
-        party: Party,
+        party: impl Into<Option<Party>>,
         url: RegistryUrl,
         credential: Credential,
     ) -> Result<Self, ClientError> {
+        let party = party.into();
         let tls = trust.client_config(url.is_tls())?;
         let http = builder(tls.clone())
             .user_agent(user_agent(party))
@@ -252,10 +257,11 @@ impl Registry {
 
     /// Whether a request is to be sent, or an answer to be acted on: always, but for a planted fault.
     pub(crate) fn seams(&self, operation: Option<&str>, what: &str) -> bool {
-        let Some(operation) = operation.filter(|_| seam::is_on()) else {
+        let operation = operation.filter(|_| seam::is_on());
+        let Some((operation, me)) = operation.zip(self.inner.party) else {
             return true;
         };
-        let (kind, me) = (format!("{operation}.{what}"), self.inner.party);
+        let kind = format!("{operation}.{what}");
         let registry = Some(Party::Registry);
         0 < match what {
             "request" => seam::said(Channel::Rest, &kind, me, registry),
@@ -362,8 +368,9 @@ fn asked_to_wait(response: &Response) -> Option<Duration> {
     Some(Duration::from_secs(seconds))
 }
 
-fn user_agent(party: Party) -> String {
-    format!("seamesh-{}/{}", party.name(), env!("CARGO_PKG_VERSION"))
+fn user_agent(party: Option<Party>) -> String {
+    let name = party.map_or("client", Party::name);
+    format!("seamesh-{name}/{}", env!("CARGO_PKG_VERSION"))
 }
 
 pub(crate) fn problem(code: Code, detail: &str) -> ClientError {

@@ -108,7 +108,7 @@ routes! {
         "Changes an API key (header x-api-key) or device token (header x-device-token) into a short-lived token."
     GET "/ws" signaling [AGENT] from [Sidecar], , ;
         "The signaling WebSocket. The token comes in the Authorization header."
-    GET "/api/config" ice_config [ANYONE] from [Hub, Sidecar], , answer rest::IceConfig;
+    GET "/api/config" ice_config [ANYONE] from [Hub, Sidecar, Cli], , answer rest::IceConfig;
         "STUN and TURN servers, with short-lived TURN credentials."
 
     POST "/api/registry/agents" register_agent [AGENT] from [PythonAgent], body AgentInfo, answer rest::Ok;
@@ -117,7 +117,7 @@ routes! {
         "Every agent, by id."
     GET "/api/registry/agents/{agent_id}" get_agent [ANYONE] from [], , answer AgentRecord;
         "One agent."
-    DELETE "/api/registry/agents/{agent_id}" remove_agent [WORK] from [Hub, PythonAgent], , answer rest::Ok;
+    DELETE "/api/registry/agents/{agent_id}" remove_agent [WORK] from [Hub, Cli, PythonAgent], , answer rest::Ok;
         "Removes an agent: its own, or any for an operator."
     GET "/api/registry/route" route_skill [ANYONE] from [] query rest::RouteQuery, , answer AgentRecord;
         "The agent to ask for a skill: healthy, least loaded, ties to the least recently chosen."
@@ -146,7 +146,7 @@ routes! {
         "What happened to the task, oldest first and paged: every change, and every result refused as stale."
     GET "/api/hub/network/topology" topology [WATCH] from [Cli], , answer rest::Topology;
         "The agents and the real links between them."
-    GET "/api/hub/state" hub_state [WATCH] from [Hub], , answer rest::HubState;
+    GET "/api/hub/state" hub_state [WATCH] from [Hub, Cli], , answer rest::HubState;
         "What a dashboard shows, and the event number it is true at."
     GET "/api/hub/settings" settings [WATCH] from [Hub], , answer rest::Settings;
         "How this registry was started, without its secrets, and how much it takes of one caller."

@@ -25,8 +25,8 @@ RENEW_AT = 0.75
 MAX_ANSWER_BYTES = 96 * 1024 * 1024
 """Largest answer that is read: a heartbeat may bring 64 tasks with payloads of 1 MiB each."""
 
-_USER_AGENT = "seamesh-python_agent/1"
-"""What the registry knows this SDK by; the number is the protocol's."""
+_VERSION = 1
+"""The protocol's, which the registry is told with every request."""
 
 _STATUS_CODES: dict[int, _wire.Code] = {
     401: "unauthorized",
@@ -50,10 +50,14 @@ class RegistryClient:
         base: the registry's URL.
         api_key: the credential.
         timeout_s: seconds any call may take, beyond what it asks the registry to wait.
+        party: what the registry knows this program by, a party of the seam ledger.
     """
 
-    def __init__(self, base: str, api_key: str, *, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self, base: str, api_key: str, *, timeout_s: float = 10.0, party: str = _seams.PYTHON_AGENT
+    ) -> None:
         self._base = registry_url(base)
+        self._party = party
         self._api_key = api_key
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
@@ -88,14 +92,14 @@ class RegistryClient:
         if query:
             target += "?" + urlencode(query)
         data = None if body is None else msgspec.json.encode(body)
-        _say(operation)
+        self._say(operation)
         for last in (False, True):
             token = self._fresh_token()
             status, answer = self._send(method, target, {"authorization": f"Bearer {token}"}, data, patience_s)
             if status == 401 and not last:
                 self._forget(token)
                 continue
-            return _heard(operation, _checked(status, answer))
+            return self._heard(operation, _checked(status, answer))
         raise AssertionError("the second round always returns")
 
     def _fresh_token(self) -> str:
@@ -114,13 +118,13 @@ class RegistryClient:
         started = time.monotonic()
         method, path = _wire.ROUTES["token"]
         try:
-            _say("token")
+            self._say("token")
             answer = _checked(*self._send(method, path, {"x-api-key": self._api_key}, None, 0.0))
         except RegistryUnavailable:
             if self._token is not None:
                 return  # the old one may be good for a while
             raise
-        granted = _decode(_heard("token", answer), _wire.TokenAnswer)
+        granted = _decode(self._heard("token", answer), _wire.TokenAnswer)
         self._token, self.peer_id = granted.token, granted.peer_id
         self._renew_at = started + _life_s(granted.token) * RENEW_AT
 
@@ -134,13 +138,22 @@ class RegistryClient:
             status, answer, _ = self._send_once(method, target, headers, data, patience_s)
         return status, answer
 
+    def _say(self, operation: str) -> None:
+        if not _seams.said("rest", f"{operation}.request", "registry", me=self._party):
+            raise RegistryUnavailable("the request was not sent")
+
+    def _heard(self, operation: str, answer: bytes) -> bytes:
+        """The answer; nothing, when a planted fault makes us throw it away."""
+        is_heard = _seams.heard("rest", f"{operation}.answer", "registry", me=self._party)
+        return answer if is_heard else b"{}"
+
     def _send_once(
         self, method: str, target: str, headers: dict[str, str], data: bytes | None, patience_s: float
     ) -> tuple[int, bytes, int | None]:
         url = urlsplit(registry_url(self._base, target.partition("?")[0]))
         query = target.partition("?")[2]
         assert url.hostname is not None
-        headers = {**headers, "user-agent": _USER_AGENT}
+        headers = {**headers, "user-agent": f"seamesh-{self._party}/{_VERSION}"}
         timeout_s = self._timeout_s + patience_s
         connection = (
             _tls.connection(url.hostname, url.port, timeout_s=timeout_s)
@@ -163,16 +176,6 @@ class RegistryClient:
             raise ProtocolError(f"an answer of more than {MAX_ANSWER_BYTES} bytes", code="too_large")
         wait = response.headers.get("retry-after", "") if response.status == 429 else ""
         return response.status, answer, int(wait) if wait.isdecimal() else None
-
-
-def _say(operation: str) -> None:
-    if not _seams.said("rest", f"{operation}.request", "registry"):
-        raise RegistryUnavailable("the request was not sent")
-
-
-def _heard(operation: str, answer: bytes) -> bytes:
-    """The answer; nothing, when a planted fault makes us throw it away."""
-    return answer if _seams.heard("rest", f"{operation}.answer", "registry") else b"{}"
 
 
 def _checked(status: int, answer: bytes) -> bytes:

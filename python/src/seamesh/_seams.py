@@ -13,6 +13,9 @@ from collections import Counter
 
 import msgspec
 
+PYTHON_AGENT = "python_agent"
+"""What this SDK is in the ledger."""
+
 _LATE_S = 0.06
 _LATE_MESSAGES = 3
 
@@ -70,27 +73,27 @@ def _is_of(head: str, producer: str, consumer: str) -> str | None:
     return _verb if any(fits) else None
 
 
-def said(channel: str, kind: str, consumer: str) -> bool:
-    """This agent is about to send a message of this kind: whether it shall."""
+def said(channel: str, kind: str, consumer: str, *, me: str = PYTHON_AGENT) -> bool:
+    """This program is about to send a message of this kind: whether it shall."""
     if not is_on:
         return True
     head = f"{channel}/{kind}"
-    if _is_of(head, "python_agent", consumer) == "mute":
+    if _is_of(head, me, consumer) == "mute":
         return False
-    _note("said", f"{head}/python_agent>{consumer}")
+    _note("said", f"{head}/{me}>{consumer}")
     return True
 
 
-def heard(channel: str, kind: str, producer: str) -> int:
-    """This agent is about to act on a message of this kind: how often it shall."""
+def heard(channel: str, kind: str, producer: str, *, me: str = PYTHON_AGENT) -> int:
+    """This program is about to act on a message of this kind: how often it shall."""
     if not is_on:
         return 1
     head = f"{channel}/{kind}"
-    verb = _is_of(head, producer, "python_agent")
+    verb = _is_of(head, producer, me)
     if verb == "deaf":
         return 0
     if verb == "late" and _delayed[head] < _LATE_MESSAGES:
         _delayed[head] += 1
         time.sleep(_LATE_S)
-    _note("acted", f"{head}/{producer}>python_agent")
+    _note("acted", f"{head}/{producer}>{me}")
     return 2 if verb == "twice" else 1

@@ -148,7 +148,8 @@ class Engine:
         registry = self._spawn(REGISTRY, command, {})
         self.url = (await _orderly(registry.ready()))["url"]
         self._registry_control = ControlSocket(control)
-        self._client = RegistryClient(self.url, (data / "admin.key").read_text().strip())
+        # The administrator of this mesh, as any program of an operator.
+        self._client = RegistryClient(self.url, (data / "admin.key").read_text().strip(), party="cli")
         self._rest = RestPort(self._client)
 
     async def close(self) -> None:

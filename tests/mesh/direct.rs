@@ -1,10 +1,12 @@
 //! Work that goes from sidecar to sidecar.
 
+use std::time::Duration;
+
 use seamesh_agent::{Agent, Code, Ctx, Path, SkillError, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::TaskState;
 use seamesh_proto::rest::TaskQuery;
-use seamesh_tests::{Checked, Member, Probe, cap};
+use seamesh_tests::{Checked, Member, Probe, cap, in_time};
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -107,21 +109,15 @@ async fn errors_keep_their_code_across_the_link() -> Checked {
     asker.linked_with(&["worker-peer"]).await?;
     asker.knows("add").await?;
     let view = asker.view();
-    let wrong = view
-        .delegate("add", json!({ "a": "x" }))
-        .via(Via::Direct)
-        .await;
+    let answer_of = async |skill: &str, args: Value, patience: Duration| {
+        let asked = view.delegate(skill, args).via(Via::Direct);
+        in_time(skill, asked.timeout(patience).reply()).await
+    };
+    let wrong = answer_of("add", json!({ "a": "x" }), cap()).await?;
     assert_eq!(wrong.unwrap_err().code, Code::BadArguments);
-    let late = view
-        .delegate("hold", json!({}))
-        .via(Via::Direct)
-        .timeout(std::time::Duration::from_millis(50))
-        .await;
+    let late = answer_of("hold", json!({}), Duration::from_millis(50)).await?;
     assert_eq!(late.unwrap_err().code, Code::DeadlineExceeded);
-    let nobody = view
-        .delegate("no_such_skill", json!({}))
-        .via(Via::Direct)
-        .await;
+    let nobody = answer_of("no_such_skill", json!({}), cap()).await?;
     assert!(matches!(
         nobody.unwrap_err().code,
         Code::NoAgent | Code::NoLink
@@ -142,9 +138,7 @@ async fn a_message_reaches_the_other_agent_whole_and_in_order() -> Checked {
         alpha.view().send(&"beta".parse()?, text).await?;
     }
     for text in ["first", long.as_str(), "last"] {
-        let message = seamesh_tests::in_time("a message", messages.recv())
-            .await?
-            .unwrap();
+        let message = in_time("a message", messages.recv()).await?.unwrap();
         assert_eq!(message.from_peer.as_str(), "alpha");
         let body: Value = serde_json::from_str(message.message.text())?;
         assert_eq!(body["type"], "agent_prompt");

@@ -230,7 +230,8 @@ async fn seam_link_every_message_kind_passes_from_rust_to_python() -> Checked {
         writer.view().send_message(&peer, &message(kind)).await?;
     }
     let asked = writer.view().delegate("heard", json!({})).to("snake");
-    let heard: Value = asked.via(Via::Direct).get().await?;
+    let asked = asked.via(Via::Direct);
+    let heard: Value = in_time("what was heard", asked.get()).await??;
     assert_eq!(heard, left_to_the_handler());
     let answer = in_time("the query is answered", answers.recv()).await?;
     assert_eq!(answer.context("the reader is gone")?.0, "skill_response");
@@ -246,12 +247,8 @@ async fn seam_link_every_message_kind_passes_from_python_to_rust() -> Checked {
     reader.linked_with(&["snake-peer"]).await?;
     reader.knows("say").await?;
     let what = json!({ "peer": "reader", "kinds": AgentLink::KINDS });
-    let _: i64 = reader
-        .view()
-        .delegate("say", what)
-        .to("snake")
-        .get()
-        .await?;
+    let said = reader.view().delegate("say", what).to("snake");
+    let _: i64 = in_time("all is said", said.get()).await??;
     assert_eq!(all_read(&mut reads).await?, left_to_the_handler());
     Ok(())
 }
@@ -272,7 +269,8 @@ async fn seam_link_every_message_kind_passes_from_python_to_python() -> Checked 
     .await??;
     let what = json!({ "peer": "two-peer", "to": "two", "kinds": AgentLink::KINDS });
     let asked = asker.view().delegate("say_and_ask", what).to("one");
-    let heard: Value = asked.via(Via::Direct).get().await?;
+    let asked = asked.via(Via::Direct);
+    let heard: Value = in_time("what was heard", asked.get()).await??;
     assert_eq!(heard, left_to_the_handler());
     Ok(())
 }

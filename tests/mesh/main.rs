@@ -15,6 +15,7 @@ mod direct;
 mod first_page;
 mod ipc;
 mod joining;
+mod keys;
 mod links;
 mod messages;
 mod old_dialect;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
+use anyhow::Result;
 use seamesh_agent::{Agent, Artifact, Code, Ctx, MeshError, Part, Path, Question, SkillError, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::limits::STREAM_WINDOW;
@@ -35,7 +36,7 @@ fn talker(name: &str) -> Agent {
         .skill("ask_first", ask_first)
 }
 
-async fn pair(mesh: &Mesh) -> anyhow::Result<(Member, Member)> {
+async fn pair(mesh: &Mesh) -> Result<(Member, Member)> {
     let asker = Member::join(mesh, "asker-peer", Agent::new("asker")).await?;
     let talker = Member::join(mesh, "talker-peer", talker("talker")).await?;
     asker.linked_with(&["talker-peer"]).await?;
@@ -43,15 +44,10 @@ async fn pair(mesh: &Mesh) -> anyhow::Result<(Member, Member)> {
     Ok((asker, talker))
 }
 
-async fn everything_streamed(via: Via) -> Checked {
-    let mesh = Mesh::start().await?;
-    let (asker, _talker) = pair(&mesh).await?;
-    let mut stream = asker
-        .view()
-        .delegate("count", 200)
-        .via(via)
-        .stream()
-        .await?;
+/// Has chunks and an artifact come, whole and in order; the path of what came.
+async fn everything_streamed(asker: &Member, via: Via) -> Result<Path> {
+    let counted = asker.view().delegate("count", 200).via(via);
+    let mut stream = counted.stream().await?;
     let (mut chunks, mut artifacts) = (Vec::new(), Vec::new());
     while let Some(part) = in_time("a part", stream.next()).await? {
         match part? {
@@ -69,22 +65,50 @@ async fn everything_streamed(via: Via) -> Checked {
     };
     assert_eq!(artifacts, [picture]);
     let reply = stream.reply().await?;
-    let path = match via {
-        Via::Queue => Path::Queue,
-        _ => Path::Direct,
-    };
-    assert_eq!((reply.result, reply.path), (json!(200), path));
-    Ok(())
+    assert_eq!(reply.result, json!(200));
+    Ok(reply.path)
 }
 
 #[tokio::test]
 async fn chunks_and_artifacts_come_whole_and_in_order_over_a_link() -> Checked {
-    everything_streamed(Via::Direct).await
+    let mesh = Mesh::start().await?;
+    let (asker, _talker) = pair(&mesh).await?;
+    assert_eq!(
+        everything_streamed(&asker, Via::Direct).await?,
+        Path::Direct
+    );
+    Ok(())
 }
 
 #[tokio::test]
 async fn chunks_and_artifacts_come_whole_and_in_order_through_the_queue() -> Checked {
-    everything_streamed(Via::Queue).await
+    let mesh = Mesh::start().await?;
+    let (asker, _talker) = pair(&mesh).await?;
+    assert_eq!(everything_streamed(&asker, Via::Queue).await?, Path::Queue);
+    Ok(())
+}
+
+/// `cargo xtask seams` breaks the link at each message that passes here.
+#[tokio::test]
+async fn work_is_done_once_and_whole_whatever_becomes_of_its_link() -> Checked {
+    let mesh = Mesh::start().await?;
+    let (asker, _talker) = pair(&mesh).await?;
+    let (holder, mut probe) = seamesh_tests::Probe::agent("holder");
+    let _holder = Member::join(&mesh, "holder-peer", holder).await?;
+    asker.linked_with(&["talker-peer", "holder-peer"]).await?;
+    asker.knows("hold").await?;
+    everything_streamed(&asker, Via::Auto).await?;
+    let asked = asker.view().delegate("ask_first", ());
+    let answered = asked.on_question(|_| async move { Ok(json!("this")) });
+    let answered = in_time("the result", answered.into_future()).await??;
+    assert_eq!(answered, json!(["this", 1]), "of the first attempt");
+    let view = asker.view().clone();
+    let held = tokio::spawn(async move { view.delegate("hold", json!({})).await });
+    probe.started().await?;
+    held.abort();
+    probe.given_up().await?;
+    assert_eq!(probe.runs(), 1);
+    Ok(())
 }
 
 #[tokio::test]

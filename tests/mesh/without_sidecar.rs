@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use tokio::process::Command;
 
 const AGENT: &str = r#"
+import asyncio
+
 from seamesh import Agent, Context
 
 agent = Agent("far", description="Lives without a sidecar.")
@@ -25,6 +27,14 @@ def double(n: int) -> int:
 async def ask(ctx: Context, a: int, b: int) -> int:
     """Has another add."""
     return await ctx.delegate("add", a=a, b=b, timeout=10)
+
+@agent.skill
+async def give_up(ctx: Context) -> str:
+    """Has another work, and does not wait for its end."""
+    try:
+        return await asyncio.wait_for(ctx.delegate("hold", timeout=600), 0.3)
+    except TimeoutError:
+        return "gave up"
 
 @agent.skill
 async def who(ctx: Context) -> list[str]:
@@ -54,7 +64,7 @@ async fn far(mesh: &Mesh) -> Result<Process> {
     assert_eq!(info.agent_id.as_str(), "far");
     assert_eq!(
         info.skills.len(),
-        3,
+        4,
         "with what each takes: {:?}",
         info.skills
     );
@@ -81,6 +91,23 @@ async fn seam_rest_submit_and_wait_let_an_agent_without_a_sidecar_delegate() -> 
     let _far = far(&mesh).await?;
     let (_, sum) = run(&mesh, "ask", json!({ "a": 2, "b": 40 })).await?;
     assert_eq!(sum, 42);
+    Ok(())
+}
+
+#[tokio::test]
+async fn seam_rest_cancel_task_ends_what_an_agent_without_a_sidecar_gave_up() -> Checked {
+    let mesh = Mesh::start().await?;
+    let (worker, probe) = Probe::agent("worker");
+    let _worker = Member::join(&mesh, "worker-peer", worker).await?;
+    let far = far(&mesh).await?;
+    let (_, said) = run(&mesh, "give_up", json!({})).await?;
+    assert_eq!(said, "gave up");
+    probe.given_up().await?;
+    let log = far.log();
+    assert!(
+        log.contains("is canceled: nobody waits for its end"),
+        "{log}"
+    );
     Ok(())
 }
 

@@ -263,6 +263,8 @@ pub(crate) struct Heard {
     asked: u32,
     /// The last answer, until another attempt begins: said again when the registry may have missed it.
     answer: Option<Answer>,
+    /// The last progress.
+    progress: Option<Progress>,
 }
 
 impl Heard {
@@ -288,7 +290,12 @@ impl Heard {
                 self.next += 1;
                 Use::Agent
             }
-            None => self.take_question(news),
+            None if news.question.is_some() => self.take_question(news),
+            None if news.progress == self.progress => Use::Nobody,
+            None => {
+                self.progress.clone_from(&news.progress);
+                Use::Agent
+            }
         }
     }
 

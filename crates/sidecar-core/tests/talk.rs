@@ -207,6 +207,22 @@ fn of_many_progresses_in_a_short_time_the_newest_arrives() {
 }
 
 #[test]
+fn progress_that_is_told_again_is_heard_once() {
+    let (mut world, task) = conversation();
+    for fraction in [0.5, 0.5, 0.75] {
+        tell(
+            &mut world,
+            &task,
+            &json!({"progress": {"fraction": fraction}}),
+        );
+        world.run(PROGRESS_EVERY_MS + 20);
+    }
+    let heard = heard(&mut world).into_iter();
+    let fractions: Vec<_> = heard.filter_map(|(_, n)| n.progress?.fraction).collect();
+    assert_eq!(fractions, [0.5, 0.75]);
+}
+
+#[test]
 fn an_answer_reaches_the_handler_once() {
     let (mut world, task) = conversation();
     tell(&mut world, &task, &question(1));

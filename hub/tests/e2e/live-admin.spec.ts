@@ -24,6 +24,18 @@ test("a decision stands in the audit, whose chain the page checks", async ({ pag
   await expectNoReload(page);
 });
 
+test("the administrator's password is changed, and is what opens the page next", async ({ page, mesh }) => {
+  await open(page, mesh, "/settings");
+  const form = page.getByRole("form", { name: "Change the password" });
+  await form.getByLabel("New password").fill("a horse, a battery, a staple");
+  await form.getByRole("button", { name: "Change it" }).click();
+  await expect(page.getByText("It is changed.")).toBeVisible();
+  await page.getByRole("button", { name: "Log out" }).click();
+  await page.getByLabel("Administrator's password").fill("a horse, a battery, a staple");
+  await page.getByRole("button", { name: "Log in" }).click();
+  await expect(page.locator('[data-phase="live"]')).toBeVisible();
+});
+
 test("somebody's session is ended, and their page is logged out at once", async ({ page, mesh, browser }) => {
   const key = await mesh.key("eve", "viewer");
   const hers = await browser.newPage();

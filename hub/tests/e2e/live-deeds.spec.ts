@@ -31,6 +31,8 @@ test("a session outlives a reload, and ends where it is ended", async ({ page, m
   await expect(page.locator('[data-phase="live"]')).toBeVisible();
   await page.getByRole("button", { name: "Log out" }).click();
   await expect(page.getByLabel("API key")).toBeVisible();
+  // Nothing of what was seen is left: it was asked for, and did not just run out.
+  await expect(page.getByRole("navigation", { name: "Pages" })).toHaveCount(0);
   // Not only this page: what the browser kept is worth nothing.
   await page.reload();
   await expect(page.getByLabel("API key")).toBeVisible();

@@ -123,7 +123,8 @@ class RestPort:
 
     async def _cancel(self, task_id: str) -> None:
         try:
-            await self.call("cancel_task", path={"task_id": task_id})
+            await self.tell("cancel_task", path={"task_id": task_id})
+            _log.info("task %s is canceled: nobody waits for its end", task_id)
         except SeameshError as error:
             _log.debug("task %s was not canceled: %s", task_id, error)
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::map::Map;
 use super::report::{Report, Verdict};
@@ -24,13 +24,36 @@ pub(super) const HARMLESS: [&str; 5] = ["twice", "late", "reorder", "reconnect",
 /// Whether a network can do that to a row at all.
 fn is_possible(verb: &str, row: &str) -> bool {
     match verb {
-        // Nothing between a caller and the registry repeats a request or an answer.
-        "twice" => !row.starts_with("rest/"),
+        // Nothing between a caller and the registry repeats a request or an answer, and no socket on one machine does.
+        "twice" => !(row.starts_with("rest/") || row.starts_with("ipc/") || is_words(row)),
         // An agent has one connection, a socket on its own machine, which ends only with the process behind it.
-        "reorder" | "reconnect" => !row.starts_with("ipc/"),
+        "reorder" => !row.starts_with("ipc/"),
+        "reconnect" => !(row.starts_with("ipc/") || is_words(row)),
         "restart" => false,
         _ => true,
     }
+}
+
+/// Whether a row is what agents say to each other beside work, or a ping: it goes over one link, which repeats nothing, and
+/// ends with it. Who said it is told then; nobody says it again.
+fn is_words(row: &str) -> bool {
+    row.starts_with("link/") && (row.contains("_agent>") || row.contains("/ping/"))
+}
+
+/// Tests in which a fault does matter, by what they assert: the fault, how their rows begin, how their names do.
+fn strict() -> Result<Vec<[&'static str; 3]>> {
+    let lines = include_str!("strict.txt").lines();
+    let lines = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let parse = |line: &'static str| {
+        let (test, _) = line
+            .split_once(" | ")
+            .with_context(|| format!("{line}: no reason"))?;
+        let mut words = test.split(' ');
+        let parts = [words.next(), words.next(), words.next()].map(Option::unwrap_or_default);
+        anyhow::ensure!(!parts.contains(&""), "{line}: not `fault rows test | why`");
+        Ok(parts)
+    };
+    lines.map(parse).collect()
 }
 
 /// A row, a verb, and what is known of how it ends.
@@ -127,13 +150,20 @@ type Disturbed<'a> = (&'a Case, Vec<String>);
 /// # Errors
 /// When a test cannot be started.
 pub(super) fn disturb_rows(bench: &Bench, map: &Map, report: &mut Report) -> Result<()> {
+    let strict = strict()?;
     let mut jobs: Vec<(&str, Disturbed<'_>)> = Vec::new();
     let rows: Vec<String> = report.rows.iter().map(|l| l.row.id.clone()).collect();
     for verb in HARMLESS {
         let possible = rows.iter().filter(|row| is_possible(verb, row));
         let mut by_test: BTreeMap<&str, Disturbed<'_>> = BTreeMap::new();
         for row in possible {
-            let tests: Vec<&(Case, Duration)> = map.of(row).collect();
+            let is_strict = |(case, _): &&(Case, Duration)| {
+                let mut strict = strict.iter();
+                strict.any(|[fault, rows, test]| {
+                    *fault == verb && row.starts_with(rows) && case.name.starts_with(test)
+                })
+            };
+            let tests: Vec<_> = map.of(row).filter(|test| !is_strict(test)).collect();
             let verdict = match tests.is_empty() {
                 true => Verdict::Unexercised,
                 false => Verdict::Unnoticed,
@@ -198,5 +228,37 @@ pub(super) fn note_restarts(map: &Map, report: &mut Report) {
     let rows: Vec<String> = report.rows.iter().map(|l| l.row.id.clone()).collect();
     for row in rows.iter().filter(|row| map.restarted(row).is_some()) {
         report.set(row, "restart", Verdict::Unnoticed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use seamesh_proto::ledger::rows;
+
+    use super::*;
+
+    #[test]
+    fn every_strict_test_is_strict_about_some_row_and_a_possible_fault() {
+        let rows = rows();
+        let strict = strict().unwrap();
+        assert!(!strict.is_empty());
+        for [verb, head, test] in strict {
+            let mut touched = rows.iter().filter(|row| row.id.starts_with(head));
+            assert!(
+                touched.any(|row| is_possible(verb, &row.id)),
+                "{verb} {head} {test}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_agents_say_beside_work_is_neither_repeated_nor_said_again() {
+        for verb in ["twice", "reconnect"] {
+            assert!(!is_possible(
+                verb,
+                "link/agent_prompt/rust_agent>python_agent"
+            ));
+            assert!(is_possible(verb, "link/task_request/sidecar>sidecar"));
+        }
     }
 }

@@ -10,6 +10,7 @@ import { Choices, Filter } from "../../ui/Filter";
 import { Page } from "../../ui/Page";
 import { Empty } from "../../ui/Panel";
 import { useHeld } from "../../ui/use-held";
+import { useSettled } from "../../ui/use-settled";
 import { BulkBar } from "./BulkBar";
 import { TASK_COLUMNS } from "./columns";
 import { SavedViews } from "./SavedViews";
@@ -36,7 +37,9 @@ export function TasksPage() {
   useSpoken(mesh.newest);
   const shown = useMemo(() => filterTasks(others, { state: search.state }), [others, search.state]);
   const [held, setHeld] = useState(false);
-  const rows = useHeld(shown, held, idOf);
+  // While somebody types, what they look for does not run away.
+  const typing = useSettled(search.q) !== search.q;
+  const rows = useHeld(shown, held || typing, idOf);
   const [marked, setMarked] = useState<ReadonlySet<string>>(new Set());
   const mark = useCallback(
     (id: string) =>

@@ -65,14 +65,14 @@ test("scrolling and typing stay over fifty frames a second", async ({ visit }) =
     task(`live-${n}`, { assigned_agent_id: of(n), state: "assigned", attempt: 1 }, 0),
   );
   /**
-   * Processor time of the middle one of the frames that are drawn meanwhile, and of the dearest but a few. Others on the
-   * machine only make them dearer: the best of a few rounds counts.
+   * Processor time of a frame of those that are drawn meanwhile: of the middle one, of all on average, and of the dearest
+   * but a few. Others on the machine only make them dearer: the best of a few rounds counts.
    */
   const cheapest = async (
     what: string,
     work: () => Promise<void>,
-  ): Promise<{ mid: number; late: number }> => {
-    const rounds: { mid: number; late: number }[] = [];
+  ): Promise<{ mid: number; mean: number; late: number }> => {
+    const rounds: { mid: number; mean: number; late: number }[] = [];
     for (let round = 0; round < ROUNDS; round++) {
       const frames = await framesOf(page, cdp, work);
       expect(frames.length).toBeGreaterThan(30);
@@ -81,11 +81,11 @@ test("scrolling and typing stay over fifty frames a second", async ({ visit }) =
       console.log(
         `${what}: ${frames.length} frames, half of them within ${mid.toFixed(1)} ms, p95 ${late.toFixed(1)} ms, mean ${mean.toFixed(1)} ms`,
       );
-      rounds.push({ mid, late });
-      if (mid < FRAME_MS && late < LATE_FRAME_MS) break;
+      rounds.push({ mid, mean, late });
+      if (mid < FRAME_MS && mean < FRAME_MS && late < LATE_FRAME_MS) break;
     }
-    const least = (of: (one: { mid: number; late: number }) => number) => Math.min(...rounds.map(of));
-    return { mid: least((one) => one.mid), late: least((one) => one.late) };
+    const least = (of: "mid" | "mean" | "late") => Math.min(...rounds.map((one) => one[of]));
+    return { mid: least("mid"), mean: least("mean"), late: least("late") };
   };
   try {
     const box = page.getByRole("region", { name: "Tasks, rows" });
@@ -107,8 +107,9 @@ test("scrolling and typing stay over fifty frames a second", async ({ visit }) =
     await box.evaluate((element) => element.scrollTo(0, 0));
     await filter.focus();
     const typed = await cheapest("typed", type);
-    for (const { mid, late } of [scrolled, typed]) {
+    for (const { mid, mean, late } of [scrolled, typed]) {
       expect(mid).toBeLessThan(FRAME_MS);
+      expect(mean).toBeLessThan(FRAME_MS);
       expect(late).toBeLessThan(LATE_FRAME_MS);
     }
     await filter.fill("live-1");

@@ -32,9 +32,9 @@ def heard() -> list[list[object]]:
 
 @agent.skill
 async def say(ctx: Context, peer: str, kinds: list[str]) -> int:
-    """Sends a message of each kind."""
+    """Sends a message of each kind. Who asks names the question, else it gets no answer."""
     for kind in kinds:
-        await ctx.send(peer, {"type": kind, "payload": {"n": kind}})
+        await ctx.send(peer, {"type": kind, "request_id": f"{kind}-1", "payload": {"n": kind}})
     return len(kinds)
 
 @agent.skill
@@ -250,6 +250,8 @@ async fn seam_link_every_message_kind_passes_from_python_to_rust() -> Checked {
     let said = reader.view().delegate("say", what).to("snake");
     let _: i64 = in_time("all is said", said.get()).await??;
     assert_eq!(all_read(&mut reads).await?, left_to_the_handler());
+    let is_answered = |heard: &Value| heard[0][0] == "skill_response";
+    python::until(&reader, "heard", "snake", json!({}), is_answered).await?;
     Ok(())
 }
 

@@ -236,7 +236,7 @@ async fn streams_artifacts_and_questions_pass_between_python_and_rust_on_both_pa
 }
 
 /// Asks the desk until it answers as `wanted`; each look is a delegated task.
-async fn until(
+pub(crate) async fn until(
     asker: &Member,
     skill: &str,
     to: &str,

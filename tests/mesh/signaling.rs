@@ -8,7 +8,7 @@ use seamesh_agent::{Agent, Via};
 use seamesh_harness::Mesh;
 use seamesh_proto::agent::Health;
 use seamesh_proto::events::MeshEvent;
-use seamesh_proto::rest::Role;
+use seamesh_proto::rest::{Role, TaskQuery};
 use seamesh_proto::signaling::SignalFrame;
 use seamesh_proto::task::SubmitTask;
 use seamesh_proto::{Payload, PeerId, TaskState};
@@ -214,12 +214,18 @@ fn held() -> SubmitTask {
 async fn seam_task_ack_ends_the_telling_of_a_result() -> Checked {
     let mut mesh = Mesh::start().await?;
     let (agent, mut probe) = Probe::agent("worker");
-    let _worker = Member::join(&mesh, "worker-peer", agent).await?;
+    let worker = Member::join(&mesh, "worker-peer", agent).await?;
     let id = mesh.admin().submit(&held()).await?;
     probe.started().await?;
     probe.release();
     let done = mesh.admin().wait(&id, cap()).await?;
     assert_eq!(done.state, TaskState::Completed);
+    // Frames keep their order: with this one's acceptance the sidecar has the acknowledgement.
+    let view = worker.view();
+    view.delegate("hold", json!({}))
+        .to("nobody")
+        .submit()
+        .await?;
     // A result that nobody acknowledged is said again to the registry that comes back, before anything else is.
     mesh.registry.kill().await?;
     mesh.restart_registry().await?;
@@ -269,9 +275,17 @@ async fn seam_task_watch_brings_the_end_of_work_that_was_asked_for_before_the_re
         .to("nobody")
         .submit()
         .await?;
+    // It ends while the asker is away.
+    asker.sidecar.process.pause()?;
     mesh.registry.kill().await?;
     mesh.restart_registry().await?;
     probe.release();
+    let tasks = mesh.admin().tasks(&TaskQuery::default()).await?.tasks;
+    let held = tasks.iter().find(|task| task.target_agent_id != "nobody");
+    mesh.admin()
+        .wait(&held.context("its task")?.id, cap())
+        .await?;
+    asker.sidecar.process.resume()?;
     let reply = in_time("the answer comes", asking).await???;
     assert_eq!(reply.result, json!({ "n": 1 }));
     Ok(())

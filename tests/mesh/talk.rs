@@ -34,6 +34,9 @@ fn talker(name: &str) -> Agent {
     Agent::new(name)
         .skill("count", count)
         .skill("ask_first", ask_first)
+        .skill("echo", async |_: Ctx, said: String| {
+            Ok::<_, SkillError>(said)
+        })
 }
 
 async fn pair(mesh: &Mesh) -> Result<(Member, Member)> {
@@ -97,7 +100,9 @@ async fn work_is_done_once_and_whole_whatever_becomes_of_its_link() -> Checked {
     let _holder = Member::join(&mesh, "holder-peer", holder).await?;
     asker.linked_with(&["talker-peer", "holder-peer"]).await?;
     asker.knows("hold").await?;
-    everything_streamed(&asker, Via::Auto).await?;
+    let long = "x".repeat(600_000);
+    let echo = asker.view().delegate("echo", &long).into_future();
+    assert!(in_time("the echo", echo).await?? == json!(long));
     let asked = asker.view().delegate("ask_first", ());
     let answered = asked.on_question(|_| async move { Ok(json!("this")) });
     let answered = in_time("the result", answered.into_future()).await??;

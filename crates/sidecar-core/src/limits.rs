@@ -5,6 +5,10 @@ use seamesh_proto::limits::MAX_LINE_BYTES;
 /// Largest message on a link, in bytes: with its envelope it still fits an IPC line at both ends.
 pub const MAX_MESSAGE_BYTES: usize = MAX_LINE_BYTES - 1024;
 
+/// Cancels of direct work that are kept to be said again over the next link. Of more, the oldest handlers run to their
+/// deadline.
+pub const MAX_LINK_CANCELS: usize = 1_024;
+
 /// Milliseconds an agent that disconnected has to come back before its work fails over: room for many tries of an SDK that
 /// lost its socket and connects again (they begin 20 to 50 ms apart), and well under the second within which a killed
 /// agent's work runs elsewhere.

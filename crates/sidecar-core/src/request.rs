@@ -50,6 +50,8 @@ pub(crate) struct Open {
     pub(crate) stage: Stage,
     /// The agent that was asked directly.
     pub(crate) asked: Option<AgentId>,
+    /// The peer behind which that agent is.
+    pub(crate) asked_at: Option<PeerId>,
     /// The run of that agent's process.
     pub(crate) instance: String,
     pub(crate) listens: Listens,

@@ -1,7 +1,7 @@
 //! What our agent asks of others: directly over a link when it can, else through the queue, under one task id. Every
 //! request ends: with a response, an error, or its deadline.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use seamesh_proto::ipc::{AgentEvent, Request, Via};
 use seamesh_proto::limits::{
@@ -12,11 +12,11 @@ use seamesh_proto::payload::Raw;
 use seamesh_proto::signaling::{ClientSignal, SubmittedTaskNews, TaskCancel, TaskDone, TaskWatch};
 use seamesh_proto::talk::{News, TaskInput};
 use seamesh_proto::task::Lineage;
-use seamesh_proto::{AgentId, Code, Outcome, Path, Payload, PeerId, Problem, TaskId};
+use seamesh_proto::{AgentId, Code, Now, Outcome, Path, Payload, PeerId, Problem, TaskId};
 
 use crate::directory::Directory;
 use crate::effects::Effects;
-use crate::limits::{MAX_PEERS, MAX_REQUEST_BYTES};
+use crate::limits::{MAX_LINK_CANCELS, MAX_PEERS, MAX_REQUEST_BYTES};
 use crate::peers::Peers;
 use crate::report::Reports;
 use crate::request::{Open, Stage};
@@ -61,6 +61,17 @@ pub(crate) struct Requests {
     choices: u64,
     /// Queued tasks to cancel, until the registry has said how they ended.
     cancels: BTreeSet<TaskId>,
+    /// What was canceled over links, the oldest first: a word that went with its link is said again over the next.
+    link_cancels: VecDeque<LinkCancel>,
+}
+
+/// Direct work that nobody waits for any more.
+#[derive(Debug)]
+struct LinkCancel {
+    peer: PeerId,
+    task_id: TaskId,
+    /// Then its handler is stopped without a word.
+    deadline: Now,
 }
 
 impl Requests {
@@ -107,6 +118,7 @@ impl Requests {
             source: ask.source,
             stage: Stage::Submitting { left: false },
             asked: None,
+            asked_at: None,
             instance: String::new(),
             listens,
             heard: Heard::default(),
@@ -179,7 +191,8 @@ impl Requests {
         let load = self.loads.entry(agent.clone()).or_default();
         load.outstanding += 1;
         load.chosen = self.choices;
-        open.stage = Stage::Direct(peer);
+        open.stage = Stage::Direct(peer.clone());
+        open.asked_at = Some(peer);
         open.instance = m.directory.instance(&agent);
         open.asked = Some(agent);
         m.fx.event(open.accepted(Path::Direct));
@@ -451,13 +464,21 @@ impl Requests {
         let Some(open) = self.remove(task_id, m.fx) else {
             return;
         };
+        // Also of work that fell back to the queue: its first handler may not know yet.
+        if let Some(peer) = open.asked_at.clone() {
+            let task_id = task_id.clone();
+            let deadline = open.deadline;
+            self.cancel_over_link(
+                LinkCancel {
+                    peer,
+                    task_id,
+                    deadline,
+                },
+                m,
+            );
+        }
         let path = match &open.stage {
-            Stage::Direct(peer) => {
-                let mut cancel = MeshMessage::new("task_cancel", Payload::EMPTY);
-                cancel.request_id = task_id.to_string();
-                let cancel = Raw::of(&cancel);
-                // A link that is gone has nobody left to tell.
-                let _ = m.peers.send(peer.as_str(), cancel.text().as_bytes(), m.fx);
+            Stage::Direct(_) => {
                 let ended = outcome
                     .clone()
                     .unwrap_or_else(|| Outcome::canceled("the asker left"));
@@ -472,6 +493,34 @@ impl Requests {
         };
         if let Some(outcome) = outcome {
             m.fx.event_or_hold(open.response(outcome, path, String::new(), m.fx.now));
+        }
+    }
+
+    fn cancel_over_link(&mut self, cancel: LinkCancel, m: &mut Means<'_>) {
+        let mut message = MeshMessage::new("task_cancel", Payload::EMPTY);
+        message.request_id = cancel.task_id.to_string();
+        let message = Raw::of(&message);
+        // Without a link it is said when there is one.
+        let peer = cancel.peer.as_str();
+        let _ = m.peers.send(peer, message.text().as_bytes(), m.fx);
+        self.link_cancels.push_back(cancel);
+        if self.link_cancels.len() > MAX_LINK_CANCELS {
+            self.link_cancels.pop_front();
+        }
+    }
+
+    /// There is a link again: what was canceled over the last one may not have arrived.
+    pub(crate) fn on_link_up(&mut self, peer: &PeerId, m: &mut Means<'_>) {
+        let now = m.fx.now;
+        for cancel in std::mem::take(&mut self.link_cancels) {
+            if cancel.deadline <= now {
+                continue;
+            }
+            if cancel.peer == *peer {
+                self.cancel_over_link(cancel, m);
+            } else {
+                self.link_cancels.push_back(cancel);
+            }
         }
     }
 

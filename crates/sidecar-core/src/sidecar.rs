@@ -189,7 +189,11 @@ impl Sidecar {
     pub(crate) fn follow_links(&mut self) {
         while let Some(change) = self.peers.next_change() {
             match change {
-                Change::Up(peer, identified) => self.fx.event(peer_connected(peer, identified)),
+                Change::Up(peer, identified) => {
+                    self.fx.event(peer_connected(peer.clone(), identified));
+                    let (requests, mut means) = self.requesting();
+                    requests.on_link_up(&peer, &mut means);
+                }
                 Change::Down(peer) => {
                     self.fx.event(peer_disconnected(peer.clone()));
                     let (requests, mut means) = self.requesting();

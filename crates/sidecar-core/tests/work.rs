@@ -269,6 +269,35 @@ fn a_canceled_request_stops_the_work_and_ends_canceled() {
 }
 
 #[test]
+fn a_cancel_that_went_with_its_link_is_said_again_over_the_next() {
+    // The link breaks after the word, or before it: then the work has fallen back to the queue, which has not begun it.
+    for is_said_first in [true, false] {
+        let mut world = pair();
+        request(&mut world, "");
+        world.run(20);
+        assert_eq!(tasks(&mut world, "b").len(), 1);
+        let cancel = |world: &mut World| {
+            world.say_line("a", r#"{"type":"cancel","payload":{"request_id":"r1"}}"#);
+        };
+        if is_said_first {
+            cancel(&mut world);
+            world.cut("a", "b");
+        } else {
+            world.cut("a", "b");
+            world.run(5);
+            cancel(&mut world);
+        }
+        world.run(10);
+        let stops =
+            |e: &AgentEvent| matches!(e, AgentEvent::TaskCancel(c) if c.code == Code::Canceled);
+        assert!(!world.events("b").iter().any(stops), "it did not come");
+        world.run(10_000);
+        assert!(world.are_linked("a", "b"));
+        assert_eq!(world.events("b").iter().filter(|e| stops(e)).count(), 1);
+    }
+}
+
+#[test]
 fn a_canceled_queued_request_is_canceled_at_the_registry_even_when_that_was_away() {
     let mut world = pair();
     request(&mut world, r#","via":"queue""#);

@@ -53,9 +53,7 @@ class RegistryClient:
         party: what the registry knows this program by, a party of the seam ledger.
     """
 
-    def __init__(
-        self, base: str, api_key: str, *, timeout_s: float = 10.0, party: str = _seams.PYTHON_AGENT
-    ) -> None:
+    def __init__(self, base: str, api_key: str, *, timeout_s: float = 10.0, party: str = _seams.PYTHON_AGENT) -> None:
         self._base = registry_url(base)
         self._party = party
         self._api_key = api_key

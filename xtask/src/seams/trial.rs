@@ -167,7 +167,7 @@ impl Bench {
         }
         if rows.iter().any(is_hubs) {
             cases.extend(browser::cases()?);
-            given.push(("SEAMESH_CHROMIUM", env::chromium()?));
+            given.push(("SEAMESH_CHROMIUM", env::quick_chromium()?));
         }
         given.push(("SEAMESH_BIN", built.programs.join("seamesh")));
         given.push(("SEAMESH_PROGRAMS", built.programs));

@@ -204,17 +204,26 @@ impl Core {
         }
     }
 
-    /// The submitter's sidecar has another socket than before, and may have missed news: the open question is told
-    /// again, and the holder is asked for the chunks that nobody took.
+    /// The submitter's sidecar has another socket than before, and may have missed news: the last progress and the open
+    /// question are told again, and the holder is asked for the chunks that nobody took.
     pub(crate) fn repeat_news(&mut self, conn: ConnId, id: &TaskId) {
-        let Some(task) = self.tasks.get(id).map(|l| &l.task) else {
+        let Some((task, progress)) = self.tasks.get(id).map(|l| (&l.task, l.progress.clone()))
+        else {
             return;
         };
         if self.relay.native_route(&task.spec.submitter) != Some(conn) {
             return;
         }
         let streams = task.spec.listens.stream;
-        if let Some(question) = task.talk.question.clone() {
+        let question = task.talk.question.clone();
+        if progress.is_some() {
+            let news = News {
+                progress,
+                ..News::default()
+            };
+            self.pass_news_on(id, news, Haste::Urgent);
+        }
+        if let Some(question) = question {
             let news = News {
                 question: Some(question),
                 ..News::default()

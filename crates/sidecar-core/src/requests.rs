@@ -293,6 +293,17 @@ impl Requests {
         let lost: Vec<(TaskId, Via)> = lost.map(|o| (o.task_id.clone(), o.via)).collect();
         for (task_id, via) in lost {
             if via == Via::Direct {
+                // It ends here: nobody is left to use what the other end does.
+                let deadline = self.open.get(&task_id).map_or(m.fx.now, |o| o.deadline);
+                let (peer, id) = (peer.clone(), task_id.clone());
+                self.cancel_over_link(
+                    LinkCancel {
+                        peer,
+                        task_id: id,
+                        deadline,
+                    },
+                    m,
+                );
                 let detail = "the link went down before the answer came";
                 self.end_directly(&task_id, Outcome::failed(Code::LinkLost, detail), m);
             } else {

@@ -298,6 +298,26 @@ fn a_cancel_that_went_with_its_link_is_said_again_over_the_next() {
 }
 
 #[test]
+fn work_that_may_only_go_directly_is_stopped_when_the_link_that_broke_is_back() {
+    let mut world = pair();
+    request(&mut world, r#","via":"direct""#);
+    world.run(20);
+    assert_eq!(tasks(&mut world, "b").len(), 1);
+    world.cut("a", "b");
+    world.run(5);
+    assert_eq!(
+        response(&mut world).outcome.error.unwrap().code,
+        Code::LinkLost
+    );
+    world.run(10_000);
+    assert!(world.are_linked("a", "b"));
+    let told = world.events("b");
+    let stops =
+        |e: &&AgentEvent| matches!(e, AgentEvent::TaskCancel(c) if c.code == Code::Canceled);
+    assert_eq!(told.iter().filter(stops).count(), 1);
+}
+
+#[test]
 fn a_canceled_queued_request_is_canceled_at_the_registry_even_when_that_was_away() {
     let mut world = pair();
     request(&mut world, r#","via":"queue""#);

@@ -48,8 +48,8 @@ pub(crate) struct Options {
     jobs: usize,
 }
 
-/// Tests at the same time on two cores.
-const JOBS: usize = 4;
+/// Tests at the same time on two cores, and browsers beside them.
+const JOBS: usize = 8;
 
 impl Options {
     /// The rows that a change touches, as `cargo xtask test` measures them.

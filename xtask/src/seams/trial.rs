@@ -184,6 +184,9 @@ impl Bench {
     pub(super) fn map(&self, memory: &mut Memory, is_quick: bool) -> Result<Map> {
         let is_known = |case: &&Case| is_quick && memory.tests.contains_key(&case.name);
         let mut new: Vec<&Case> = self.cases.iter().filter(|c| !is_known(c)).collect();
+        // The longest first, as far as they are known: nothing waits for the last one.
+        let took = |case: &&Case| memory.tests.get(&case.name).map(|(ms, _)| *ms);
+        new.sort_by_key(|case| std::cmp::Reverse(took(case)));
         // Twice at most: a machine under load may be too slow once.
         for is_last in [false, true] {
             let trials: Vec<Trial<'_>> = new.iter().map(|case| self.explored(case)).collect();
@@ -266,7 +269,7 @@ impl Bench {
     }
 
     fn in_browser(&self, trials: Vec<&Trial<'_>>, done: &Countdown) -> Result<Vec<Outcome>> {
-        let workers = self.jobs.div_ceil(2);
+        let workers = self.jobs;
         let batch = browser::Batch { trials, workers };
         batch.run(&tempfile_of(&self.folder)?, &self.env, cap, done)
     }

@@ -135,13 +135,15 @@ fn an_asker_that_lost_only_its_socket_is_told_again_what_it_missed() {
     for said in [watch, submit] {
         let mut talk = talk(both());
         talk.world.close(talk.asker);
+        let half = news(json!({"progress": {"fraction": 0.5, "note": "half"}}));
+        talk.tell(half.clone());
         talk.tell(news(json!({"chunk": {"index": 0, "data": 1}})));
         talk.tell(question(1));
         talk.asker = talk.world.sidecar(&peer("asker"));
         talk.heard();
         talk.told();
         talk.world.raw(talk.asker, said);
-        assert_eq!(talk.heard(), [question(1)]);
+        assert_eq!(talk.heard(), [half, question(1)]);
         let told = talk.told();
         assert_eq!((told.len(), told[0].0), (1, talk.assign.lease));
         assert!(told[0].1.again, "the holder kept the chunk");

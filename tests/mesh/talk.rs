@@ -296,17 +296,18 @@ async fn a_stream_goes_on_when_the_sidecar_of_its_skill_is_started_again() -> Ch
     Ok(())
 }
 
-#[tokio::test]
-async fn canceling_work_stops_what_it_asked_of_others() -> Checked {
+async fn cancels_what_was_asked(via: Via) -> Checked {
     let mesh = Mesh::start().await?;
     let (holder, mut probe) = seamesh_tests::Probe::agent("holder");
-    let relay = |ctx: Ctx, (): ()| async move {
-        let held: Result<Value, MeshError> = ctx.delegate("hold", json!({})).await;
+    let relay = move |ctx: Ctx, (): ()| async move {
+        let held: Result<Value, MeshError> = ctx.delegate("hold", json!({})).via(via).await;
         Ok::<_, SkillError>(held?)
     };
     let middle = Agent::new("middle").skill("relay", relay);
-    let _middle = Member::join(&mesh, "middle-peer", middle).await?;
+    let middle = Member::join(&mesh, "middle-peer", middle).await?;
     let _holder = Member::join(&mesh, "holder-peer", holder).await?;
+    middle.linked_with(&["holder-peer"]).await?;
+    middle.knows("hold").await?;
     let task = SubmitTask {
         skill: "relay".to_owned(),
         ..SubmitTask::default()
@@ -316,4 +317,14 @@ async fn canceling_work_stops_what_it_asked_of_others() -> Checked {
     mesh.admin().cancel(&id).await?;
     in_time("the child's handler hears of it", child.canceled()).await?;
     Ok(())
+}
+
+#[tokio::test]
+async fn canceling_work_stops_what_it_asked_of_others_over_a_link() -> Checked {
+    cancels_what_was_asked(Via::Direct).await
+}
+
+#[tokio::test]
+async fn canceling_work_stops_what_it_asked_of_others_through_the_queue() -> Checked {
+    cancels_what_was_asked(Via::Queue).await
 }

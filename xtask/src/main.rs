@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod ci;
 mod env;
+mod excused;
 mod fuzz;
 #[path = "gen/mod.rs"]
 mod generate;

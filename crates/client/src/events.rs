@@ -66,6 +66,10 @@ impl Events {
     pub async fn next(&mut self) -> Result<EventRecord, ClientError> {
         loop {
             if let Some(event) = self.ready.pop_front() {
+                // It came twice.
+                if self.after.is_some_and(|after| event.seq <= after) {
+                    continue;
+                }
                 self.after = Some(event.seq);
                 return Ok(event);
             }

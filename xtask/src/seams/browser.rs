@@ -1,7 +1,7 @@
 //! The hub's tests on a real mesh: what there are, and many runs of them at once. A browser takes longer to start than a
 //! test takes in it, so that all runs of a batch share a few.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -32,7 +32,6 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     struct Spec {
         title: String,
         file: String,
-        line: u32,
     }
     fn all(suite: Suite, cases: &mut Vec<Case>) {
         cases.extend(suite.specs.into_iter().map(|spec| Case {
@@ -41,7 +40,7 @@ pub(super) fn cases() -> Result<Vec<Case>> {
                 spec.file,
                 spec.title.replace([' ', '/'], "-")
             ),
-            how: How::Browser(format!("{}:{}", spec.file, spec.line)),
+            how: How::Browser(spec.title),
         }));
         for inner in suite.suites {
             all(inner, cases);
@@ -52,6 +51,12 @@ pub(super) fn cases() -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     all(top, &mut cases);
     anyhow::ensure!(!cases.is_empty(), "Playwright lists no test on a real mesh");
+    let mut titles = BTreeSet::new();
+    for case in &cases {
+        // The runs of a batch are told apart by it.
+        let is_new = matches!(&case.how, How::Browser(title) if titles.insert(title));
+        anyhow::ensure!(is_new, "{}: another test has this title", case.name);
+    }
     Ok(cases)
 }
 
@@ -92,24 +97,19 @@ impl Batch<'_> {
         let batch = log.with_extension("batch");
         let ended = log.with_extension("batch.ended");
         let output = log.with_extension("browser");
-        let mut repeats: BTreeMap<&str, usize> = BTreeMap::new();
         let mut runs = Vec::new();
         for trial in &self.trials {
-            let How::Browser(place) = &trial.case.how else {
+            let How::Browser(title) = &trial.case.how else {
                 anyhow::bail!("{} is no test in a browser", trial.case.name);
             };
-            *repeats.entry(place).or_default() += 1;
-            runs.push(json!({"place": place, "fault": trial.fault, "records": trial.records}));
+            runs.push(json!({"title": title, "fault": trial.fault, "records": trial.records}));
         }
         std::fs::write(&batch, serde_json::to_string(&runs)?)?;
-        let most = repeats.values().max().copied().unwrap_or(1);
         let mut run = playwright();
         run.args(["--fully-parallel", "--trace=off", "--reporter=line"])
             .arg(format!("--workers={}", self.workers))
-            .arg(format!("--repeat-each={most}"))
             .arg("--output")
             .arg(&output)
-            .args(repeats.keys())
             .envs(env.iter().map(|(k, v)| (*k, v)))
             .env("SEAMESH_SEAM_BATCH", &batch);
         if let Some(took) = self.trials.iter().filter_map(|t| t.capped).max() {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::faults::{HARMFUL, HARMLESS};
 use super::map::Map;
+use crate::excused::excused;
 
 /// Most exceptions the project allows itself.
 const MAX_EXCEPTIONS: usize = 3;
@@ -246,17 +247,10 @@ fn body_of(kind: &str) -> Option<String> {
 
 /// Lines `row | why`.
 fn exceptions(text: &str) -> Result<BTreeMap<String, String>> {
-    let lines = text
-        .lines()
-        .filter(|l| !l.is_empty() && !l.starts_with('#'));
-    let found: BTreeMap<String, String> = lines
-        .map(|l| {
-            let (row, why) = l
-                .split_once(" | ")
-                .with_context(|| format!("{l}: no reason"))?;
-            Ok((row.to_owned(), why.to_owned()))
-        })
-        .collect::<Result<_>>()?;
+    let found: BTreeMap<String, String> = excused(text)?
+        .into_iter()
+        .map(|(row, why)| (row.to_owned(), why.to_owned()))
+        .collect();
     anyhow::ensure!(
         found.len() <= MAX_EXCEPTIONS,
         "at most {MAX_EXCEPTIONS} exceptions"

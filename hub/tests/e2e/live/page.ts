@@ -1,13 +1,12 @@
 // What the tests on a real mesh share: the mesh of each test, and ways about the page.
 
-import { expect, type Page } from "@playwright/test";
+import { type Browser, expect, type Page, type TestInfo } from "@playwright/test";
 import { Mesh } from "./mesh";
-import { test as hooked } from "./seam-hook";
+import { test as hooked, perRun } from "./seam-hook";
 
 export { expect };
 
-/** A test with a mesh of its own, whose logs are kept when it fails. */
-export const test = hooked.extend<{ mesh: Mesh }>({
+const withMesh = hooked.extend<{ mesh: Mesh }>({
   mesh: async ({ page }, use, info) => {
     const mesh = await Mesh.start();
     await use(mesh);
@@ -17,6 +16,11 @@ export const test = hooked.extend<{ mesh: Mesh }>({
     if (info.status !== info.expectedStatus) await info.attach("logs", { body: mesh.logs });
   },
 });
+
+type Body = (given: { page: Page; browser: Browser; mesh: Mesh }, info: TestInfo) => Promise<void>;
+
+/** Declares a test with a mesh of its own, whose logs are kept when it fails. */
+export const test = perRun<Body>(withMesh);
 
 /** Opens the page by its one-time link, and marks the document: the mark is gone after a reload. */
 export async function open(page: Page, mesh: Mesh, at = "/"): Promise<void> {

@@ -2,7 +2,7 @@
 // tests put it between the page and `fetch`, so it sees what the page sends, and what reaches the page.
 
 import { appendFileSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
+import { join } from "node:path";
 import { test as base, type Page, type TestInfo } from "@playwright/test";
 import { ROUTES } from "../../../src/generated/wire";
 
@@ -14,8 +14,7 @@ interface Fault {
 
 /** One run of a test in a batch: with a fault, or to record which rows it exercises. */
 interface Run {
-  /** `file:line` of the test. */
-  readonly place: string;
+  readonly title: string;
   readonly fault: string | null;
   readonly records: string | null;
 }
@@ -25,10 +24,7 @@ interface Hook {
   readonly fault: Fault | null;
 }
 
-/**
- * A file with the {@link Run}s of a batch. Each test is repeated as often as any of them wants: the runs of a test are
- * its repetitions, in their order. How each ended is written beside it.
- */
+/** A file with the {@link Run}s of a batch. How each ended is written beside it. */
 const BATCH = process.env.SEAMESH_SEAM_BATCH;
 const RUNS = BATCH ? (JSON.parse(readFileSync(BATCH, "utf8")) as readonly Run[]) : [];
 
@@ -50,12 +46,23 @@ export const test = base.extend<{ run: undefined }>({
   },
 });
 
+/**
+ * Declares a test once for each of its runs in the batch, where there is one. Playwright's own repetitions each start a
+ * browser; these share it.
+ */
+export function perRun<Body>(declare: (title: string, body: Body) => void): typeof declare {
+  if (!BATCH) return declare;
+  return (title, body) =>
+    RUNS.forEach((run, index) => {
+      if (run.title === title) declare(`${title} #${index}`, body);
+    });
+}
+
 /** Runs one test of a batch: the page and every process of the mesh find its fault in the environment. */
 async function inBatch(batch: string, info: TestInfo, use: () => Promise<void>): Promise<void> {
-  const place = `${basename(info.file)}:${info.line}`;
-  const own = RUNS.flatMap((run, index) => (run.place === place ? [{ ...run, index }] : []));
-  const run = own[info.repeatEachIndex];
-  if (!run) return info.skip();
+  const index = Number(info.title.match(/#(\d+)$/)?.[1]);
+  const run = RUNS[index];
+  if (!run) throw new Error(`${info.title} is no run of the batch`);
   // A failure that is expected leaves the browser to the next run.
   info.fail(run.fault !== null);
   const planted = { SEAMESH_SEAM_FAULT: run.fault, SEAMESH_SEAM_RECORDS: run.records };
@@ -63,7 +70,7 @@ async function inBatch(batch: string, info: TestInfo, use: () => Promise<void>):
   const start = Date.now();
   await use();
   for (const name of Object.keys(planted)) delete process.env[name];
-  const ended = { run: run.index, status: info.status, ms: Date.now() - start };
+  const ended = { run: index, status: info.status, ms: Date.now() - start };
   appendFileSync(`${batch}.ended`, `${JSON.stringify(ended)}\n`);
 }
 

@@ -18,7 +18,8 @@ const CAP_MS = Number(process.env.SEAMESH_TEST_CAP_MS ?? 10_000);
 // registry and real sidecars from the binary that SEAMESH_BIN names.
 export default defineConfig({
   testDir: "tests/e2e",
-  timeout: 30_000,
+  // A batch has many browsers at once (`cargo xtask seams`).
+  timeout: process.env.SEAMESH_SEAM_BATCH ? 60_000 : 30_000,
   expect: { timeout: CAP_MS },
   workers: 1,
   forbidOnly: true,

@@ -113,7 +113,8 @@ impl Batch<'_> {
             .envs(env.iter().map(|(k, v)| (*k, v)))
             .env("SEAMESH_SEAM_BATCH", &batch);
         if let Some(took) = self.trials.iter().filter_map(|t| t.capped).max() {
-            let cap = SHORTEST_CAP.max(cap(took) / 4);
+            // A test has many waits, and most of its length is none of them.
+            let cap = SHORTEST_CAP.max(cap(took) / 8);
             run.env("SEAMESH_TEST_CAP_MS", cap.as_millis().to_string());
         }
         let mut told = 0;

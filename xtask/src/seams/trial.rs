@@ -21,7 +21,7 @@ use crate::step::{Countdown, command, shown, stdout_of};
 const PACKAGES: &[&str] = &["seamesh-tests", "seamesh-sidecar", "seamesh-client"];
 
 /// A test that takes longer than this, beside others, exercises rows, but is not run once for every fault.
-const LONGEST: Duration = Duration::from_secs(12);
+const LONGEST: Duration = Duration::from_secs(20);
 
 /// The same for a test in a browser.
 const LONGEST_IN_BROWSER: Duration = Duration::from_secs(30);
